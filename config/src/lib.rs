@@ -1,0 +1,14 @@
+//! Objects and options in, routing snapshot and findings out.
+//!
+//! Everything here is a pure function of its arguments: no IO, no async, no clock. The sync thread, `ringress check`,
+//! the webhook, the fuzzers and the tests therefore run the same code.
+//!
+//! The way of a manifest: [`manifest`] (text → values, guarded) → [`model`] (values → lean objects) →
+//! [`frontend`] (objects → intents) → [`compile`] (intents → [`snapshot::Snapshot`]).
+//! What was refused, changed or ignored on the way is a [`diagnostics::Finding`] that names object and field.
+
+#![forbid(unsafe_code)]
+
+pub mod diagnostics;
+pub mod model;
+pub mod snapshot;

@@ -1,0 +1,48 @@
+//! The immutable, compiled form of everything that serves traffic. See `docs/architecture.md`.
+//!
+//! Built by [`crate::compile`] on the control thread, read by the worker cores. Parts share structure: an endpoint
+//! change replaces one [`Cluster`], an Ingress change the [`HostRoutes`] of its hosts, and nothing else.
+//! Ids are typed indexes into the snapshot they came from.
+
+mod certificate;
+mod cluster;
+mod host;
+mod route;
+mod settings;
+mod sharded;
+
+use std::sync::Arc;
+
+pub use certificate::{Certificate, Certificates, ServerCertificate};
+pub use cluster::{Balancer, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, PortKey};
+pub use host::{HostRoutes, Hosts, PathMatch, PathTable};
+pub use route::{
+    Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts, UpstreamProtocol,
+    WeightedCluster,
+};
+pub use settings::{ClientSettings, ForwardedSettings, Settings, TlsSettings, UpstreamSettings};
+pub use sharded::Sharded;
+
+/// One complete, consistent state of the routing world.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Rises by one with each published snapshot; the first is 1.
+    pub generation: u64,
+    /// Host name → routes.
+    pub hosts: Hosts,
+    /// Server name → certificate.
+    pub certificates: Certificates,
+    /// Cluster id → endpoints.
+    pub clusters: Clusters,
+    /// Process-wide settings (ConfigMap and flags).
+    pub settings: Arc<Settings>,
+}
+
+/// A worker's message that it serves a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// Index of the worker.
+    pub worker: usize,
+    /// The generation it serves from now on.
+    pub generation: u64,
+}

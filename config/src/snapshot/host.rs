@@ -1,0 +1,76 @@
+//! Hosts and their path tables: the lookup that every request does.
+
+use std::sync::Arc;
+
+use super::{Route, Sharded};
+
+/// Host name → routes.
+#[derive(Clone, Debug)]
+pub struct Hosts {
+    /// Exact names and aliases, lower case.
+    pub exact: Sharded<Arc<str>, Arc<HostRoutes>>,
+    /// `*.example.com` under the key `example.com`; one label exactly.
+    pub wildcard: Sharded<Arc<str>, Arc<HostRoutes>>,
+    /// Every other host (`_`).
+    pub catch_all: Arc<HostRoutes>,
+}
+
+impl Hosts {
+    /// The routes of a host (lower case, without port and final dot): exact, then one label below a wildcard, then the
+    /// catch-all. `docs/architecture.md` names the source of each rule.
+    pub fn find(&self, host: &str) -> &Arc<HostRoutes> {
+        if let Some(found) = self.exact.get(host) {
+            return found;
+        }
+        if !self.wildcard.is_empty()
+            && let Some((label, rest)) = host.split_once('.')
+            && is_wildcard_label(label)
+            && let Some(found) = self.wildcard.get(rest)
+        {
+            return found;
+        }
+        &self.catch_all
+    }
+}
+
+/// ingress-nginx turns `*.` into one label of letters, digits, `_` and `-` (`template.go` buildServerName).
+fn is_wildcard_label(label: &str) -> bool {
+    !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// All routes of one host.
+#[derive(Clone, Debug)]
+pub struct HostRoutes {
+    /// The host as rules name it; `_` for the catch-all.
+    pub name: Arc<str>,
+    /// Path → route.
+    pub paths: PathTable,
+}
+
+/// What a path matched.
+#[derive(Clone, Copy, Debug)]
+pub enum PathMatch<'a> {
+    /// This route.
+    Route(&'a Arc<Route>),
+    /// The rule's path is this one with a final slash: 301 to it (reference 3.4).
+    AddSlash(&'a Arc<Route>),
+    /// Nothing: the default backend answers.
+    None,
+}
+
+/// The paths of one host, compiled.
+#[derive(Clone, Debug, Default)]
+pub struct PathTable {}
+
+impl PathTable {
+    /// The route of a normalised path (decoded, slashes merged, dot segments resolved). Case matters except in regex
+    /// mode.
+    pub fn find(&self, _path: &[u8]) -> PathMatch<'_> {
+        PathMatch::None
+    }
+
+    /// All routes in the order in which they are tried.
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &[]
+    }
+}

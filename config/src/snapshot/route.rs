@@ -1,0 +1,166 @@
+//! Routes: what is done with a request that a host and a path matched.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ClusterId;
+use crate::model::ObjectRef;
+
+/// Index of a route's counters on every core. Ids of removed routes are given to later ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u32);
+
+/// How a rule's path is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PathKind {
+    /// The whole path, case-sensitive.
+    Exact,
+    /// A prefix that ends at a segment border.
+    Prefix,
+    /// A case-insensitive regular expression, anchored at the start (hosts in regex mode).
+    Regex,
+}
+
+/// The words that logs and metrics use for a route. Bounded: they come from objects, never from requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RouteLabels {
+    /// Namespace of the Ingress.
+    pub namespace: Arc<str>,
+    /// Name of the Ingress.
+    pub ingress: Arc<str>,
+    /// Name of the backend Service, or empty.
+    pub service: Arc<str>,
+    /// Port of the backend Service as written, or empty.
+    pub service_port: Arc<str>,
+    /// The rule's host, `_` for the catch-all.
+    pub host: Arc<str>,
+    /// The rule's path as written.
+    pub path: Arc<str>,
+}
+
+/// When plain http is answered with a redirect to https.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HttpsRedirect {
+    /// Never.
+    Never,
+    /// When a certificate is known for the requested host (`ssl-redirect`), with this status.
+    IfCertificate(u16),
+    /// Always (`force-ssl-redirect`), with this status.
+    Always(u16),
+}
+
+/// A part of a weighted backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightedCluster {
+    /// Where the requests go.
+    pub cluster: ClusterId,
+    /// Its share of the sum of weights; at least 1.
+    pub weight: u32,
+}
+
+/// Where requests of a route end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// One cluster.
+    Cluster(ClusterId),
+    /// Several, by weight.
+    Weighted(Box<[WeightedCluster]>),
+    /// The proxy answers with this status: no usable backend (503), the built-in default backend (404).
+    Status(u16),
+}
+
+/// How upstreams are spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1 in the clear.
+    #[default]
+    Http,
+    /// HTTP/1.1 over TLS.
+    Https,
+    /// HTTP/2 in the clear (gRPC).
+    Grpc,
+    /// HTTP/2 over TLS (gRPC).
+    Grpcs,
+}
+
+/// Bounds on waiting for an upstream, nginx's meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Timeouts {
+    /// To open a connection (`proxy-connect-timeout`).
+    pub connect: Duration,
+    /// Longest gap between two writes (`proxy-send-timeout`).
+    pub send: Duration,
+    /// Longest gap between two reads; also the idle bound of tunnels (`proxy-read-timeout`).
+    pub read: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), send: Duration::from_secs(60), read: Duration::from_secs(60) }
+    }
+}
+
+/// Bounds on a request body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BodyPolicy {
+    /// More is answered 413 (`proxy-body-size`); `None` is unlimited.
+    pub bytes_max: Option<u64>,
+    /// Read the body (up to the memory bound) before the upstream is contacted (`proxy-request-buffering`).
+    pub buffer: bool,
+}
+
+impl Default for BodyPolicy {
+    fn default() -> Self {
+        Self { bytes_max: Some(1 << 20), buffer: true }
+    }
+}
+
+/// When and how often another attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RetryPolicy {
+    /// Attempts in all; 0 is no limit but the number of endpoints (`proxy-next-upstream-tries`).
+    pub tries_max: u32,
+    /// After a connection error or a connection that broke before any response byte (`error`).
+    pub on_error: bool,
+    /// After a timeout (`timeout`).
+    pub on_timeout: bool,
+    /// POST, LOCK and PATCH too, once they were sent (`non_idempotent`).
+    pub non_idempotent: bool,
+    /// Time for all attempts together; zero is no limit (`proxy-next-upstream-timeout`).
+    pub budget: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { tries_max: 3, on_error: true, on_timeout: true, non_idempotent: false, budget: Duration::ZERO }
+    }
+}
+
+/// One path of one host: matched by [`super::PathTable`], carried out by the workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Index of its counters.
+    pub id: RouteId,
+    /// The object it came from.
+    pub source: ObjectRef,
+    /// The field it came from, such as `spec.rules[0].http.paths[1]`.
+    pub field: String,
+    /// How `path` is meant.
+    pub kind: PathKind,
+    /// The path as written.
+    pub path: Arc<str>,
+    /// Words for logs and metrics.
+    pub labels: Arc<RouteLabels>,
+    /// Plain http to https.
+    pub https_redirect: HttpsRedirect,
+    /// Where requests end.
+    pub backend: Backend,
+    /// How upstreams are spoken to.
+    pub protocol: UpstreamProtocol,
+    /// Bounds on waiting.
+    pub timeouts: Timeouts,
+    /// Bounds on the request body.
+    pub body: BodyPolicy,
+    /// Other attempts.
+    pub retry: RetryPolicy,
+}

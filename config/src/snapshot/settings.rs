@@ -1,0 +1,96 @@
+//! Process-wide settings: the ConfigMap and the flags, parsed once.
+
+use std::time::Duration;
+
+/// All of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Toward clients.
+    pub client: ClientSettings,
+    /// Toward upstreams.
+    pub upstream: UpstreamSettings,
+    /// TLS toward clients.
+    pub tls: TlsSettings,
+    /// Forwarding headers and what is believed of them.
+    pub forwarded: ForwardedSettings,
+    /// Bound of a drain when no flag says otherwise (`worker-shutdown-timeout`).
+    pub drain_timeout: Option<Duration>,
+}
+
+/// Limits and times of client connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientSettings {
+    /// Idle time of a keep-alive connection (`keep-alive`); zero turns keep-alive off.
+    pub keep_alive: Duration,
+    /// Requests on one connection, then it is closed with notice (`keep-alive-requests`).
+    pub keep_alive_requests: u32,
+    /// Time to receive a whole request head (`client-header-timeout`).
+    pub header_timeout: Duration,
+    /// Longest gap between two reads of a request body (`client-body-timeout`).
+    pub body_timeout: Duration,
+    /// Bytes of one line of a head (`large-client-header-buffers`, size).
+    pub header_line_bytes_max: usize,
+    /// Bytes of a whole head (`large-client-header-buffers`, number × size).
+    pub header_bytes_max: usize,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            keep_alive: Duration::from_secs(75),
+            keep_alive_requests: 1000,
+            header_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(60),
+            header_line_bytes_max: 8 << 10,
+            header_bytes_max: 32 << 10,
+        }
+    }
+}
+
+/// The pool of idle upstream connections, per core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamSettings {
+    /// Idle connections kept per core (`upstream-keepalive-connections`); zero turns reuse off.
+    pub idle_max: usize,
+    /// How long one may idle (`upstream-keepalive-timeout`).
+    pub idle_timeout: Duration,
+    /// Requests on one connection (`upstream-keepalive-requests`).
+    pub requests_max: u32,
+    /// Age of one connection (`upstream-keepalive-time`).
+    pub age_max: Duration,
+}
+
+impl Default for UpstreamSettings {
+    fn default() -> Self {
+        Self {
+            idle_max: 320,
+            idle_timeout: Duration::from_secs(60),
+            requests_max: 10_000,
+            age_max: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// TLS toward clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Offer TLS 1.2 (`ssl-protocols`).
+    pub tls12: bool,
+    /// Offer TLS 1.3 (`ssl-protocols`).
+    pub tls13: bool,
+    /// `Strict-Transport-Security` on every https response (`hsts` and kin); `None` sends none.
+    pub hsts: Option<String>,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self { tls12: true, tls13: true, hsts: Some("max-age=31536000; includeSubDomains".into()) }
+    }
+}
+
+/// What is believed of a client's forwarding headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForwardedSettings {
+    /// `use-forwarded-headers`: believe `X-Forwarded-*` of clients. Off: all of them are replaced.
+    pub trust: bool,
+}
