@@ -1,0 +1,238 @@
+//! Deadlines of connections without a timer per operation.
+//!
+//! Every socket has one [`Watch`]. Setting its deadline is a store; a lazy wheel looks at a watch when the slot comes
+//! round in which it was put and moves it on when the deadline has moved. A watch is in the wheel about once a second
+//! at most, however many requests its connection serves. Resolution is [`TICK`], deadlines are never early.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use monoio::io::{CancelHandle, Canceller};
+
+use crate::sys::fd::WeakFd;
+
+/// Resolution of deadlines.
+pub(super) const TICK: Duration = Duration::from_millis(50);
+/// Slots of the wheel: a horizon of 25.6 s; later deadlines are looked at again there.
+const SLOTS: u64 = 512;
+/// No deadline.
+const NEVER: u64 = u64::MAX;
+
+/// What happens when a deadline passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnExpiry {
+    /// The socket is shut down: pending operations end, the connection is of no further use.
+    Shutdown,
+    /// The pending read is cancelled and gives its buffer back; the connection lives on.
+    CancelRead,
+}
+
+/// The deadline of one socket.
+pub(crate) struct Watch {
+    timers: Rc<Timers>,
+    fd: Rc<WeakFd>,
+    due: Cell<u64>,
+    /// The tick in whose slot this watch is; other entries of it in the wheel are void.
+    scheduled: Cell<u64>,
+    on_expiry: Cell<OnExpiry>,
+    expired: Cell<bool>,
+    canceller: RefCell<Option<Canceller>>,
+}
+
+impl Watch {
+    pub(super) fn new(timers: &Rc<Timers>, fd: Rc<WeakFd>) -> Rc<Self> {
+        Rc::new(Self {
+            timers: Rc::clone(timers),
+            fd,
+            due: Cell::new(NEVER),
+            scheduled: Cell::new(NEVER),
+            on_expiry: Cell::new(OnExpiry::Shutdown),
+            expired: Cell::new(false),
+            canceller: RefCell::new(None),
+        })
+    }
+
+    /// From now on the socket is shut down when `after` has passed.
+    pub(super) fn shutdown_after(self: &Rc<Self>, after: Duration) {
+        self.arm(after, OnExpiry::Shutdown);
+    }
+
+    /// From now on a read made with [`Watch::cancel_handle`] is cancelled when `after` has passed.
+    pub(super) fn cancel_read_after(self: &Rc<Self>, after: Duration) {
+        self.arm(after, OnExpiry::CancelRead);
+    }
+
+    /// No deadline from now on.
+    pub(super) fn clear(&self) {
+        self.expired.set(false);
+        self.due.set(NEVER);
+    }
+
+    /// Shuts the socket down now.
+    pub(super) fn abort(&self) {
+        self.due.set(NEVER);
+        self.shutdown();
+    }
+
+    /// Whether a deadline passed since the last call.
+    pub(super) fn take_expired(&self) -> bool {
+        self.expired.replace(false)
+    }
+
+    /// The handle for a read that may be cancelled.
+    pub(super) fn cancel_handle(&self) -> CancelHandle {
+        self.canceller.borrow_mut().get_or_insert_default().handle()
+    }
+
+    fn arm(self: &Rc<Self>, after: Duration, on_expiry: OnExpiry) {
+        let due = self.timers.tick_after(after);
+        self.expired.set(false);
+        self.on_expiry.set(on_expiry);
+        self.due.set(due);
+        if due < self.scheduled.get() {
+            self.timers.schedule(self, due);
+        }
+    }
+
+    fn fire(&self) {
+        self.expired.set(true);
+        self.due.set(NEVER);
+        match self.on_expiry.get() {
+            OnExpiry::Shutdown => self.shutdown(),
+            OnExpiry::CancelRead => {
+                let canceller = self.canceller.borrow_mut().take();
+                *self.canceller.borrow_mut() = canceller.map(Canceller::cancel);
+            }
+        }
+    }
+
+    fn shutdown(&self) {
+        // An error means that the peer is gone already, which ends pending operations as well.
+        let _ = self.fd.with(|fd| rustix::net::shutdown(fd, rustix::net::Shutdown::Both));
+    }
+}
+
+/// The wheel of one core.
+pub(crate) struct Timers {
+    slots: RefCell<Vec<Vec<Rc<Watch>>>>,
+    now: Cell<u64>,
+}
+
+impl Timers {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self { slots: RefCell::new((0..SLOTS).map(|_| Vec::new()).collect()), now: Cell::new(0) })
+    }
+
+    /// Drives the wheel; to be spawned once per core.
+    pub(crate) async fn run(self: Rc<Self>) {
+        let start = std::time::Instant::now();
+        loop {
+            monoio::time::sleep(TICK).await;
+            self.advance((start.elapsed().as_millis() / TICK.as_millis()) as u64);
+        }
+    }
+
+    /// The first tick that is not before `after` from now; one more than the division says, as part of the current
+    /// tick has passed.
+    fn tick_after(&self, after: Duration) -> u64 {
+        let ticks = after.as_millis().div_ceil(TICK.as_millis()).min(u128::from(u32::MAX)) as u64;
+        self.now.get() + ticks + 1
+    }
+
+    fn schedule(&self, watch: &Rc<Watch>, tick: u64) {
+        let tick = tick.clamp(self.now.get() + 1, self.now.get() + SLOTS - 1);
+        watch.scheduled.set(tick);
+        self.slots.borrow_mut()[(tick % SLOTS) as usize].push(Rc::clone(watch));
+    }
+
+    fn advance(&self, to: u64) {
+        while self.now.get() < to {
+            let now = self.now.get() + 1;
+            self.now.set(now);
+            let due = std::mem::take(&mut self.slots.borrow_mut()[(now % SLOTS) as usize]);
+            for watch in due {
+                self.visit(&watch, now);
+            }
+        }
+    }
+
+    fn visit(&self, watch: &Rc<Watch>, now: u64) {
+        if watch.scheduled.get() != now {
+            return;
+        }
+        watch.scheduled.set(NEVER);
+        match watch.due.get() {
+            NEVER => {}
+            due if due <= now => watch.fire(),
+            due => self.schedule(watch, due),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(timers: &Rc<Timers>) -> Rc<Watch> {
+        Watch::new(timers, Rc::new(WeakFd::gone()))
+    }
+
+    #[test]
+    fn a_deadline_fires_once_and_never_early() {
+        let timers = Timers::new();
+        let w = watch(&timers);
+        w.shutdown_after(Duration::from_secs(1));
+        timers.advance(20);
+        assert!(!w.take_expired(), "not before the second is over");
+        timers.advance(21);
+        assert!(w.take_expired());
+        timers.advance(2000);
+        assert!(!w.take_expired());
+    }
+
+    #[test]
+    fn a_deadline_that_moves_on_keeps_one_entry() {
+        let timers = Timers::new();
+        let w = watch(&timers);
+        for tick in 1..=1000 {
+            w.shutdown_after(Duration::from_secs(1));
+            timers.advance(tick);
+            assert!(!w.take_expired());
+            assert_eq!(timers.slots.borrow().iter().map(Vec::len).sum::<usize>(), 1);
+        }
+        timers.advance(1022);
+        assert!(w.take_expired());
+    }
+
+    #[test]
+    fn an_earlier_deadline_overtakes_a_later_one() {
+        let timers = Timers::new();
+        let w = watch(&timers);
+        w.shutdown_after(Duration::from_secs(3600));
+        w.cancel_read_after(Duration::from_secs(1));
+        timers.advance(21);
+        assert!(w.take_expired());
+    }
+
+    #[test]
+    fn deadlines_beyond_the_horizon_are_kept() {
+        let timers = Timers::new();
+        let w = watch(&timers);
+        w.shutdown_after(Duration::from_secs(75));
+        timers.advance(1500);
+        assert!(!w.take_expired());
+        timers.advance(1501);
+        assert!(w.take_expired());
+    }
+
+    #[test]
+    fn a_cleared_deadline_does_not_fire() {
+        let timers = Timers::new();
+        let w = watch(&timers);
+        w.shutdown_after(Duration::from_secs(1));
+        w.clear();
+        timers.advance(100);
+        assert!(!w.take_expired());
+    }
+}

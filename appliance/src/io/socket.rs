@@ -1,0 +1,224 @@
+//! A connected TCP socket: owned receive and send, one deadline, readiness for the idle.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use monoio::buf::SliceMut;
+use monoio::io::{
+    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, CancelableAsyncReadRent, OwnedReadHalf, OwnedWriteHalf, Splitable,
+};
+use monoio::net::TcpStream;
+use rustix::net::{RecvFlags, Shutdown};
+
+use super::deadline::{Timers, Watch};
+use super::{Accepted, Owned};
+use crate::sys::fd::{self, Lifeline, WeakFd};
+
+/// What an idle connection's receive buffer shows, without taking anything from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peek {
+    /// Nothing: the connection is open and silent.
+    Quiet,
+    /// Bytes that nobody asked for.
+    Data,
+    /// The peer closed or reset it.
+    Closed,
+}
+
+/// A connected socket. The lifeline stands before the stream, so that it goes first (see [`WeakFd`]).
+pub(crate) struct Socket {
+    lifeline: Rc<Lifeline>,
+    watch: Rc<Watch>,
+    tcp: TcpStream,
+}
+
+impl Socket {
+    fn new(tcp: TcpStream, timers: &Rc<Timers>) -> Self {
+        let (weak, lifeline) = WeakFd::attach(&tcp);
+        Self { lifeline, watch: Watch::new(timers, weak), tcp }
+    }
+
+    /// Takes over a socket that a listener accepted.
+    pub(crate) fn from_accepted(accepted: Accepted, timers: &Rc<Timers>) -> Self {
+        Self::new(accepted.tcp, timers)
+    }
+
+    /// Takes over a socket that another core accepted.
+    pub(crate) fn from_std(socket: std::net::TcpStream, timers: &Rc<Timers>) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self::new(TcpStream::from_std(socket)?, timers))
+    }
+
+    /// Connects within `timeout`. On expiry the half-open socket is closed.
+    pub(crate) async fn connect(to: SocketAddr, timeout: Duration, timers: &Rc<Timers>) -> io::Result<Self> {
+        let tcp = monoio::time::timeout(timeout, TcpStream::connect_addr(to))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        tcp.set_nodelay(true)?;
+        Ok(Self::new(tcp, timers))
+    }
+
+    /// Receives into the free capacity of `buf`, behind what it holds. `Ok(0)` is the end of the stream.
+    pub(crate) async fn recv(&mut self, buf: Vec<u8>) -> Owned<usize> {
+        let (result, buf) = recv_behind(&mut self.tcp, buf).await;
+        (checked(&self.watch, result), buf)
+    }
+
+    /// Like [`Socket::recv`], but a deadline set by [`Socket::cancel_read_after`] ends it with `TimedOut` and the
+    /// connection lives on. What arrived meanwhile is not lost.
+    pub(crate) async fn recv_cancellable(&mut self, buf: Vec<u8>) -> Owned<usize> {
+        let handle = self.watch.cancel_handle();
+        let (begin, end) = (buf.len(), buf.capacity());
+        let (result, slice) = self.tcp.cancelable_read(SliceMut::new(buf, begin, end), handle).await;
+        let expired = self.watch.take_expired();
+        let result = match result {
+            Err(_) if expired => Err(io::ErrorKind::TimedOut.into()),
+            result => result,
+        };
+        (result, slice.into_inner())
+    }
+
+    /// Sends all of `buf`.
+    pub(crate) async fn send(&mut self, buf: Vec<u8>) -> Owned<()> {
+        let (result, buf) = self.tcp.write_all(buf).await;
+        (checked(&self.watch, result.map(drop)), buf)
+    }
+
+    /// Waits until there is something to receive, holding no buffer. Ends early when the deadline passes.
+    pub(crate) async fn readable(&mut self) -> io::Result<()> {
+        let result = self.tcp.readable(false).await;
+        checked(&self.watch, result)
+    }
+
+    /// Looks at the receive buffer without waiting.
+    pub(crate) fn peek(&self) -> Peek {
+        match rustix::net::recv(fd::borrow(&self.tcp), &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => Peek::Closed,
+            Ok(_) => Peek::Data,
+            Err(rustix::io::Errno::AGAIN) => Peek::Quiet,
+            Err(_) => Peek::Closed,
+        }
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub(crate) fn shutdown_write(&self) {
+        // Fails only when the peer is gone, and then there is nobody to tell.
+        let _ = rustix::net::shutdown(fd::borrow(&self.tcp), Shutdown::Write);
+    }
+
+    /// Pending operations end and the socket is shut down when `after` has passed.
+    pub(crate) fn shutdown_after(&self, after: Duration) {
+        self.watch.shutdown_after(after);
+    }
+
+    /// A pending [`Socket::recv_cancellable`] is cancelled when `after` has passed.
+    pub(crate) fn cancel_read_after(&self, after: Duration) {
+        self.watch.cancel_read_after(after);
+    }
+
+    /// No deadline.
+    pub(crate) fn clear_deadline(&self) {
+        self.watch.clear();
+    }
+
+    /// The address of this side.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// Gives the socket to another thread.
+    pub(crate) fn into_std(self) -> std::net::TcpStream {
+        let Self { lifeline, watch, tcp } = self;
+        watch.clear();
+        drop(lifeline);
+        fd::into_std(tcp)
+    }
+
+    /// Two halves that may be used at the same time.
+    pub(crate) fn split(self) -> (ReadHalf, WriteHalf) {
+        let Self { lifeline, watch, tcp } = self;
+        let (read, write) = tcp.into_split();
+        (
+            ReadHalf { lifeline: Rc::clone(&lifeline), watch: Rc::clone(&watch), tcp: read },
+            WriteHalf { lifeline, watch, tcp: write },
+        )
+    }
+
+    /// The halves of one socket, joined again.
+    ///
+    /// # Panics
+    /// When they come from two sockets.
+    pub(crate) fn reunite(read: ReadHalf, write: WriteHalf) -> Self {
+        let ReadHalf { lifeline, watch, tcp } = read;
+        drop(write.lifeline);
+        match tcp.reunite(write.tcp) {
+            Ok(tcp) => Self { lifeline, watch, tcp },
+            Err(_) => panic!("halves of two sockets"),
+        }
+    }
+}
+
+/// The receiving half of a socket.
+pub(crate) struct ReadHalf {
+    lifeline: Rc<Lifeline>,
+    watch: Rc<Watch>,
+    tcp: OwnedReadHalf<TcpStream>,
+}
+
+impl ReadHalf {
+    /// As [`Socket::recv`].
+    pub(crate) async fn recv(&mut self, buf: Vec<u8>) -> Owned<usize> {
+        let (result, buf) = recv_behind(&mut self.tcp, buf).await;
+        (checked(&self.watch, result), buf)
+    }
+
+    /// As [`Socket::shutdown_after`]; both halves share one deadline.
+    pub(crate) fn shutdown_after(&self, after: Duration) {
+        self.watch.shutdown_after(after);
+    }
+}
+
+/// The sending half of a socket.
+pub(crate) struct WriteHalf {
+    lifeline: Rc<Lifeline>,
+    watch: Rc<Watch>,
+    tcp: OwnedWriteHalf<TcpStream>,
+}
+
+impl WriteHalf {
+    /// As [`Socket::send`].
+    pub(crate) async fn send(&mut self, buf: Vec<u8>) -> Owned<()> {
+        let (result, buf) = self.tcp.write_all(buf).await;
+        (checked(&self.watch, result.map(drop)), buf)
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub(crate) async fn shutdown_write(&mut self) {
+        // Fails only when the peer is gone, and then there is nobody to tell.
+        let _ = self.tcp.shutdown().await;
+    }
+
+    /// As [`Socket::shutdown_after`]; both halves share one deadline.
+    pub(crate) fn shutdown_after(&self, after: Duration) {
+        self.watch.shutdown_after(after);
+    }
+
+    /// Ends both directions at once, pending operations of the other half included.
+    pub(crate) fn abort(&self) {
+        self.watch.abort();
+    }
+}
+
+async fn recv_behind(tcp: &mut impl AsyncReadRent, buf: Vec<u8>) -> Owned<usize> {
+    let (begin, end) = (buf.len(), buf.capacity());
+    debug_assert!(begin < end, "a receive needs room");
+    let (result, slice) = tcp.read(SliceMut::new(buf, begin, end)).await;
+    (result, slice.into_inner())
+}
+
+/// A deadline shows as the end of the stream or a broken pipe: name it.
+fn checked<T>(watch: &Watch, result: io::Result<T>) -> io::Result<T> {
+    if watch.take_expired() { Err(io::ErrorKind::TimedOut.into()) } else { result }
+}
