@@ -4,4 +4,5 @@
 //! [`pool`] → [`relay`]. Below all of it lies [`io`], the only module that knows the runtime.
 
 mod io;
+pub mod metrics;
 mod sys;

@@ -1,0 +1,139 @@
+//! What a core counts for the whole process.
+
+use std::time::{Duration, Instant};
+
+use super::cell::{Counter, Gauge};
+
+/// Why a connection or request was turned away by the proxy itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// More connections than the core may hold.
+    ConnectionLimit,
+    /// No file descriptor left.
+    FileDescriptors,
+    /// No memory left for buffers.
+    Memory,
+    /// A request that is malformed or ambiguous.
+    BadRequest,
+    /// A request head, line or target over its limit.
+    HeadTooLarge,
+    /// A request body over its limit.
+    BodyTooLarge,
+    /// A head or body that came too slowly.
+    Timeout,
+    /// A TLS handshake that failed.
+    TlsHandshake,
+    /// A request for a host that the connection's certificate policy does not cover.
+    Misdirected,
+    /// A route without a usable backend.
+    NoBackend,
+}
+
+impl Refused {
+    /// All reasons.
+    pub const ALL: [Self; 10] = [
+        Self::ConnectionLimit,
+        Self::FileDescriptors,
+        Self::Memory,
+        Self::BadRequest,
+        Self::HeadTooLarge,
+        Self::BodyTooLarge,
+        Self::Timeout,
+        Self::TlsHandshake,
+        Self::Misdirected,
+        Self::NoBackend,
+    ];
+
+    /// The label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConnectionLimit => "connection_limit",
+            Self::FileDescriptors => "file_descriptors",
+            Self::Memory => "memory",
+            Self::BadRequest => "bad_request",
+            Self::HeadTooLarge => "head_too_large",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Timeout => "timeout",
+            Self::TlsHandshake => "tls_handshake",
+            Self::Misdirected => "misdirected",
+            Self::NoBackend => "no_backend",
+        }
+    }
+}
+
+/// Counters and gauges of one core. Written by that core only, read by any thread.
+///
+/// Aligned so that no other core's counters share its cache lines.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct CoreCounters {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections open.
+    pub connections: Gauge,
+    /// Connections open and waiting for a request.
+    pub connections_idle: Gauge,
+    /// Accepted connections given to a less loaded core.
+    pub handed_over: Counter,
+    /// Requests whose head was read.
+    pub requests: Counter,
+    /// Bytes received from clients.
+    pub bytes_received: Counter,
+    /// Bytes sent to clients.
+    pub bytes_sent: Counter,
+    /// Panics caught in a connection's task.
+    pub panics: Counter,
+    /// TLS handshakes completed with clients.
+    pub tls_handshakes: Counter,
+    /// Of these, resumed sessions.
+    pub tls_resumed: Counter,
+    /// Connections opened to upstreams.
+    pub upstream_connects: Counter,
+    /// Connections to upstreams that could not be opened.
+    pub upstream_failures: Counter,
+    /// Requests sent on a connection that was open already.
+    pub upstream_reuses: Counter,
+    /// Further attempts at a request.
+    pub retries: Counter,
+    /// Idle connections in the pool.
+    pub pool_idle: Gauge,
+    /// Access log lines that were dropped because their writer was behind.
+    pub access_log_dropped: Counter,
+    /// Series that were not recorded because of their limit.
+    pub series_dropped: Counter,
+    /// Generation of the snapshot that the core serves; 0 before the first.
+    pub generation: Gauge,
+    refused: [Counter; Refused::ALL.len()],
+    /// Milliseconds of [`uptime`]; 0 before the first beat.
+    heartbeat: Gauge,
+}
+
+impl CoreCounters {
+    /// Counts a refusal.
+    #[inline]
+    pub fn refuse(&self, reason: Refused) {
+        self.refused[reason as usize].increment();
+    }
+
+    /// How many were refused for a reason.
+    pub fn refused(&self, reason: Refused) -> u64 {
+        self.refused[reason as usize].get()
+    }
+
+    /// The core makes progress. Called from its timer.
+    #[inline]
+    pub fn beat(&self) {
+        self.heartbeat.set(u64::try_from(uptime().as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// Time since the last [`Self::beat`], or since the process began counting.
+    pub fn heartbeat_age(&self) -> Duration {
+        uptime().saturating_sub(Duration::from_millis(self.heartbeat.get()))
+    }
+}
+
+/// Time since the process first asked for it.
+fn uptime() -> Duration {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    START.elapsed()
+}

@@ -1,0 +1,277 @@
+//! The admin thread's side: gathers what the cores announced, and writes it as pages.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crossbeam_channel::Receiver;
+use ringress_config::snapshot::{Route, RouteLabels};
+
+use super::core_metrics::Method;
+use super::counters::{CoreCounters, Refused};
+use super::layout::{HistogramLayout, Layout};
+use super::series::RouteSeries;
+use super::text::{Buckets, Labels, Page, without_header};
+use super::window::DurationWindow;
+use super::{Announcement, NGINX_PREFIX, RequestMetric, RequestMetricsSettings, process};
+
+/// Series in one part of a page: bounds what is in memory at once, and how long other work of the thread waits.
+const SERIES_PER_PART: usize = 128;
+
+/// Reads the counters of all cores. Only the admin thread uses it, so its lock is never waited for.
+pub struct Reader {
+    settings: RequestMetricsSettings,
+    layout: Arc<Layout>,
+    counters: Arc<[Arc<CoreCounters>]>,
+    announcements: Vec<Receiver<Announcement>>,
+    retirements: Arc<AtomicU64>,
+    gathered: Mutex<Gathered>,
+}
+
+struct Gathered {
+    series: HashMap<SeriesKey, Vec<Arc<RouteSeries>>>,
+    durations: DurationWindow,
+}
+
+/// Series of different cores with the same key are one series of the page.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct SeriesKey {
+    labels: Arc<RouteLabels>,
+    method: Method,
+    status: u16,
+}
+
+type SeriesRow = (SeriesKey, Vec<Arc<RouteSeries>>);
+
+impl Reader {
+    pub(super) fn new(
+        settings: RequestMetricsSettings,
+        layout: Arc<Layout>,
+        counters: Arc<[Arc<CoreCounters>]>,
+        announcements: Vec<Receiver<Announcement>>,
+        retirements: Arc<AtomicU64>,
+    ) -> Self {
+        let gathered = Gathered { series: HashMap::new(), durations: DurationWindow::new(Instant::now()) };
+        Self { settings, layout, counters, announcements, retirements, gathered: Mutex::new(gathered) }
+    }
+
+    /// The process-wide counters by core.
+    pub fn counters(&self) -> &[Arc<CoreCounters>] {
+        &self.counters
+    }
+
+    /// Takes what the cores announced; at least every few seconds, as announcements are bounded.
+    pub fn gather(&self) {
+        let mut gathered = self.lock();
+        let now = Instant::now();
+        for announcement in self.announcements.iter().flat_map(Receiver::try_iter) {
+            match announcement {
+                Announcement::Durations(durations) => gathered.durations.add(now, &durations),
+                Announcement::Series(series) => {
+                    let key =
+                        SeriesKey { labels: self.labels(&series.labels), method: series.method, status: series.status };
+                    gathered.series.entry(key).or_default().push(series);
+                }
+            }
+        }
+    }
+
+    /// Forgets the series of routes that are not among these any more, here and (at their next tick) on the cores.
+    pub fn retire<'a>(&self, routes: impl Iterator<Item = &'a Arc<Route>>) {
+        let live: HashSet<&RouteLabels> = routes.map(|route| &*route.labels).collect();
+        let mut gathered = self.lock();
+        let mut any = false;
+        gathered.series.retain(|_, cores| {
+            cores.retain(|series| {
+                let keep = live.contains(&*series.labels);
+                if !keep {
+                    series.retire();
+                    any = true;
+                }
+                keep
+            });
+            !cores.is_empty()
+        });
+        if any {
+            self.retirements.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A page of all metrics of the cores, in parts, after `page` as its first.
+    pub fn scrape(self: &Arc<Self>, page: String) -> Scrape {
+        self.gather();
+        let rows = self.lock().series.iter().map(|(key, cores)| (key.clone(), cores.clone())).collect();
+        let mut first = Page::default();
+        self.write_cores(&mut first);
+        self.write_durations(&mut first);
+        process::write(&mut first, &self.counters);
+        Scrape { reader: Arc::clone(self), rows, first: Some(page + &first.into_text()), metric: 0, row: 0 }
+    }
+
+    fn labels(&self, labels: &Arc<RouteLabels>) -> Arc<RouteLabels> {
+        if self.settings.per_host {
+            return Arc::clone(labels);
+        }
+        Arc::new(RouteLabels { host: "".into(), ..(**labels).clone() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_durations(&self, page: &mut Page) {
+        let mut gathered = self.lock();
+        let quantiles = gathered.durations.quantiles(Instant::now(), &[0.5, 0.9, 0.99, 0.999, 1.0]);
+        let (count, sum) = gathered.durations.total();
+        let help = "Durations of all requests; quantiles of the last minute";
+        page.summary("ringress_request_duration_seconds", help, &quantiles, count, sum);
+    }
+
+    fn write_cores(&self, page: &mut Page) {
+        let numbers: Vec<String> = (0..self.counters.len()).map(|n| n.to_string()).collect();
+        for (name, help, read) in CORE_COUNTERS {
+            page.counters(name, help, self.by_core(&numbers, *read));
+        }
+        for (name, help, read) in CORE_GAUGES {
+            page.gauges(name, help, self.by_core(&numbers, *read));
+        }
+        let refused = Refused::ALL.into_iter().map(|reason| {
+            let total = self.counters.iter().map(|core| core.refused(reason)).sum();
+            (vec![("reason", reason.as_str())], float(total))
+        });
+        page.counters("ringress_refused_total", "Connections and requests turned away, by reason", refused);
+    }
+
+    fn by_core<'a>(
+        &'a self,
+        numbers: &'a [String],
+        read: fn(&CoreCounters) -> u64,
+    ) -> impl Iterator<Item = (Labels<'a>, f64)> {
+        let cores = numbers.iter().zip(self.counters.iter());
+        cores.map(move |(number, core)| (vec![("worker", number.as_str())], float(read(core))))
+    }
+
+    /// A part of the page: some rows of one request metric.
+    fn write_rows(&self, metric: RequestMetric, rows: &[SeriesRow], range: Range<usize>) -> String {
+        let (name, help) = metric.words();
+        let name = format!("{NGINX_PREFIX}{name}");
+        let continued = range.start > 0;
+        let statuses: Vec<String> = rows[range.clone()].iter().map(|(key, _)| self.status(key.status)).collect();
+        let rows = rows[range].iter().zip(&statuses);
+        let mut page = Page::default();
+        if metric == RequestMetric::Requests {
+            let rows = rows.map(|((key, cores), status)| {
+                (self.row_labels(key, status), float(cores.iter().map(|core| core.requests()).sum()))
+            });
+            page.counters(&name, help, rows);
+        } else if let Some(histogram) = self.layout.histograms.iter().find(|h| h.metric == metric) {
+            let rows = rows.map(|((key, cores), status)| (self.row_labels(key, status), merge(histogram, cores)));
+            page.histograms(&name, help, rows);
+        }
+        let text = page.into_text();
+        if continued { without_header(text) } else { text }
+    }
+
+    fn row_labels<'a>(&'a self, key: &'a SeriesKey, status: &'a str) -> Labels<'a> {
+        let mut labels = vec![
+            ("canary", ""),
+            ("controller_class", self.settings.controller_class.as_str()),
+            ("controller_namespace", self.settings.controller_namespace.as_str()),
+            ("controller_pod", self.settings.controller_pod.as_str()),
+            ("ingress", &*key.labels.ingress),
+            ("method", key.method.as_str()),
+            ("namespace", &*key.labels.namespace),
+            ("path", &*key.labels.path),
+            ("service", &*key.labels.service),
+            ("status", status),
+        ];
+        if self.settings.per_host {
+            labels.push(("host", &*key.labels.host));
+        }
+        labels
+    }
+
+    fn status(&self, status: u16) -> String {
+        if self.settings.status_classes { format!("{status}xx") } else { status.to_string() }
+    }
+}
+
+/// The parts of a page, made one at a time, so that a large page neither fills the memory nor holds up the thread.
+pub struct Scrape {
+    reader: Arc<Reader>,
+    rows: Vec<SeriesRow>,
+    first: Option<String>,
+    /// Index of the request metric being written.
+    metric: usize,
+    /// First row of the next part.
+    row: usize,
+}
+
+impl Iterator for Scrape {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        while self.metric < RequestMetric::ALL.len() && !self.rows.is_empty() {
+            let metric = RequestMetric::ALL[self.metric];
+            if !self.reader.settings.recorded.contains(metric) || self.row >= self.rows.len() {
+                (self.metric, self.row) = (self.metric + 1, 0);
+                continue;
+            }
+            let range = self.row..self.rows.len().min(self.row + SERIES_PER_PART);
+            self.row = range.end;
+            return Some(self.reader.write_rows(metric, &self.rows, range));
+        }
+        None
+    }
+}
+
+fn merge<'a>(histogram: &'a HistogramLayout, cores: &[Arc<RouteSeries>]) -> Buckets<'a> {
+    let size = histogram.bounds.len() + 1;
+    let mut counts = vec![0; size];
+    let mut sum: u64 = 0;
+    for core in cores {
+        let cells = core.histogram(histogram);
+        for (count, cell) in counts.iter_mut().zip(cells) {
+            *count += cell.get();
+        }
+        sum = sum.wrapping_add(cells[size].get());
+    }
+    Buckets { bounds: &histogram.labels, counts, sum: float(sum) * histogram.unit.scale() }
+}
+
+type CoreRow = (&'static str, &'static str, fn(&CoreCounters) -> u64);
+
+const CORE_COUNTERS: &[CoreRow] = &[
+    ("ringress_connections_accepted_total", "Connections accepted", |c| c.accepted.get()),
+    ("ringress_connections_handed_over_total", "Connections given to a less loaded core", |c| c.handed_over.get()),
+    ("ringress_requests_total", "Requests whose head was read", |c| c.requests.get()),
+    ("ringress_bytes_received_total", "Bytes received from clients", |c| c.bytes_received.get()),
+    ("ringress_bytes_sent_total", "Bytes sent to clients", |c| c.bytes_sent.get()),
+    ("ringress_panics_total", "Panics caught in the task of a connection", |c| c.panics.get()),
+    ("ringress_tls_handshakes_total", "TLS handshakes completed with clients", |c| c.tls_handshakes.get()),
+    ("ringress_tls_resumed_total", "TLS handshakes that resumed a session", |c| c.tls_resumed.get()),
+    ("ringress_upstream_connects_total", "Connections opened to upstreams", |c| c.upstream_connects.get()),
+    ("ringress_upstream_failures_total", "Upstream connections that failed to open", |c| c.upstream_failures.get()),
+    ("ringress_upstream_reuses_total", "Requests on an upstream connection kept open", |c| c.upstream_reuses.get()),
+    ("ringress_retries_total", "Further attempts at a request", |c| c.retries.get()),
+    ("ringress_access_log_dropped_total", "Access log lines dropped", |c| c.access_log_dropped.get()),
+    ("ringress_metrics_dropped_series", "Requests not counted by route: too many series", |c| c.series_dropped.get()),
+];
+
+const CORE_GAUGES: &[CoreRow] = &[
+    ("ringress_connections", "Open client connections", |c| c.connections.get()),
+    ("ringress_connections_idle", "Client connections waiting for a request", |c| c.connections_idle.get()),
+    ("ringress_upstream_idle", "Idle upstream connections", |c| c.pool_idle.get()),
+    ("ringress_adopted_generation", "Generation of the snapshot that a worker serves", |c| c.generation.get()),
+];
+
+/// Counters beyond 2^53 lose their last digits, as in every Prometheus client.
+#[expect(clippy::cast_precision_loss, reason = "the format has floats only")]
+pub(super) fn float(value: u64) -> f64 {
+    value as f64
+}
