@@ -3,6 +3,7 @@
 //! The request path, in reading order: [`accept`] → [`tls`] → [`http`] → [`route`] → [`policy`] → [`upstream`] →
 //! [`pool`] → [`relay`]. Below all of it lies [`io`], the only module that knows the runtime.
 
+pub mod http;
 mod io;
 pub mod metrics;
 mod sys;

@@ -1,0 +1,21 @@
+//! HTTP/1 as bytes and values: the codec of both sides, without sockets, clocks or tasks.
+//!
+//! Every message that leaves is built anew from parsed parts (RFC 9112); a message that two parsers could read
+//! differently is refused, never repaired. The order of the modules is the order in which a request meets them.
+
+pub mod head;
+
+pub mod field;
+pub mod framing;
+pub mod host;
+pub mod request;
+pub mod target;
+
+pub mod edge;
+pub mod forward;
+
+pub mod response;
+
+pub mod chunked;
+pub mod respond;
+pub mod synthetic;
