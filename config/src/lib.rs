@@ -10,5 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod diagnostics;
+pub mod manifest;
 pub mod model;
+pub mod options;
 pub mod snapshot;

@@ -2,8 +2,27 @@
 //!
 //! The same types are filled from manifests in a folder and from the API server, so both sources behave alike.
 
+mod config_map;
+mod decode;
+mod endpoints;
+mod ingress;
+mod ingress_class;
+mod meta;
+mod secret;
+mod service;
+mod wire;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use config_map::ConfigMap;
+pub use decode::{Decoded, decode};
+pub use endpoints::{EndpointAddress, EndpointPort, EndpointSlice, Endpoints, Subset};
+pub use ingress::{Ingress, IngressBackend, IngressPath, IngressPathKind, IngressRule, IngressTls};
+pub use ingress_class::{IngressClass, Namespace};
+pub use meta::{Age, Meta, Origin};
+pub use secret::Secret;
+pub use service::{Service, ServicePort, TargetPort};
 
 /// The kinds that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +48,23 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind of object, in this order; not [`Kind::File`].
+    pub const OBJECTS: [Self; 8] = [
+        Self::Ingress,
+        Self::IngressClass,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Endpoints,
+        Self::Secret,
+        Self::ConfigMap,
+        Self::Namespace,
+    ];
+
+    /// Whether its objects have no namespace.
+    pub fn is_cluster_scoped(self) -> bool {
+        matches!(self, Self::IngressClass | Self::Namespace | Self::File)
+    }
+
     /// The kind as manifests write it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -81,5 +117,61 @@ pub struct ObjectRef {
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind.as_str(), self.key)
+    }
+}
+
+/// One lean object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// An Ingress.
+    Ingress(Arc<Ingress>),
+    /// An IngressClass.
+    IngressClass(Arc<IngressClass>),
+    /// A Service.
+    Service(Arc<Service>),
+    /// An EndpointSlice.
+    EndpointSlice(Arc<EndpointSlice>),
+    /// An Endpoints object.
+    Endpoints(Arc<Endpoints>),
+    /// A Secret.
+    Secret(Arc<Secret>),
+    /// A ConfigMap.
+    ConfigMap(Arc<ConfigMap>),
+    /// A Namespace.
+    Namespace(Arc<Namespace>),
+}
+
+impl Object {
+    /// Kind and key.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef { kind: self.kind(), key: self.meta().key.clone() }
+    }
+
+    /// Kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Ingress(_) => Kind::Ingress,
+            Self::IngressClass(_) => Kind::IngressClass,
+            Self::Service(_) => Kind::Service,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::Endpoints(_) => Kind::Endpoints,
+            Self::Secret(_) => Kind::Secret,
+            Self::ConfigMap(_) => Kind::ConfigMap,
+            Self::Namespace(_) => Kind::Namespace,
+        }
+    }
+
+    /// Key and age.
+    pub fn meta(&self) -> &Meta {
+        match self {
+            Self::Ingress(o) => &o.meta,
+            Self::IngressClass(o) => &o.meta,
+            Self::Service(o) => &o.meta,
+            Self::EndpointSlice(o) => &o.meta,
+            Self::Endpoints(o) => &o.meta,
+            Self::Secret(o) => &o.meta,
+            Self::ConfigMap(o) => &o.meta,
+            Self::Namespace(o) => &o.meta,
+        }
     }
 }

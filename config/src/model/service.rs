@@ -1,0 +1,98 @@
+//! Service.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::Meta;
+use super::wire::{IntOrString, WireMeta, mapping, nullable};
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Key and age.
+    pub meta: Meta,
+    /// `spec.ports`, TCP only.
+    pub ports: Vec<ServicePort>,
+    /// `spec.clusterIP`; `None` when headless.
+    pub cluster_ip: Option<IpAddr>,
+    /// `spec.externalName`, for `type: ExternalName`.
+    pub external_name: Option<Arc<str>>,
+}
+
+/// One port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// `name`; empty when there is only one port.
+    pub name: Arc<str>,
+    /// `port`.
+    pub port: u16,
+    /// `targetPort`; `port` when absent.
+    pub target: TargetPort,
+}
+
+/// The port on the pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetPort {
+    /// By number.
+    Number(u16),
+    /// By the name that each pod gives it.
+    Name(Arc<str>),
+}
+
+#[derive(Deserialize)]
+pub(super) struct Wire {
+    #[serde(default, deserialize_with = "mapping")]
+    pub(super) metadata: WireMeta,
+    #[serde(default, deserialize_with = "mapping")]
+    spec: WireSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireSpec {
+    #[serde(deserialize_with = "nullable")]
+    ports: Vec<WirePort>,
+    #[serde(rename = "clusterIP", deserialize_with = "nullable")]
+    cluster_ip: String,
+    #[serde(rename = "type", deserialize_with = "nullable")]
+    kind: String,
+    external_name: Option<Arc<str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WirePort {
+    #[serde(default, deserialize_with = "nullable")]
+    name: Arc<str>,
+    port: u16,
+    target_port: Option<IntOrString>,
+    protocol: Option<String>,
+}
+
+impl Wire {
+    pub(super) fn lean(self, meta: Meta) -> Service {
+        let tcp = |p: &WirePort| p.protocol.as_deref().is_none_or(|p| p == "TCP");
+        Service {
+            meta,
+            ports: self.spec.ports.into_iter().filter(tcp).map(WirePort::lean).collect(),
+            cluster_ip: self.spec.cluster_ip.parse().ok(),
+            external_name: self.spec.external_name.filter(|n| self.spec.kind == "ExternalName" && !n.is_empty()),
+        }
+    }
+}
+
+impl WirePort {
+    fn lean(self) -> ServicePort {
+        let target = match self.target_port {
+            Some(IntOrString::Int(number)) => u16::try_from(number).ok().filter(|n| *n != 0).map(TargetPort::Number),
+            Some(IntOrString::String(text)) => match text.parse() {
+                Ok(number) => Some(TargetPort::Number(number)),
+                Err(_) => Some(TargetPort::Name(text.into())),
+            },
+            None => None,
+        };
+        ServicePort { name: self.name, port: self.port, target: target.unwrap_or(TargetPort::Number(self.port)) }
+    }
+}

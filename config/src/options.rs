@@ -1,0 +1,59 @@
+//! What the command line and the configuration file say that matters to compilation.
+//!
+//! Field names follow ingress-nginx's flags (`docs/flags.md`); the defaults are theirs.
+
+use std::sync::Arc;
+
+use crate::model::ObjectKey;
+
+/// The options of one compiler. They do not change while it lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `--annotations-prefix`: prefix of all annotations, without the slash.
+    pub annotations_prefix: Arc<str>,
+    /// `--ingress-class`: value of the old class annotation that is served here.
+    pub ingress_class: Arc<str>,
+    /// `--controller-class`: IngressClasses with this `spec.controller` are served here.
+    pub controller_class: Arc<str>,
+    /// `--ingress-class-by-name`: an IngressClass named like `ingress_class` is served too, whatever its controller.
+    pub ingress_class_by_name: bool,
+    /// `--watch-ingress-without-class`: Ingresses that name no class at all are served too.
+    pub watch_ingress_without_class: bool,
+    /// Folder source only: while there is no IngressClass object, one named like `ingress_class` with
+    /// `controller_class` is assumed.
+    pub assume_class: bool,
+    /// `--watch-namespace`: Ingresses of other namespaces are not served.
+    pub watch_namespace: Option<Arc<str>>,
+    /// `--disable-catch-all`: Ingresses with a `spec.defaultBackend` are not served.
+    pub disable_catch_all: bool,
+    /// `--disable-svc-external-name`: Services of type ExternalName have no endpoints.
+    pub disable_external_name: bool,
+    /// `--deep-inspect`: Ingresses whose hosts or paths hold dangerous fragments are not served.
+    pub deep_inspect: bool,
+    /// `--default-backend-service`: answers what no host and path matches, on its first port.
+    pub default_backend_service: Option<ObjectKey>,
+    /// `--default-ssl-certificate`: Secret with the certificate for names without their own.
+    pub default_ssl_certificate: Option<ObjectKey>,
+    /// `--configmap`: the ConfigMap with the global settings.
+    pub configmap: Option<ObjectKey>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            annotations_prefix: "nginx.ingress.kubernetes.io".into(),
+            ingress_class: "nginx".into(),
+            controller_class: "k8s.io/ingress-nginx".into(),
+            ingress_class_by_name: false,
+            watch_ingress_without_class: false,
+            assume_class: false,
+            watch_namespace: None,
+            disable_catch_all: false,
+            disable_external_name: false,
+            deep_inspect: true,
+            default_backend_service: None,
+            default_ssl_certificate: None,
+            configmap: None,
+        }
+    }
+}
