@@ -1,0 +1,106 @@
+//! The origin behind the proxies: keep-alive, a fixed body, next to no work per request.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
+use monoio::io::Splitable;
+use monoio::io::sink::SinkExt;
+use monoio::io::stream::Stream;
+use monoio::net::{ListenerOpts, TcpListener, TcpStream};
+use monoio_http::common::error::HttpError;
+use monoio_http::common::request::Request;
+use monoio_http::h1::codec::decoder::{FillPayload, RequestDecoder};
+use monoio_http::h1::codec::encoder::GenericEncoder;
+use monoio_http::h1::payload::{FixedPayload, Payload};
+
+use crate::error::{Context, Error};
+use crate::runtime;
+
+/// Largest body that `/bytes/N` may ask for.
+const BODY_BYTES_MAX: usize = 64 << 20;
+const BACKLOG: i32 = 4096;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Where to listen; port 0 takes a free one, printed on the first line.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Bytes of the body of every answer.
+    #[arg(long, default_value_t = 128)]
+    body_size: usize,
+    /// Run on this CPU only.
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Error> {
+    if let Some(cpu) = options.cpu {
+        crate::usage::pin(cpu)?;
+    }
+    let body = Bytes::from(vec![b'x'; options.body_size]);
+    runtime::block_on(serve(options.listen, body)).context(|| "start the runtime".into())?
+}
+
+async fn serve(address: SocketAddr, body: Bytes) -> Result<(), Error> {
+    let listening = ListenerOpts::new().backlog(BACKLOG).reuse_port(false);
+    let listener = TcpListener::bind_with_config(address, &listening).context(|| format!("listen on {address}"))?;
+    let address = listener.local_addr().context(|| "ask for the own address".into())?;
+    println!("listening on {address}");
+    loop {
+        // Descriptors may run out for a moment under a storm of new connections; the next accept tries again.
+        if let Ok((stream, _)) = listener.accept().await {
+            drop(monoio::spawn(connection(stream, body.clone())));
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, body: Bytes) {
+    // The peer is the proxy under test; how its connection ends is for the load side to judge.
+    if stream.set_nodelay(true).is_ok() {
+        let _ended = exchanges(stream, body).await;
+    }
+}
+
+async fn exchanges(stream: TcpStream, body: Bytes) -> Result<(), HttpError> {
+    let (reader, writer) = stream.into_split();
+    let mut requests = RequestDecoder::new(reader);
+    let mut answers = GenericEncoder::new(writer);
+    while let Some(request) = requests.next().await {
+        let request = request?;
+        requests.fill_payload().await?;
+        let close = closes(&request);
+        answers.send_and_flush(answer(&request, &body, close)).await?;
+        if close {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn closes(request: &Request) -> bool {
+    let connection = request.headers().get(header::CONNECTION).map(HeaderValue::as_bytes);
+    match request.version() {
+        Version::HTTP_11 => connection.is_some_and(|value| value.eq_ignore_ascii_case(b"close")),
+        _ => !connection.is_some_and(|value| value.eq_ignore_ascii_case(b"keep-alive")),
+    }
+}
+
+fn answer(request: &Request, body: &Bytes, close: bool) -> Response<Payload> {
+    let body = match request.uri().path().strip_prefix("/bytes/") {
+        None => body.clone(),
+        Some(count) => match count.parse() {
+            Ok(count) if count == body.len() => body.clone(),
+            Ok(count) if count <= BODY_BYTES_MAX => Bytes::from(vec![b'x'; count]),
+            _ => Bytes::new(),
+        },
+    };
+    let mut response = Response::new(Payload::Fixed(FixedPayload::new(body)));
+    *response.status_mut() = StatusCode::OK;
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if close {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

@@ -1,0 +1,49 @@
+//! What is compared: the loads that decide whether a proxy is cheap in front of real services.
+
+use serde::Serialize;
+
+/// Who makes the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Generator {
+    /// wrk, as users run it.
+    Wrk,
+    /// The own closed-loop generator.
+    Own,
+}
+
+/// One load.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) connections: usize,
+    pub(crate) tls: bool,
+    /// Every request on a connection of its own.
+    pub(crate) new_connections: bool,
+    /// Bytes of every answer's body.
+    pub(crate) body_bytes: usize,
+}
+
+impl Scenario {
+    pub(crate) fn path(&self) -> String {
+        format!("/bytes/{}", self.body_bytes)
+    }
+
+    /// wrk where it does the same; it cannot open a connection for each request without trusting the server to close.
+    pub(crate) fn generator(&self, wanted: Generator) -> Generator {
+        if self.new_connections { Generator::Own } else { wanted }
+    }
+}
+
+const SMALL: Scenario =
+    Scenario { name: "keepalive-64", connections: 64, tls: false, new_connections: false, body_bytes: 128 };
+
+/// All scenarios, in the order they are run and reported.
+pub(crate) const SCENARIOS: [Scenario; 6] = [
+    SMALL,
+    Scenario { name: "keepalive-256", connections: 256, ..SMALL },
+    Scenario { name: "tls-keepalive-64", tls: true, ..SMALL },
+    Scenario { name: "new-connections-16", connections: 16, new_connections: true, ..SMALL },
+    Scenario { name: "tls-new-connections-16", connections: 16, tls: true, new_connections: true, ..SMALL },
+    Scenario { name: "body-1m-16", connections: 16, body_bytes: 1 << 20, ..SMALL },
+];
