@@ -82,7 +82,7 @@ fn a_connection_closed_without_an_answer_is_counted_as_such() {
             }
         }
     });
-    let figures = load(address, &["--connections=1"]);
+    let figures = load(address, &[]);
     let (bad, closed) = (count(&figures, "failed_status"), count(&figures, "closed_unannounced"));
-    assert!(bad > 0 && bad.abs_diff(closed) <= 1, "every other one: {figures}");
+    assert!(bad > 0 && bad.abs_diff(closed) <= 4, "every other one: {figures}");
 }
