@@ -57,6 +57,11 @@ impl Reader {
         Self { settings, layout, counters, announcements, retirements, gathered: Mutex::new(gathered) }
     }
 
+    /// How series are labelled.
+    pub(crate) fn settings(&self) -> &RequestMetricsSettings {
+        &self.settings
+    }
+
     /// The process-wide counters by core.
     pub fn counters(&self) -> &[Arc<CoreCounters>] {
         &self.counters
@@ -272,6 +277,6 @@ const CORE_GAUGES: &[CoreRow] = &[
 
 /// Counters beyond 2^53 lose their last digits, as in every Prometheus client.
 #[expect(clippy::cast_precision_loss, reason = "the format has floats only")]
-pub(super) fn float(value: u64) -> f64 {
+pub(crate) fn float(value: u64) -> f64 {
     value as f64
 }

@@ -1,0 +1,120 @@
+//! Health, metrics and the read-only API, on a thread of their own: a heavy scrape delays neither requests nor publishes.
+//!
+//! The health listener answers `/healthz`, `/readyz` and `/metrics` and nothing else, on all addresses by default. The
+//! admin listener answers these and the API; it is on loopback by default and guarded against web pages ([`guard`]).
+//! What is shown comes through the traits of [`sources`], so that this crate needs not know who watches the objects.
+
+mod api;
+pub mod client;
+mod guard;
+mod health;
+mod listen;
+mod prometheus;
+mod serve;
+mod sources;
+#[cfg(test)]
+mod testkit;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::sync::oneshot;
+
+pub use listen::{ListenError, Listeners};
+pub use sources::{ControlPlane, ControlStatus, Phase, Sources, SyncFuture, WorkerPlane};
+
+/// How often announced series are gathered.
+const GATHER_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Gatherings between two looks for series of removed routes.
+const RETIRE_EVERY: u32 = 5;
+
+/// What the answers depend on besides the sources.
+#[derive(Clone, Debug)]
+pub struct AdminSettings {
+    /// `--health-check-path`; `/healthz` is answered too.
+    pub health_path: String,
+    /// Bound of one health answer.
+    pub health_timeout: Duration,
+}
+
+/// The running admin thread; ends when dropped.
+pub struct Admin {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Admin {
+    /// Starts the thread on listeners that are bound already.
+    pub fn start(listeners: Listeners, settings: AdminSettings, sources: Sources) -> std::io::Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = run(listeners, &settings, sources) => {}
+                    // Dropped or sent, both mean the end.
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Whether the thread still serves.
+    pub fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the admin thread had panicked");
+        }
+    }
+}
+
+async fn run(listeners: Listeners, settings: &AdminSettings, sources: Sources) {
+    let sources = Arc::new(sources);
+    let probes = probes(settings, &sources);
+    let admin = probes.clone().merge(api::router(Arc::clone(&sources)));
+    tokio::join!(serve::health(listeners.health, probes), serve::admin(listeners.admin, admin), housekeeping(&sources),);
+}
+
+/// The three paths of the health listener.
+fn probes(settings: &AdminSettings, sources: &Arc<Sources>) -> Router {
+    let mut router = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(prometheus::metrics));
+    if settings.health_path != "/healthz" {
+        router = router.route(&settings.health_path, get(health::healthz));
+    }
+    let timeout = settings.health_timeout;
+    let bounded = axum::middleware::from_fn(move |request, next| health::bounded(timeout, request, next));
+    router.layer(bounded).with_state(Arc::clone(sources))
+}
+
+/// Keeps the channels of the metrics from filling, and forgets what belongs to removed routes.
+async fn housekeeping(sources: &Sources) {
+    let mut interval = tokio::time::interval(GATHER_INTERVAL);
+    let mut retired_generation = 0;
+    for round in 1_u32.. {
+        interval.tick().await;
+        sources.metrics.gather();
+        if round % RETIRE_EVERY == 0
+            && let Some(snapshot) = sources.control.snapshot()
+            && snapshot.generation != retired_generation
+        {
+            retired_generation = snapshot.generation;
+            sources.metrics.retire(api::routes(&snapshot));
+        }
+    }
+}

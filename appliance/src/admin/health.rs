@@ -1,0 +1,97 @@
+//! `/healthz` and `/readyz`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::sources::Sources;
+
+/// A worker beats about once a second; one that does not for this long is stuck.
+const WORKER_STUCK_AFTER: Duration = Duration::from_secs(5);
+
+/// The control thread may compile for seconds without a beat.
+const CONTROL_STUCK_AFTER: Duration = Duration::from_secs(30);
+
+/// Why the process is not live.
+fn failures(sources: &Sources) -> Vec<String> {
+    let mut failures = sources.workers.failures();
+    for (number, core) in sources.metrics.counters().iter().enumerate() {
+        let age = core.heartbeat_age();
+        if age > WORKER_STUCK_AFTER {
+            failures.push(format!("worker {number} has made no progress for {:.1} s", age.as_secs_f64()));
+        }
+    }
+    let age = sources.control.heartbeat_age();
+    if age > CONTROL_STUCK_AFTER {
+        failures.push(format!("the control thread has made no progress for {:.1} s", age.as_secs_f64()));
+    }
+    failures
+}
+
+/// Why the process is not ready, `None` when it is.
+pub(super) fn unready(sources: &Sources) -> Option<String> {
+    if sources.phase.is_draining() {
+        return Some("draining".into());
+    }
+    if sources.control.status().generation == 0 {
+        return Some("no complete snapshot yet".into());
+    }
+    let behind = sources.metrics.counters().iter().position(|core| core.generation.get() == 0)?;
+    Some(format!("worker {behind} serves no snapshot yet"))
+}
+
+pub(super) async fn healthz(State(sources): State<Arc<Sources>>) -> Response {
+    match failures(&sources) {
+        none if none.is_empty() => "ok\n".into_response(),
+        failures => (StatusCode::INTERNAL_SERVER_ERROR, failures.join("\n") + "\n").into_response(),
+    }
+}
+
+pub(super) async fn readyz(State(sources): State<Arc<Sources>>) -> Response {
+    match unready(&sources) {
+        None => "ok\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason + "\n").into_response(),
+    }
+}
+
+/// Gives a request up after a while.
+pub(super) async fn bounded(timeout: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "gave up after --health-check-timeout\n").into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::testkit::{Fake, worker_adopts};
+
+    #[test]
+    fn ready_once_every_worker_serves_a_snapshot_and_not_while_draining() {
+        let fake = Fake::new(2);
+        assert_eq!(unready(&fake.sources).unwrap(), "no complete snapshot yet");
+        fake.control.set(|status| status.generation = 1);
+        worker_adopts(&fake, 0, 1);
+        assert_eq!(unready(&fake.sources).unwrap(), "worker 1 serves no snapshot yet");
+        worker_adopts(&fake, 1, 1);
+        assert_eq!(unready(&fake.sources), None);
+        fake.sources.phase.begin_drain();
+        assert_eq!(unready(&fake.sources).unwrap(), "draining");
+    }
+
+    #[test]
+    fn whoever_is_stuck_is_named() {
+        let fake = Fake::new(1);
+        assert!(failures(&fake.sources).is_empty());
+        fake.control.set_heartbeat_age(CONTROL_STUCK_AFTER + Duration::from_secs(1));
+        fake.workers.fail("worker 3 cannot be replaced");
+        let expected =
+            ["worker 3 cannot be replaced", "the control thread has made no progress for 31.0 s"].map(String::from);
+        assert_eq!(failures(&fake.sources), expected);
+    }
+}

@@ -1,0 +1,116 @@
+//! `/metrics`: what the cores count, and what is known of sources, snapshots and certificates.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use ringress_config::diagnostics::Severity;
+use ringress_config::snapshot::Snapshot;
+
+use super::api::{self, Shown};
+use super::health;
+use super::sources::{ControlStatus, Sources};
+use crate::metrics::{Page, RequestMetricsSettings, float};
+
+/// The content type of the text format.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Streams the page part by part; between two parts the thread may do something else.
+pub(super) async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
+    let mut page = Page::default();
+    write_process(&mut page, &sources);
+    write_control(&mut page, &sources.control.status(), sources.metrics.settings());
+    if let Some(snapshot) = sources.control.snapshot() {
+        write_certificates(&mut page, &snapshot, sources.metrics.settings());
+    }
+    let parts = sources.metrics.scrape(page.into_text());
+    let body = stream::unfold(parts, |mut parts| async move {
+        tokio::task::yield_now().await;
+        let part = parts.next()?;
+        Some((Ok::<_, std::convert::Infallible>(part), parts))
+    });
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], Body::from_stream(body)).into_response()
+}
+
+fn write_process(page: &mut Page, sources: &Sources) {
+    let driver = sources.workers.driver();
+    let build = vec![("driver", driver.as_str()), ("version", env!("CARGO_PKG_VERSION"))];
+    page.gauges("ringress_build_info", "Version and driver, as labels", [(build, 1.0)]);
+    page.gauge("ringress_workers", "Worker cores", count(sources.metrics.counters().len()));
+    page.gauge("ringress_ready", "1 when /readyz is 200", flag(health::unready(sources).is_none()));
+}
+
+fn write_control(page: &mut Page, status: &ControlStatus, settings: &RequestMetricsSettings) {
+    page.gauge("ringress_source_reachable", "1 when objects can be read", flag(status.source_reachable));
+    page.gauge("ringress_last_known_good", "1 while the saved state serves", flag(status.last_known_good));
+    page.gauge("ringress_generation", "Generation of the newest snapshot", float(status.generation));
+    page.counters("ringress_snapshots_total", "Snapshots published", [(vec![], float(status.builds))]);
+    page.counters("ringress_compile_seconds_total", "Time spent compiling", [(vec![], seconds(status.build_time))]);
+    if let Some(propagation) = status.propagation {
+        let help = "From the notice of the newest change to its adoption by the last worker";
+        page.gauge("ringress_propagation_seconds", help, seconds(propagation));
+    }
+    let objects = status.objects.iter().map(|(kind, number)| (vec![("kind", *kind)], count(*number)));
+    page.gauges("ringress_objects", "Objects by kind", objects);
+    let findings = [Severity::Error, Severity::Warning, Severity::Info].map(|severity| {
+        let number = status.findings.iter().filter(|finding| finding.severity == severity).count();
+        (vec![("severity", severity.as_str())], count(number))
+    });
+    page.gauges("ringress_findings", "Objects refused, changed or remarked on", findings);
+
+    let controller = vec![
+        ("controller_class", settings.controller_class.as_str()),
+        ("controller_namespace", settings.controller_namespace.as_str()),
+        ("controller_pod", settings.controller_pod.as_str()),
+    ];
+    // Alerts of ingress-nginx users fire when this is 0: a reload was refused. Nothing is reloaded here; what comes
+    // nearest is a source that cannot be read.
+    page.gauges(
+        "nginx_ingress_controller_config_last_reload_successful",
+        "1 while changes can be read and served",
+        [(controller.clone(), flag(status.source_reachable))],
+    );
+    if let Some(time) = status.last_change.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()) {
+        page.gauges(
+            "nginx_ingress_controller_config_last_reload_successful_timestamp_seconds",
+            "When the newest snapshot was published",
+            [(controller.clone(), seconds(time))],
+        );
+        page.gauge("ringress_last_change_timestamp_seconds", "When the newest snapshot was published", seconds(time));
+    }
+    page.counters("nginx_ingress_controller_success", "Changes served", [(controller, float(status.builds))]);
+}
+
+fn write_certificates(page: &mut Page, snapshot: &Snapshot, settings: &RequestMetricsSettings) {
+    let shown: Vec<Shown<'_>> = api::certificates(snapshot).collect();
+    let rows = shown.iter().map(|shown| {
+        let secret = shown.certificate.secret.as_ref();
+        let labels = vec![
+            ("class", settings.controller_class.as_str()),
+            ("host", shown.host.as_str()),
+            ("identifier", shown.certificate.fingerprint.as_str()),
+            ("namespace", secret.map_or("", |key| &*key.namespace)),
+            ("secret_name", secret.map_or("", |key| &*key.name)),
+        ];
+        #[expect(clippy::cast_precision_loss, reason = "a point in time")]
+        let expiry = shown.certificate.not_after as f64;
+        (labels, expiry)
+    });
+    page.gauges("nginx_ingress_controller_ssl_expire_time_seconds", "When the certificate of a host expires", rows);
+}
+
+fn flag(value: bool) -> f64 {
+    if value { 1.0 } else { 0.0 }
+}
+
+fn count(number: usize) -> f64 {
+    float(number as u64)
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}

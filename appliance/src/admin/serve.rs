@@ -1,0 +1,107 @@
+//! Serving HTTP on the admin thread, with bounds on heads, times and connections.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+
+use super::guard;
+use super::listen::AdminListener;
+
+/// Connections of one listener; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 64;
+
+/// Bytes of one request head.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// Time for a request head, idle time before it included.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Age of one connection: a client that reads slowly must not hold its place for ever.
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// Pause after a failed accept, which mostly means that descriptors are short.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the health listener, for ever.
+pub(super) async fn health(listener: Option<std::net::TcpListener>, router: Router) {
+    let Some(listener) = listener else { return };
+    match TcpListener::from_std(listener) {
+        Ok(listener) => accept(async || listener.accept().await.map(|(stream, _)| stream), router).await,
+        Err(error) => tracing::error!(%error, "the health listener does not work"),
+    }
+}
+
+/// Serves the admin listener, for ever. Web pages can reach a TCP listener, so that is guarded.
+pub(super) async fn admin(listener: Option<AdminListener>, router: Router) {
+    let result = match listener {
+        None => return,
+        Some(AdminListener::Tcp(listener)) => match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                let router = router.layer(axum::middleware::from_fn(guard::check));
+                accept(async || listener.accept().await.map(|(stream, _)| stream), router).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+        Some(AdminListener::Unix(socket)) => match socket.listener.try_clone().and_then(UnixListener::from_std) {
+            Ok(listener) => {
+                // `socket` lives as long as this loop: dropping it removes the file.
+                accept(async || listener.accept().await.map(|(stream, _)| stream), router).await;
+                drop(socket);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+    };
+    if let Err(error) = result {
+        tracing::error!(%error, "the admin listener does not work");
+    }
+}
+
+async fn accept<S>(next: impl AsyncFn() -> io::Result<S>, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match next().await {
+            Ok(stream) => {
+                let connection = serve(stream, router.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the admin thread could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Errors of a connection are its client's business: it has gone or does not speak HTTP.
+fn serve<S>(stream: S, router: Router) -> impl Future<Output = ()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    async move {
+        if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_AGE_MAX, connection).await {
+            tracing::debug!(%error, "a connection to the admin thread ended early");
+        }
+    }
+}

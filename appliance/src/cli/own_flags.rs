@@ -1,0 +1,86 @@
+//! The flags that ingress-nginx does not have. Each has an environment variable, `RINGRESS_` and its name.
+
+use super::flag::Support::{Honoured, NotYet};
+use super::flag::{Flag, Support};
+use super::value::ValueType::{self, Choice, Duration, Int, Repeated, Text};
+
+const fn flag(
+    name: &'static str,
+    value: ValueType,
+    default: &'static str,
+    support: Support,
+    doc: &'static str,
+) -> Flag {
+    Flag { name, value, default, support, env: true, doc }
+}
+
+/// All of them, by name. `http-port`, `https-port`, `healthz-host` and `healthz-port` are ingress-nginx' too.
+pub(crate) const OWN_FLAGS: &[Flag] = &[
+    flag(
+        "access-log",
+        Text,
+        "auto",
+        Honoured,
+        "auto (as the ConfigMap says; off with a dir: source that has none), off, or a file.",
+    ),
+    flag(
+        "admin-address",
+        Text,
+        "127.0.0.1:10280",
+        Honoured,
+        "Where dashboard and API are served: ADDRESS:PORT, unix:PATH, or off.",
+    ),
+    flag("config", Text, "", Honoured, "YAML file with the same options; /etc/ringress/ringress.yaml when it exists."),
+    flag(
+        "control-socket",
+        Text,
+        "",
+        NotYet("there is no upgrade command yet that would use it"),
+        "Socket of the upgrade command; /run/ringress/control.sock, else in the state folder.",
+    ),
+    flag("cpus", Text, "", Honoured, "The CPUs to pin worker cores to, such as 0-3,6."),
+    flag(
+        "drain-timeout",
+        Duration,
+        "",
+        Honoured,
+        "Longest drain; else the ConfigMap's worker-shutdown-timeout, else 30s.",
+    ),
+    flag(
+        "driver",
+        Choice(&["auto", "io_uring", "epoll"]),
+        "auto",
+        Honoured,
+        "How workers wait for sockets; auto takes io_uring where it is allowed.",
+    ),
+    flag(
+        "listen-address",
+        Repeated,
+        "",
+        Honoured,
+        "Address of the http and https listeners; all IPv4 and IPv6 addresses when not given.",
+    ),
+    flag(
+        "log-format",
+        Choice(&["auto", "text", "json"]),
+        "auto",
+        Honoured,
+        "Form of the own log; auto is text on a terminal, else JSON.",
+    ),
+    flag(
+        "log-level",
+        Choice(&["error", "warn", "info", "debug", "trace"]),
+        "",
+        Honoured,
+        "Least severity of the own log; info when neither this nor -v is given.",
+    ),
+    flag("source", Text, "kube", Honoured, "kube (the cluster's API server) or dir:PATH (a folder of manifests)."),
+    flag(
+        "state-dir",
+        Text,
+        "",
+        Honoured,
+        "Folder of the last known good state; /var/lib/ringress when it can be written to.",
+    ),
+    flag("workers", Int, "", Honoured, "Number of worker cores; the CPUs this process may use when not given."),
+];
