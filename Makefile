@@ -1,0 +1,72 @@
+# The entries of the project. CI (.ci/run) calls the same targets.
+#   make check   everything that needs nothing installed but Rust and a C compiler
+#   make e2e     the release binary against real nginx, wrk, curl and the conformance suite (short form)
+#   make long    the same programs at their full times; dated output under docs/evidence/
+#   make bench   the comparison with nginx and HAProxy
+
+SHELL := /bin/bash
+CONFORMANCE ?= ../shared/conformance
+RELEASE := target/release
+RINGRESS_BIN := $(CURDIR)/$(RELEASE)/ringress
+RINGRESS_BENCH_BIN := $(CURDIR)/$(RELEASE)/ringress-bench
+DRIVERS ?= io_uring epoll
+export RINGRESS_BIN RINGRESS_BENCH_BIN
+
+.PHONY: check fmt lint deny tree test release e2e suite outside conformance long bench advisories
+
+check: fmt lint deny tree test
+
+fmt:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny:
+	cargo deny --locked check bans licenses sources
+
+# The advisory database is a git repository; give the path of a checkout.
+advisories:
+	@test -n "$(ADVISORY_DB)" || { echo "make advisories ADVISORY_DB=PATH"; exit 2; }
+	cargo deny --locked --offline check advisories --disable-fetch --config <(sed 's|^\[advisories\]|&\ndb-path = "$(ADVISORY_DB)"|' deny.toml)
+
+# What must not be in the shipped binary, whatever deny.toml lets the bench have.
+tree:
+	@tree=$$(cargo tree --locked -p ringress -e normal --prefix none) || exit 1; \
+	! grep -E '^(ring|sct|openssl-sys|native-tls|monoio-http|monoio-rustls|monoio-codec|rustls v0\.21|rustls-webpki v0\.101) ?' <<<"$$tree"
+
+test:
+	cargo test --workspace --locked
+
+release:
+	cargo build --release --locked -p ringress -p ringress-bench
+
+e2e: suite outside conformance
+
+# The built-in tests again, on the binary that is shipped.
+suite: release
+	cargo test --locked -p ringress --test suite
+
+outside: release
+	cargo test --locked -p ringress --test outside -- --test-threads=1 --nocapture
+
+# appliance/tests/conformance.list names the cases that must pass; it may only grow.
+conformance: release
+	@set -e; cases=$$(grep -v '^#' appliance/tests/conformance.list | paste -sd, -); \
+	for driver in $(DRIVERS); do \
+	  echo "conformance on $$driver"; \
+	  RINGRESS_DRIVER=$$driver $(CONFORMANCE)/run --bin $(RINGRESS_BIN) --only "$$cases" --strict; \
+	done
+
+long: release
+	@mkdir -p docs/evidence; \
+	file=docs/evidence/$$(date -u +%Y-%m-%d)-long.txt; \
+	{ echo "# make long at $$(git describe --always --dirty), $$(date -u +%FT%TZ), $$(nproc) CPUs, Linux $$(uname -r | cut -d- -f1)"; \
+	  RINGRESS_LONG=1 $(MAKE) --no-print-directory e2e bench; } 2>&1 | tee "$$file"; \
+	exit $${PIPESTATUS[0]}
+
+bench: release
+	$(RINGRESS_BENCH_BIN) compare --ringress $(RINGRESS_BIN)
+	$(RINGRESS_BENCH_BIN) idle --ringress $(RINGRESS_BIN)
+	$(RINGRESS_BENCH_BIN) scale --ringress $(RINGRESS_BIN) --layout files
+	$(RINGRESS_BENCH_BIN) scale --ringress $(RINGRESS_BIN) --layout single
