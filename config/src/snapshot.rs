@@ -7,15 +7,19 @@
 mod certificate;
 mod cluster;
 mod host;
+mod literal;
+mod pattern;
 mod route;
 mod settings;
 mod sharded;
 
 use std::sync::Arc;
 
-pub use certificate::{Certificate, Certificates, ServerCertificate};
+pub use certificate::{Certificate, CertificateError, Certificates, ServerCertificate};
 pub use cluster::{Balancer, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, PortKey};
 pub use host::{HostRoutes, Hosts, PathMatch, PathTable};
+pub use literal::{Literal, LiteralTable};
+pub use pattern::{Pattern, PatternError, PatternTable};
 pub use route::{
     Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts, UpstreamProtocol,
     WeightedCluster,

@@ -3,7 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::Sharded;
 use crate::model::ObjectKey;
@@ -20,6 +25,100 @@ pub struct Certificate {
     pub not_after: i64,
     /// SHA-256 of the leaf, lower-case hex.
     pub fingerprint: String,
+}
+
+/// Why a certificate cannot be used. The text never holds any part of a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// The certificate part has no PEM certificate.
+    #[error("holds no PEM certificate")]
+    NoCertificate,
+    /// The certificate part is broken.
+    #[error("is no readable certificate: {0}")]
+    BadCertificate(String),
+    /// The key part has no PEM private key.
+    #[error("holds no PEM private key")]
+    NoKey,
+    /// The key part is broken or of a kind that TLS does not know.
+    #[error("is no readable private key")]
+    BadKey,
+    /// Both are fine but do not belong together.
+    #[error("does not belong to the certificate")]
+    Mismatch,
+}
+
+impl CertificateError {
+    /// Whether the key is at fault, not the certificate.
+    pub fn concerns_key(&self) -> bool {
+        matches!(self, Self::NoKey | Self::BadKey | Self::Mismatch)
+    }
+}
+
+impl Certificate {
+    /// Reads a chain (leaf first, passed on as it is) and its key, and checks that they belong together.
+    /// `secret` is where they came from. An expired certificate is accepted: it is served, as ingress-nginx does.
+    pub fn from_pem(cert_pem: &[u8], key_pem: &[u8], secret: Option<ObjectKey>) -> Result<Self, CertificateError> {
+        let bad = |e: &dyn fmt::Display| CertificateError::BadCertificate(e.to_string());
+        let chain: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_slice_iter(cert_pem).collect::<Result<_, _>>().map_err(|e| bad(&e))?;
+        let leaf = chain.first().ok_or(CertificateError::NoCertificate)?;
+        let facts = Facts::read(leaf).map_err(|e| bad(&e))?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| match e {
+            rustls_pki_types::pem::Error::NoItemsFound => CertificateError::NoKey,
+            _ => CertificateError::BadKey,
+        })?;
+        let key = aws_lc_rs::sign::any_supported_type(&key).map_err(|_| CertificateError::BadKey)?;
+        let fingerprint = sha256_hex(leaf);
+        let certified = CertifiedKey::new(chain, key);
+        certified.keys_match().map_err(|e| match e {
+            rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch,
+            other => bad(&other),
+        })?;
+        let Facts { names, not_after } = facts;
+        Ok(Self { secret, key: Arc::new(certified), names, not_after, fingerprint })
+    }
+
+    /// Whether it is valid for a host (lower case), which may be a wildcard itself.
+    pub fn covers(&self, host: &str) -> bool {
+        let covers = |name: &str| match name.strip_prefix("*.") {
+            Some(rest) => host.split_once('.').is_some_and(|(label, tail)| !label.is_empty() && tail == rest),
+            None => name == host,
+        };
+        self.names.iter().any(|name| covers(name))
+    }
+}
+
+/// What is read from the leaf.
+struct Facts {
+    names: Box<[Box<str>]>,
+    not_after: i64,
+}
+
+impl Facts {
+    fn read(leaf: &CertificateDer<'_>) -> Result<Self, String> {
+        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|e| e.to_string())?;
+        let alternative = parsed.subject_alternative_name().ok().flatten();
+        let mut names: Vec<Box<str>> = alternative
+            .iter()
+            .flat_map(|san| &san.value.general_names)
+            .filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some(name.to_ascii_lowercase().into()),
+                _ => None,
+            })
+            .collect();
+        if names.is_empty() {
+            let common = parsed.subject().iter_common_name().filter_map(|cn| cn.as_str().ok());
+            names.extend(common.map(|cn| Box::from(cn.to_ascii_lowercase())));
+        }
+        Ok(Self { names: names.into(), not_after: parsed.validity().not_after.timestamp() })
+    }
+}
+
+/// SHA-256 by the TLS provider, which has it anyway.
+fn sha256_hex(bytes: &[u8]) -> String {
+    let suite = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let hash = suite.tls13().map(|s| s.common.hash_provider.hash(bytes));
+    hash.iter().flat_map(|h| h.as_ref()).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Names only: a key never reaches a log.
@@ -67,5 +166,55 @@ impl Certificates {
     /// Whether the host counts as having TLS, which is what decides on https redirects.
     pub fn covers(&self, host: &str) -> bool {
         self.find(host).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+
+    use super::*;
+
+    fn issue(names: &[&str], common: &str) -> (String, String) {
+        let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common);
+        let key = KeyPair::generate().unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
+    fn read(cert: &str, key: &str) -> Result<Certificate, CertificateError> {
+        Certificate::from_pem(cert.as_bytes(), key.as_bytes(), None)
+    }
+
+    #[test]
+    fn names_are_the_alternative_ones_else_the_common_name() {
+        let (cert, key) = issue(&["A.test", "*.b.test"], "c.test");
+        let certificate = read(&cert, &key).unwrap();
+        let covered = ["a.test", "x.b.test", "*.b.test", "b.test", "x.y.b.test", "c.test", ".b.test"];
+        assert_eq!(covered.map(|h| certificate.covers(h)), [true, true, true, false, false, false, false]);
+        assert_eq!(certificate.fingerprint.len(), 64);
+        let (cert, key) = issue(&[], "c.test");
+        assert!(read(&cert, &key).unwrap().covers("c.test"));
+    }
+
+    #[test]
+    fn every_fault_has_its_own_name() {
+        let (cert, key) = issue(&["a.test"], "a");
+        let (_, other) = issue(&["a.test"], "a");
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let fault = |c: &str, k: &str| read(c, k).map(|_| ()).unwrap_err();
+        assert_eq!(fault("", &key), CertificateError::NoCertificate);
+        assert!(matches!(fault(broken, &key), CertificateError::BadCertificate(_)));
+        assert_eq!(fault(&cert, ""), CertificateError::NoKey);
+        let broken = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        assert_eq!(fault(&cert, broken), CertificateError::BadKey);
+        assert_eq!(fault(&cert, &other), CertificateError::Mismatch);
+    }
+
+    #[test]
+    fn printing_shows_no_key() {
+        let (cert, key) = issue(&["a.test"], "a");
+        let printed = format!("{:?}", read(&cert, &key).unwrap());
+        assert!(printed.starts_with("Certificate { names: [\"a.test\"], fingerprint: "), "{printed}");
     }
 }

@@ -26,6 +26,8 @@ pub enum PortKey {
     Number(u16),
     /// By name.
     Name(Arc<str>),
+    /// The first one, whatever its number (default backends).
+    First,
 }
 
 impl fmt::Display for PortKey {
@@ -33,6 +35,7 @@ impl fmt::Display for PortKey {
         match self {
             Self::Number(n) => write!(f, "{n}"),
             Self::Name(n) => f.write_str(n),
+            Self::First => f.write_str("first"),
         }
     }
 }

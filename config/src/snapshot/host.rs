@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Route, Sharded};
+use super::{LiteralTable, PatternTable, Route, Sharded};
 
 /// Host name → routes.
 #[derive(Clone, Debug)]
@@ -59,18 +59,37 @@ pub enum PathMatch<'a> {
 }
 
 /// The paths of one host, compiled.
-#[derive(Clone, Debug, Default)]
-pub struct PathTable {}
+#[derive(Clone, Debug)]
+pub enum PathTable {
+    /// Exact paths and prefixes.
+    Literal(LiteralTable),
+    /// Every path of the host is a regular expression (reference 3.5).
+    Patterns(PatternTable),
+}
+
+impl Default for PathTable {
+    fn default() -> Self {
+        Self::Literal(LiteralTable::default())
+    }
+}
 
 impl PathTable {
     /// The route of a normalised path (decoded, slashes merged, dot segments resolved). Case matters except in regex
     /// mode.
-    pub fn find(&self, _path: &[u8]) -> PathMatch<'_> {
-        PathMatch::None
+    #[inline]
+    pub fn find(&self, path: &[u8]) -> PathMatch<'_> {
+        match self {
+            Self::Literal(table) => table.find(path),
+            Self::Patterns(table) => table.find(path),
+        }
     }
 
-    /// All routes in the order in which they are tried.
+    /// All routes; in regex mode in the order in which they are tried. A route that is tried in two places comes
+    /// twice.
     pub fn routes(&self) -> &[Arc<Route>] {
-        &[]
+        match self {
+            Self::Literal(table) => table.routes(),
+            Self::Patterns(table) => table.routes(),
+        }
     }
 }

@@ -155,6 +155,8 @@ pub struct Route {
     pub https_redirect: HttpsRedirect,
     /// Where requests end.
     pub backend: Backend,
+    /// Answer while the cluster of `backend` has no endpoint: 503, or 404 for the default backend.
+    pub empty_status: u16,
     /// How upstreams are spoken to.
     pub protocol: UpstreamProtocol,
     /// Bounds on waiting.
