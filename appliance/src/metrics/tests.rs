@@ -41,6 +41,7 @@ fn route(id: u32, ingress: &str, path: &str) -> Route {
         labels: Arc::new(labels),
         https_redirect: HttpsRedirect::Never,
         backend: Backend::Status(503),
+        empty_status: 503,
         protocol: UpstreamProtocol::Http,
         timeouts: Timeouts::default(),
         body: BodyPolicy::default(),
