@@ -18,7 +18,7 @@ pub(crate) use deadline::Timers;
 pub(crate) use listener::{Accepted, Listener, Stopper};
 pub use runtime::{Driver, DriverChoice, DriverError};
 pub(crate) use runtime::{run, sleep, spawn};
-pub(crate) use socket::{Peek, ReadHalf, Socket, WriteHalf};
+pub(crate) use socket::{Aborter, Peek, ReadHalf, Socket, WriteHalf};
 pub(crate) use wake::{Wake, WakeReceiver};
 
 /// The result of an owned operation: what happened, and the buffer back.

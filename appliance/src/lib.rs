@@ -1,12 +1,23 @@
 //! The appliance: pinned worker cores that carry requests from clients to upstreams.
 //!
-//! The request path, in reading order: [`accept`] → [`tls`] → [`http`] → [`route`] → [`policy`] → [`upstream`] →
-//! [`pool`] → [`relay`]. Below all of it lies [`io`], the only module that knows the runtime.
+//! The request path, in reading order: `accept` → [`tls`] → [`http`] → `route` → `policy` → `upstream` → `pool` →
+//! `relay`. Below all of it lies [`io`], the only module that knows the runtime; around it `worker`, one pinned core.
 
+mod accept;
 pub mod admin;
+mod buffers;
 pub mod cli;
+mod error;
 pub mod explain;
 pub mod http;
-mod io;
+pub mod io;
+mod limits;
 pub mod metrics;
+mod policy;
+mod relay;
+mod route;
+mod stream;
 mod sys;
+mod tls;
+mod upstream;
+pub mod worker;

@@ -128,6 +128,11 @@ impl Socket {
         self.tcp.local_addr()
     }
 
+    /// What can end this socket from elsewhere on the core.
+    pub(crate) fn aborter(&self) -> Aborter {
+        Aborter(Rc::clone(&self.watch))
+    }
+
     /// Gives the socket to another thread.
     pub(crate) fn into_std(self) -> std::net::TcpStream {
         let Self { lifeline, watch, tcp } = self;
@@ -178,6 +183,11 @@ impl ReadHalf {
     pub(crate) fn shutdown_after(&self, after: Duration) {
         self.watch.shutdown_after(after);
     }
+
+    /// No deadline.
+    pub(crate) fn clear_deadline(&self) {
+        self.watch.clear();
+    }
 }
 
 /// The sending half of a socket.
@@ -205,9 +215,25 @@ impl WriteHalf {
         self.watch.shutdown_after(after);
     }
 
-    /// Ends both directions at once, pending operations of the other half included.
+    /// No deadline.
+    pub(crate) fn clear_deadline(&self) {
+        self.watch.clear();
+    }
+
+    /// As [`Socket::aborter`].
+    pub(crate) fn aborter(&self) -> Aborter {
+        Aborter(Rc::clone(&self.watch))
+    }
+}
+
+/// Ends a socket from elsewhere on its core. Harmless once the socket is gone.
+#[derive(Clone)]
+pub(crate) struct Aborter(Rc<Watch>);
+
+impl Aborter {
+    /// Shuts both directions down; pending operations end.
     pub(crate) fn abort(&self) {
-        self.watch.abort();
+        self.0.abort();
     }
 }
 

@@ -1,0 +1,70 @@
+//! Buffers of one core, lent for the time of an operation and kept warm.
+
+use std::cell::RefCell;
+
+/// Room for a request head of ordinary size; larger ones grow.
+pub(crate) const HEAD_BYTES: usize = 4 << 10;
+/// Room for a body window, and for two whole TLS records.
+pub(crate) const BODY_BYTES: usize = 34 << 10;
+/// Buffers of each size kept per core; what comes back beyond that is freed.
+const KEPT_MAX: usize = 256;
+
+/// The pool. Single-threaded, shared by `Rc`.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    heads: RefCell<Vec<Vec<u8>>>,
+    bodies: RefCell<Vec<Vec<u8>>>,
+}
+
+impl Buffers {
+    /// An empty buffer of [`HEAD_BYTES`].
+    pub(crate) fn head(&self) -> Vec<u8> {
+        self.heads.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(HEAD_BYTES))
+    }
+
+    /// An empty buffer of [`BODY_BYTES`].
+    pub(crate) fn body(&self) -> Vec<u8> {
+        self.bodies.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BODY_BYTES))
+    }
+
+    /// Takes a buffer back. Grown ones are freed, so that one large head does not stay.
+    pub(crate) fn put(&self, mut buf: Vec<u8>) {
+        let kept = match buf.capacity() {
+            HEAD_BYTES => &self.heads,
+            BODY_BYTES => &self.bodies,
+            _ => return,
+        };
+        buf.clear();
+        let mut kept = kept.borrow_mut();
+        if kept.len() < KEPT_MAX {
+            kept.push(buf);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_returned_buffer_is_lent_again_empty() {
+        let buffers = Buffers::default();
+        let mut buf = buffers.head();
+        buf.extend_from_slice(b"secret");
+        let at = buf.as_ptr();
+        buffers.put(buf);
+        let again = buffers.head();
+        assert_eq!((again.as_ptr(), again.len()), (at, 0));
+    }
+
+    #[test]
+    fn grown_buffers_and_those_beyond_the_bound_are_freed() {
+        let buffers = Buffers::default();
+        buffers.put(Vec::with_capacity(1 << 20));
+        assert!(buffers.heads.borrow().is_empty() && buffers.bodies.borrow().is_empty());
+        for _ in 0..KEPT_MAX + 10 {
+            buffers.put(Vec::with_capacity(HEAD_BYTES));
+        }
+        assert_eq!(buffers.heads.borrow().len(), KEPT_MAX);
+    }
+}

@@ -1,0 +1,28 @@
+//! Every bound of the data path that is not a setting of the operator, unit last.
+
+use std::time::Duration;
+
+/// A TLS handshake, from the first byte to the last.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A connection that is silent for so long gives its buffers back and waits for readiness.
+pub(crate) const IDLE_WITH_BUFFER: Duration = Duration::from_secs(1);
+/// Longest gap between two writes to a client (nginx' `send_timeout`).
+pub(crate) const CLIENT_SEND: Duration = Duration::from_secs(60);
+/// After the last answer of a connection that still sends: read on and drop, so that the answer is not lost to a reset.
+pub(crate) const LINGER: Duration = Duration::from_secs(5);
+/// Bytes dropped while lingering.
+pub(crate) const LINGER_BYTES_MAX: usize = 1 << 20;
+/// Request body kept in memory before the upstream is contacted (`proxy-request-buffering: on`).
+pub(crate) const BUFFERED_BODY_BYTES_MAX: u64 = 1 << 20;
+/// All request bodies kept in memory by one core.
+pub(crate) const BUFFERED_BODIES_BYTES_MAX: usize = 64 << 20;
+/// Interim responses that an upstream may send for one request.
+pub(crate) const INTERIM_RESPONSES_MAX: u32 = 16;
+/// Bytes of a response head. nginx' default of 4k (`proxy-buffer-size`) is the operator's to set.
+pub(crate) const RESPONSE_HEAD_BYTES_MAX: usize = 64 << 10;
+/// Accepted connections that may wait for the core they were handed to.
+pub(crate) const HANDED_OVER_MAX: usize = 4096;
+/// Pause of an accept loop that ran out of descriptors or memory.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Length of a listener's queue.
+pub(crate) const BACKLOG: i32 = 4096;

@@ -1,0 +1,8 @@
+//! TLS on both sides: a stream over a socket and a rustls session, with buffers only while bytes move.
+
+mod session;
+mod server;
+mod stream;
+
+pub(crate) use server::{ServerTls, SharedTls};
+pub(crate) use stream::{TlsReader, TlsStream, TlsWriter};

@@ -1,0 +1,239 @@
+//! A TLS stream: a session over a socket, whole or in two halves.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use super::session::{INCOMING_BYTES_MAX, Session};
+use crate::buffers::Buffers;
+use crate::io::{Owned, ReadHalf, Socket, WriteHalf};
+
+/// A session over a whole socket.
+pub(crate) struct TlsStream {
+    pub(crate) socket: Socket,
+    session: Rc<RefCell<Session>>,
+    buffers: Rc<Buffers>,
+}
+
+impl TlsStream {
+    /// Runs the handshake. The caller has set a deadline on the socket; it covers the whole handshake.
+    ///
+    /// # Errors
+    /// When the peer breaks the protocol, leaves, or the deadline passes. Alerts are sent first.
+    pub(crate) async fn handshake(socket: Socket, session: Session, buffers: Rc<Buffers>) -> io::Result<Self> {
+        let mut stream = Self { socket, session: Rc::new(RefCell::new(session)), buffers };
+        stream.flush().await?;
+        loop {
+            if stream.session.borrow().established() {
+                return Ok(stream);
+            }
+            stream.fill(false).await?;
+            let advanced = stream.session.borrow_mut().advance_handshake();
+            release_incoming(&stream.session, &stream.buffers);
+            stream.flush().await?;
+            advanced.map_err(io::Error::other)?;
+        }
+    }
+
+    /// Reads plaintext behind what `buf` holds. `Ok(0)` only after the peer closed the session properly.
+    pub(crate) async fn recv(&mut self, mut buf: Vec<u8>, cancellable: bool) -> Owned<usize> {
+        let before = buf.len();
+        loop {
+            let advanced = self.session.borrow_mut().advance(&mut buf);
+            release_incoming(&self.session, &self.buffers);
+            if let Err(e) = self.flush().await {
+                return (Err(e), buf);
+            }
+            match received(&self.session, advanced, before, &buf) {
+                Some(result) => return (result, buf),
+                None => {
+                    if let Err(e) = self.fill(cancellable).await {
+                        return (Err(e), buf);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Encrypts and sends all of `buf`.
+    pub(crate) async fn send(&mut self, buf: Vec<u8>) -> Owned<()> {
+        if let Err(e) = encrypt(&self.session, &self.buffers, &buf) {
+            return (Err(e), buf);
+        }
+        (self.flush().await, buf)
+    }
+
+    /// Says goodbye, as far as the peer still listens.
+    pub(crate) async fn close(&mut self) {
+        self.session.borrow_mut().close();
+        // A peer that is gone needs no goodbye.
+        let _ = self.flush().await;
+    }
+
+    /// The protocol that ALPN chose.
+    pub(crate) fn is_alpn(&self, protocol: &[u8]) -> bool {
+        self.session.borrow().alpn() == Some(protocol)
+    }
+
+    /// Whether received bytes are waiting to be processed.
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.session.borrow().is_drained()
+    }
+
+    /// Two halves that may be used at the same time.
+    pub(crate) fn split(self) -> (TlsReader, TlsWriter) {
+        let Self { socket, session, buffers } = self;
+        let (read, write) = socket.split();
+        (
+            TlsReader { half: read, session: Rc::clone(&session), buffers: Rc::clone(&buffers) },
+            TlsWriter { half: write, session, buffers },
+        )
+    }
+
+    /// The halves of one stream, joined again.
+    pub(crate) fn reunite(read: TlsReader, write: TlsWriter) -> Self {
+        let TlsReader { half, session, buffers } = read;
+        Self { socket: Socket::reunite(half, write.half), session, buffers }
+    }
+
+    async fn fill(&mut self, cancellable: bool) -> io::Result<()> {
+        let incoming = take_incoming(&self.session, &self.buffers)?;
+        let (result, incoming) =
+            if cancellable { self.socket.recv_cancellable(incoming).await } else { self.socket.recv(incoming).await };
+        put_incoming(&self.session, &self.buffers, incoming);
+        ended(result)
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        let outgoing = std::mem::take(&mut self.session.borrow_mut().outgoing);
+        if outgoing.is_empty() {
+            return Ok(());
+        }
+        let (result, outgoing) = self.socket.send(outgoing).await;
+        self.buffers.put(outgoing);
+        result
+    }
+}
+
+/// The receiving half.
+pub(crate) struct TlsReader {
+    pub(crate) half: ReadHalf,
+    session: Rc<RefCell<Session>>,
+    buffers: Rc<Buffers>,
+}
+
+impl TlsReader {
+    /// As [`TlsStream::recv`]. Answers of the engine (key updates) leave with the other half's next send.
+    pub(crate) async fn recv(&mut self, mut buf: Vec<u8>) -> Owned<usize> {
+        let before = buf.len();
+        loop {
+            let advanced = self.session.borrow_mut().advance(&mut buf);
+            release_incoming(&self.session, &self.buffers);
+            if let Some(result) = received(&self.session, advanced, before, &buf) {
+                return (result, buf);
+            }
+            let incoming = match take_incoming(&self.session, &self.buffers) {
+                Ok(incoming) => incoming,
+                Err(e) => return (Err(e), buf),
+            };
+            let (result, incoming) = self.half.recv(incoming).await;
+            put_incoming(&self.session, &self.buffers, incoming);
+            if let Err(e) = ended(result) {
+                return (Err(e), buf);
+            }
+        }
+    }
+}
+
+/// The sending half.
+pub(crate) struct TlsWriter {
+    pub(crate) half: WriteHalf,
+    session: Rc<RefCell<Session>>,
+    buffers: Rc<Buffers>,
+}
+
+impl TlsWriter {
+    /// As [`TlsStream::send`].
+    pub(crate) async fn send(&mut self, buf: Vec<u8>) -> Owned<()> {
+        if let Err(e) = encrypt(&self.session, &self.buffers, &buf) {
+            return (Err(e), buf);
+        }
+        (self.flush().await, buf)
+    }
+
+    /// Says that nothing more comes.
+    pub(crate) async fn shutdown_write(&mut self) {
+        self.session.borrow_mut().close();
+        // A peer that is gone needs no goodbye.
+        let _ = self.flush().await;
+        self.half.shutdown_write().await;
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        let outgoing = std::mem::take(&mut self.session.borrow_mut().outgoing);
+        if outgoing.is_empty() {
+            return Ok(());
+        }
+        let (result, outgoing) = self.half.send(outgoing).await;
+        self.buffers.put(outgoing);
+        result
+    }
+}
+
+/// What a read may return now, or `None` when it needs more from the peer.
+fn received(
+    session: &RefCell<Session>,
+    advanced: Result<(), super::session::TlsError>,
+    before: usize,
+    buf: &[u8],
+) -> Option<io::Result<usize>> {
+    if buf.len() > before {
+        return Some(Ok(buf.len() - before));
+    }
+    match advanced {
+        Err(e) => Some(Err(io::Error::other(e))),
+        Ok(()) if session.borrow().peer_closed() => Some(Ok(0)),
+        Ok(()) => None,
+    }
+}
+
+fn encrypt(session: &RefCell<Session>, buffers: &Buffers, data: &[u8]) -> io::Result<()> {
+    let mut session = session.borrow_mut();
+    if session.outgoing.capacity() == 0 {
+        session.outgoing = buffers.body();
+    }
+    session.encrypt(data).map_err(io::Error::other)
+}
+
+/// The receive buffer with room for more. The engine bounds a record, so a full one is an attack or a fault.
+fn take_incoming(session: &RefCell<Session>, buffers: &Buffers) -> io::Result<Vec<u8>> {
+    let mut session = session.borrow_mut();
+    if session.incoming.capacity() == 0 {
+        return Ok(buffers.body());
+    }
+    if session.incoming.len() > INCOMING_BYTES_MAX {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(std::mem::take(&mut session.incoming))
+}
+
+fn put_incoming(session: &RefCell<Session>, buffers: &Buffers, incoming: Vec<u8>) {
+    session.borrow_mut().incoming = incoming;
+    release_incoming(session, buffers);
+}
+
+/// An empty receive buffer goes back to the pool, so that an idle session holds none.
+fn release_incoming(session: &RefCell<Session>, buffers: &Buffers) {
+    let mut session = session.borrow_mut();
+    if session.incoming.is_empty() {
+        buffers.put(std::mem::take(&mut session.incoming));
+    }
+}
+
+/// The end of the TCP stream without a goodbye could hide a cut: it is an error on TLS.
+fn ended(received: io::Result<usize>) -> io::Result<()> {
+    match received? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,14 @@
+//! One pinned core: its runtime, its listeners, its loop. [`start`] starts all of them and a supervisor.
+
+mod adopt;
+mod core;
+mod listeners;
+mod pin;
+mod settings;
+mod supervise;
+
+pub(crate) use self::core::{Core, Scratch};
+pub use listeners::{BindError, ListenAddress, ListenerKind};
+pub use pin::{PlacementError, Placement};
+pub use settings::WorkerSettings;
+pub use supervise::{StartError, WorkerLink, WorkerStatus, Workers, start};

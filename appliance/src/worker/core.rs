@@ -1,0 +1,191 @@
+//! Everything that one core owns. Single-threaded: shared within the core by `Rc`, with nobody else at all.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use crossbeam_channel::Sender;
+use ringress_config::snapshot::Snapshot;
+
+use crate::buffers::Buffers;
+use crate::http::edge::EdgeFields;
+use crate::http::request::RequestHead;
+use crate::http::response::ResponseHead;
+use crate::io::{Aborter, Timers};
+use crate::metrics::CoreMetrics;
+use crate::tls::{ServerTls, SharedTls};
+use crate::upstream::Upstreams;
+
+/// Sets of parsing buffers kept for connections that become active.
+const SCRATCHES_MAX: usize = 256;
+
+/// One core's world.
+pub(crate) struct Core {
+    /// Its number.
+    pub(crate) index: usize,
+    pub(crate) timers: Rc<Timers>,
+    pub(crate) buffers: Rc<Buffers>,
+    pub(crate) metrics: CoreMetrics,
+    /// Balancers and pooled connections.
+    pub(crate) upstreams: RefCell<Upstreams>,
+    pub(crate) tls: RefCell<ServerTls>,
+    pub(crate) random: RefCell<fastrand::Rng>,
+    /// Bytes of request bodies that are held in memory.
+    pub(crate) buffered_body_bytes: Cell<usize>,
+    snapshot: RefCell<Rc<Pinned>>,
+    retired: Sender<Arc<Snapshot>>,
+    date: RefCell<String>,
+    draining: Cell<bool>,
+    /// Connections that wait for a request without a buffer, to be ended by a drain.
+    parked: RefCell<HashMap<u64, Aborter>>,
+    parked_next: Cell<u64>,
+    scratches: RefCell<Vec<Box<Scratch>>>,
+    started: Instant,
+}
+
+/// Reusable parsing buffers of an active connection; an idle one holds none.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) request: RequestHead,
+    pub(crate) response: ResponseHead,
+    pub(crate) path: Vec<u8>,
+    pub(crate) edge: EdgeFields,
+}
+
+/// A snapshot that requests hold while they run. The last holder gives it back to the control thread to be freed there.
+pub(crate) struct Pinned {
+    snapshot: Option<Arc<Snapshot>>,
+    retired: Sender<Arc<Snapshot>>,
+}
+
+impl Pinned {
+    fn new(snapshot: Arc<Snapshot>, retired: Sender<Arc<Snapshot>>) -> Rc<Self> {
+        Rc::new(Self { snapshot: Some(snapshot), retired })
+    }
+}
+
+impl Deref for Pinned {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        self.snapshot.as_deref().expect("it is there until the drop")
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if let Some(snapshot) = self.snapshot.take() {
+            // When the control thread is behind or gone, freeing it here is as right, only slower.
+            let _ = self.retired.try_send(snapshot);
+        }
+    }
+}
+
+impl Core {
+    /// A core that serves `snapshot`.
+    ///
+    /// # Errors
+    /// When the TLS settings cannot be put into effect.
+    pub(super) fn new(
+        index: usize,
+        metrics: CoreMetrics,
+        tls: SharedTls,
+        retired: Sender<Arc<Snapshot>>,
+        snapshot: Arc<Snapshot>,
+    ) -> Result<Rc<Self>, rustls::Error> {
+        let core = Self {
+            index,
+            timers: Timers::new(),
+            buffers: Rc::default(),
+            metrics,
+            upstreams: RefCell::default(),
+            tls: RefCell::new(ServerTls::new(tls, &snapshot)?),
+            random: RefCell::new(fastrand::Rng::new()),
+            buffered_body_bytes: Cell::new(0),
+            snapshot: RefCell::new(Pinned::new(snapshot, retired.clone())),
+            retired,
+            date: RefCell::default(),
+            draining: Cell::new(false),
+            parked: RefCell::default(),
+            parked_next: Cell::new(0),
+            scratches: RefCell::default(),
+            started: Instant::now(),
+        };
+        core.refresh_date();
+        Ok(Rc::new(core))
+    }
+
+    /// The snapshot for a new request, which keeps it to its end.
+    #[inline]
+    pub(crate) fn pin(&self) -> Rc<Pinned> {
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    /// Serves another snapshot from now on; requests that run keep theirs.
+    pub(super) fn replace_snapshot(&self, snapshot: Arc<Snapshot>) {
+        let new = Pinned::new(snapshot, self.retired.clone());
+        let old = self.snapshot.replace(new);
+        drop(old);
+    }
+
+    /// Milliseconds since the core started, for ages of pooled connections.
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Calls `f` with the value of a `Date` field, at most a second old.
+    #[inline]
+    pub(crate) fn with_date<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
+        f(self.date.borrow().as_bytes())
+    }
+
+    /// To be called every second.
+    pub(super) fn refresh_date(&self) {
+        *self.date.borrow_mut() = httpdate::fmt_http_date(SystemTime::now());
+    }
+
+    /// Whether connections end with their next response.
+    #[inline]
+    pub(crate) fn draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Begins the drain: idle connections end now, active ones with their response.
+    pub(super) fn drain(&self) {
+        self.draining.set(true);
+        for (_, parked) in self.parked.borrow_mut().drain() {
+            parked.abort();
+        }
+    }
+
+    /// Notes a connection that waits for a request; ended by [`Core::drain`].
+    pub(crate) fn park(&self, aborter: Aborter) -> u64 {
+        let key = self.parked_next.get();
+        self.parked_next.set(key.wrapping_add(1));
+        self.parked.borrow_mut().insert(key, aborter);
+        key
+    }
+
+    /// The connection is active again.
+    pub(crate) fn unpark(&self, key: u64) {
+        self.parked.borrow_mut().remove(&key);
+    }
+
+    /// Parsing buffers for a connection that becomes active.
+    pub(crate) fn scratch(&self) -> Box<Scratch> {
+        self.scratches.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes them back.
+    pub(crate) fn put_scratch(&self, mut scratch: Box<Scratch>) {
+        let mut kept = self.scratches.borrow_mut();
+        if kept.len() < SCRATCHES_MAX {
+            scratch.request.reset();
+            scratch.response.reset();
+            kept.push(scratch);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What the workers need to know at start.
+
+use crate::io::Driver;
+use crate::metrics::CoreMetricsSource;
+
+use super::{ListenAddress, Placement};
+
+/// Settings of all workers.
+pub struct WorkerSettings {
+    /// How many, and where.
+    pub placement: Placement,
+    /// What they run on.
+    pub driver: Driver,
+    /// Where they listen.
+    pub listen: Vec<ListenAddress>,
+    /// Their counters; made for as many cores as `placement` has.
+    pub metrics: CoreMetricsSource,
+}
