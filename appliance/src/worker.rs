@@ -2,6 +2,7 @@
 
 mod adopt;
 mod core;
+mod flag;
 mod listeners;
 mod pin;
 mod settings;

@@ -1,0 +1,135 @@
+//! Accepting connections: one loop per listener and core, and the hand-over to the least loaded core.
+//!
+//! The kernel spreads connections over the cores of a reuse-port group by hash, which leaves few long connections
+//! uneven. A core that is clearly fuller than the emptiest one gives a fresh connection away before reading from it.
+
+use std::net::{SocketAddr, TcpStream};
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use futures_util::FutureExt;
+
+use crate::http::client;
+use crate::io::{self, Accepted, Listener, Socket, Wake};
+use crate::limits::ACCEPT_PAUSE;
+use crate::metrics::{CoreCounters, Refused};
+use crate::worker::{Core, ListenerKind};
+
+/// A connection on its way to another core.
+pub(crate) struct Handed {
+    socket: TcpStream,
+    peer: SocketAddr,
+    kind: ListenerKind,
+}
+
+/// Another core, as seen from outside.
+pub(crate) struct Peer {
+    pub(crate) counters: Arc<CoreCounters>,
+    pub(crate) handed: Sender<Handed>,
+    pub(crate) wake: Wake,
+}
+
+impl Peer {
+    /// Connections that it has or is about to have.
+    fn load(&self) -> u64 {
+        self.counters.connections.get() + self.handed.len() as u64
+    }
+}
+
+/// What a core accepts with.
+pub(crate) struct Acceptor {
+    pub(crate) core: Rc<Core>,
+    pub(crate) kind: ListenerKind,
+    /// All cores, by index.
+    pub(crate) peers: Arc<[Peer]>,
+}
+
+/// Accepts until the listener is stopped.
+pub(crate) async fn accept_loop(listener: Listener, acceptor: Acceptor) {
+    while let Some(accepted) = listener.accept().await {
+        match accepted {
+            Ok(accepted) => acceptor.place(accepted),
+            Err(error) => acceptor.failed(&error).await,
+        }
+    }
+}
+
+impl Acceptor {
+    /// Serves the connection here, or gives it to the emptiest core when this one is clearly fuller.
+    fn place(&self, accepted: Accepted) {
+        self.core.metrics.accepted.increment();
+        let peer = accepted.peer;
+        let Some(other) = self.emptier() else {
+            let socket = Socket::from_accepted(accepted, &self.core.timers);
+            return serve(&self.core, socket, peer, self.kind);
+        };
+        match other.handed.try_send(Handed { socket: accepted.into_std(), peer, kind: self.kind }) {
+            Ok(()) => {
+                self.core.metrics.handed_over.increment();
+                other.wake.wake();
+            }
+            Err(back) => take_over(&self.core, back.into_inner()),
+        }
+    }
+
+    fn emptier(&self) -> Option<&Peer> {
+        let own = self.core.metrics.connections.get();
+        let least = self.peers.iter().min_by_key(|peer| peer.load())?;
+        (own > least.load() + tolerance(own)).then_some(least)
+    }
+
+    async fn failed(&self, error: &std::io::Error) {
+        // A client that left the queue, or a packet filter, is not our trouble.
+        if matches!(error.kind(), std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::Interrupted) {
+            return;
+        }
+        self.core.metrics.refuse(Refused::FileDescriptors);
+        tracing::warn!(%error, listener = %self.kind, "connections cannot be accepted; the queue waits");
+        io::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// How much fuller a core may be before it gives connections away; moving one costs more than a small difference.
+fn tolerance(own: u64) -> u64 {
+    1 + own / 16
+}
+
+/// Serves a connection that another core accepted.
+pub(crate) fn take_over(core: &Rc<Core>, handed: Handed) {
+    let Handed { socket, peer, kind } = handed;
+    match Socket::from_std(socket, &core.timers) {
+        Ok(socket) => serve(core, socket, peer, kind),
+        Err(error) => {
+            core.metrics.refuse(Refused::FileDescriptors);
+            tracing::warn!(%error, "a handed-over connection cannot be served");
+        }
+    }
+}
+
+/// Starts the connection's task. A panic in it ends this connection and nothing else.
+fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, kind: ListenerKind) {
+    core.metrics.connections.add(1);
+    let core = Rc::clone(core);
+    io::spawn(async move {
+        let served = AssertUnwindSafe(client::run(&core, socket, peer, kind)).catch_unwind().await;
+        core.metrics.connections.sub(1);
+        if served.is_err() {
+            core.metrics.panics.increment();
+            tracing::error!(client = %peer, "a connection ended by a fault of the proxy; its core goes on");
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixty_four_connections_on_two_cores_end_up_within_a_fifth() {
+        // The fullest state in which nothing is given away any more.
+        let (own, other) = (0..=64_u64).map(|own| (own, 64 - own)).rfind(|(own, other)| *own <= other + tolerance(*own)).unwrap();
+        assert!(own as f64 <= 1.2 * other as f64, "{own} against {other}");
+    }
+}
