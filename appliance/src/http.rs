@@ -19,3 +19,8 @@ pub mod response;
 pub mod chunked;
 pub mod respond;
 pub mod synthetic;
+
+pub(crate) mod body;
+pub(crate) mod client;
+pub(crate) mod exchange;
+pub(crate) mod h1;

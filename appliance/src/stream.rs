@@ -157,6 +157,11 @@ impl Reader {
             Self::Tls(tls) => &tls.half,
         }
     }
+
+    /// What can end this stream from elsewhere on the core.
+    pub(crate) fn aborter(&self) -> Aborter {
+        self.half().aborter()
+    }
 }
 
 impl Source for Reader {

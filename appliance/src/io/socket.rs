@@ -188,6 +188,11 @@ impl ReadHalf {
     pub(crate) fn clear_deadline(&self) {
         self.watch.clear();
     }
+
+    /// As [`Socket::aborter`].
+    pub(crate) fn aborter(&self) -> Aborter {
+        Aborter(Rc::clone(&self.watch))
+    }
 }
 
 /// The sending half of a socket.

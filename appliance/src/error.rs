@@ -1,0 +1,151 @@
+//! How a request can fail between client and upstream: stage and side decide the answer, the retry and the label.
+
+use std::io;
+
+use ringress_config::snapshot::RetryPolicy;
+
+use crate::http::chunked::ChunkError;
+use crate::http::head::HeadError;
+
+/// A request that could not be carried to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The route has no endpoint that could be asked.
+    #[error("no endpoint of the backend is ready")]
+    NoEndpoint,
+    /// The upstream speaks a protocol that is not served.
+    #[error("the backend's protocol is not supported")]
+    Protocol,
+    /// The upstream could not be connected to.
+    #[error("connecting to the upstream: {0}")]
+    Connect(#[source] io::Error),
+    /// The upstream did not accept the connection in time (`proxy-connect-timeout`).
+    #[error("the upstream did not accept the connection in time")]
+    ConnectTimeout,
+    /// The upstream took no bytes in time (`proxy-send-timeout`).
+    #[error("the upstream took nothing of the request in time")]
+    SendTimeout,
+    /// The upstream ended the connection before its response began.
+    #[error("the upstream closed the connection before its response")]
+    NoResponse,
+    /// The upstream sent nothing in time (`proxy-read-timeout`).
+    #[error("the upstream sent no response in time")]
+    ResponseTimeout,
+    /// The response is no unambiguous HTTP.
+    #[error("the upstream's response: {0}")]
+    BadResponse(#[source] HeadError),
+    /// More interim responses than [`crate::limits::INTERIM_RESPONSES_MAX`].
+    #[error("the upstream sends interim responses without end")]
+    InterimFlood,
+    /// The response broke off, or its body is malformed, after its head went to the client.
+    #[error("the upstream's response broke off")]
+    ResponseCut,
+    /// The client left, or its connection broke.
+    #[error("the client closed the connection")]
+    ClientGone,
+    /// The client sent nothing of its body in time (`client-body-timeout`).
+    #[error("the client sent nothing of its body in time")]
+    ClientTimeout,
+    /// The request body is over the route's limit (`proxy-body-size`).
+    #[error("the request body is too large")]
+    BodyTooLarge,
+    /// The request body is malformed.
+    #[error("the request body: {0}")]
+    BadBody(#[source] ChunkError),
+}
+
+/// Whether another attempt makes sense, by the kind of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// When the policy retries connection errors.
+    OnError,
+    /// When the policy retries timeouts.
+    OnTimeout,
+    /// Never: another attempt cannot help, or the client has seen bytes.
+    Never,
+}
+
+impl Failure {
+    /// Status of the answer, when the client has not seen one yet. `None`: there is nobody to answer.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self {
+            Self::NoEndpoint => Some(503),
+            Self::Protocol | Self::Connect(_) | Self::NoResponse | Self::BadResponse(_) | Self::InterimFlood => Some(502),
+            Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Some(504),
+            Self::ClientTimeout => Some(408),
+            Self::BodyTooLarge => Some(413),
+            Self::BadBody(_) => Some(400),
+            Self::ResponseCut | Self::ClientGone => None,
+        }
+    }
+
+    /// Whether another attempt makes sense.
+    pub(crate) fn retry(&self) -> Retry {
+        match self {
+            Self::Connect(_) | Self::NoResponse => Retry::OnError,
+            Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Retry::OnTimeout,
+            Self::NoEndpoint
+            | Self::Protocol
+            | Self::BadResponse(_)
+            | Self::InterimFlood
+            | Self::ResponseCut
+            | Self::ClientGone
+            | Self::ClientTimeout
+            | Self::BodyTooLarge
+            | Self::BadBody(_) => Retry::Never,
+        }
+    }
+
+    /// Whether nothing of the request can have reached the upstream: any method may be tried again.
+    pub(crate) fn before_sending(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::ConnectTimeout)
+    }
+
+    /// An error of sending to the upstream.
+    pub(crate) fn sending(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::TimedOut { Self::SendTimeout } else { Self::NoResponse }
+    }
+
+    /// An error of waiting for the upstream's response head.
+    pub(crate) fn awaiting_response(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::TimedOut { Self::ResponseTimeout } else { Self::NoResponse }
+    }
+
+    /// An error of receiving the client's body.
+    pub(crate) fn receiving_body(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::TimedOut { Self::ClientTimeout } else { Self::ClientGone }
+    }
+
+    /// Whether a policy allows another attempt at a request that may (or may not) be repeated.
+    pub(crate) fn allows_retry(&self, policy: &RetryPolicy, idempotent: bool) -> bool {
+        let wanted = match self.retry() {
+            Retry::OnError => policy.on_error,
+            Retry::OnTimeout => policy.on_timeout,
+            Retry::Never => false,
+        };
+        wanted && (idempotent || policy.non_idempotent || self.before_sending())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_post_is_repeated_only_when_nothing_was_sent() {
+        let policy = RetryPolicy::default();
+        let refused = Failure::Connect(io::ErrorKind::ConnectionRefused.into());
+        assert!(refused.allows_retry(&policy, false));
+        assert!(!Failure::NoResponse.allows_retry(&policy, false));
+        assert!(Failure::NoResponse.allows_retry(&policy, true));
+        assert!(Failure::NoResponse.allows_retry(&RetryPolicy { non_idempotent: true, ..policy }, false));
+    }
+
+    #[test]
+    fn what_the_client_did_wrong_is_never_tried_again() {
+        let policy = RetryPolicy { non_idempotent: true, ..RetryPolicy::default() };
+        for failure in [Failure::BodyTooLarge, Failure::ClientGone, Failure::ClientTimeout] {
+            assert!(!failure.allows_retry(&policy, true));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Answers that the proxy makes itself.
+
+
+use super::super::body::BodyDecoder;
+use super::super::client::{self, Client};
+use super::super::edge::Scheme;
+use super::super::head::Version;
+use super::super::request::{Method, RequestHead};
+use super::super::synthetic::{Synthetic, write_synthetic};
+use super::{After, Exchange};
+use crate::limits::CLIENT_SEND;
+use crate::policy::Answer;
+use crate::relay;
+use crate::worker::Core;
+
+impl Exchange {
+    /// Answers without asking an upstream.
+    pub(super) async fn answer(
+        mut self,
+        client: Client,
+        head: &RequestHead,
+        inbox: &mut Vec<u8>,
+        answer: Answer,
+    ) -> After {
+        let skipped = skip_body(head, inbox);
+        self.keep_alive &= skipped;
+        self.answer_now(client, head, inbox, answer).await
+    }
+
+    /// Answers; the connection goes on if `keep_alive` still says so.
+    pub(super) async fn answer_now(
+        self,
+        mut client: Client,
+        head: &RequestHead,
+        inbox: &mut Vec<u8>,
+        answer: Answer,
+    ) -> After {
+        let mut out = self.core.buffers.head();
+        let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| client.scheme == Scheme::Https);
+        self.core.with_date(|date| {
+            write_synthetic(
+                &mut out,
+                &Synthetic {
+                    status: answer.status,
+                    location: answer.location.as_deref(),
+                    version: head.version,
+                    keep_alive: self.keep_alive,
+                    head: head.method == Method::Head,
+                    date,
+                    hsts: hsts.map(str::as_bytes),
+                    add: &[],
+                },
+            )
+        });
+        let bytes = out.len() as u64;
+        let (sent, out) = relay::send(&mut client.stream, out, CLIENT_SEND).await;
+        self.core.buffers.put(out);
+        self.record(head, inbox, answer.status, bytes);
+        match sent {
+            Err(_) => After::Closed,
+            Ok(()) if self.keep_alive => {
+                inbox.drain(..head.consumed);
+                After::Next(client)
+            }
+            Ok(()) => After::Linger(client.stream),
+        }
+    }
+}
+
+/// Drops a request body that nobody wants, when all of it is here; else the connection has to end.
+fn skip_body(head: &RequestHead, inbox: &mut Vec<u8>) -> bool {
+    let Ok(mut decoder) = BodyDecoder::new(head.framing, None) else { return false };
+    let mut dropped = Vec::new();
+    match decoder.decode(&inbox[head.consumed..], &mut dropped) {
+        Ok(used) if decoder.is_complete() => {
+            inbox.drain(head.consumed..head.consumed + used);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Answers a head that could not be parsed, and ends the connection.
+pub(crate) async fn answer_refusal(core: &Core, mut client: Client, status: u16) {
+    let mut out = core.buffers.head();
+    core.with_date(|date| {
+        write_synthetic(
+            &mut out,
+            &Synthetic {
+                status,
+                location: None,
+                version: Version::Http11,
+                keep_alive: false,
+                head: false,
+                date,
+                hsts: None,
+                add: &[],
+            },
+        )
+    });
+    let (sent, out) = relay::send(&mut client.stream, out, CLIENT_SEND).await;
+    core.buffers.put(out);
+    if sent.is_ok() {
+        client::linger(core, client.stream).await;
+    }
+}

@@ -1,0 +1,125 @@
+//! The loop of an HTTP/1 connection: head, exchange, next head.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::client::{self, Client, Next, idle_time};
+use super::exchange::{self, After};
+use super::head::{HeadError, HeadLimits, Progress};
+use crate::limits::IDLE_WITH_BUFFER;
+use crate::metrics::Refused;
+use crate::stream::Source;
+use crate::worker::{Core, Scratch};
+
+/// Fields of one head; more is 431.
+const FIELDS_MAX: usize = 256;
+
+/// What waiting for a head came to.
+enum Head {
+    Complete,
+    /// Nothing arrived for about a second.
+    Idle,
+    /// The client closed, or its time is over.
+    Closed,
+    Refused(HeadError),
+}
+
+/// Serves requests until the connection falls idle or ends.
+pub(crate) async fn serve(core: &Rc<Core>, client: Client) -> Next {
+    let mut scratch = core.scratch();
+    scratch.edge.render(client.peer.ip(), client.scheme, client.port);
+    let (next, inbox) = serve_with(core, client, &mut scratch).await;
+    core.buffers.put(inbox);
+    core.put_scratch(scratch);
+    next
+}
+
+async fn serve_with(core: &Rc<Core>, mut client: Client, scratch: &mut Scratch) -> (Next, Vec<u8>) {
+    // What was received and not yet served: a head, the start of its body, pipelined requests.
+    let mut inbox = core.buffers.head();
+    loop {
+        let head = read_head(core, &mut client, scratch, &mut inbox).await;
+        match head {
+            Head::Complete => {}
+            Head::Idle => return (Next::Idle(client), inbox),
+            Head::Closed => return (Next::Closed, inbox),
+            Head::Refused(error) => {
+                refuse(core, client, error).await;
+                return (Next::Closed, inbox);
+            }
+        }
+        client.requests += 1;
+        match exchange::run(core, client, scratch, &mut inbox).await {
+            After::Next(kept) => client = kept,
+            After::Linger(stream) => {
+                client::linger(core, stream).await;
+                return (Next::Closed, inbox);
+            }
+            After::Closed => return (Next::Closed, inbox),
+        }
+        client.idle_since = Instant::now();
+    }
+}
+
+async fn read_head(core: &Core, client: &mut Client, scratch: &mut Scratch, inbox: &mut Vec<u8>) -> Head {
+    let limits = limits(core);
+    let mut begun = false;
+    loop {
+        if !inbox.is_empty() {
+            match scratch.request.parse(inbox, &limits) {
+                Ok(Progress::Complete) => {
+                    Source::clear_deadline(&client.stream);
+                    return Head::Complete;
+                }
+                Ok(Progress::Partial) => {}
+                Err(error) => return Head::Refused(error),
+            }
+            if !begun {
+                // One deadline for the whole head, whatever trickles in.
+                begun = true;
+                Source::deadline(&client.stream, core.pin().settings.client.header_timeout);
+            }
+        }
+        if inbox.len() == inbox.capacity() {
+            inbox.reserve(inbox.capacity().min(limits.head_bytes_max));
+        }
+        let buf = std::mem::take(inbox);
+        let (result, buf) =
+            if begun { client.stream.recv(buf).await } else { client.stream.recv_within(IDLE_WITH_BUFFER, buf).await };
+        *inbox = buf;
+        match result {
+            Ok(0) => return Head::Closed,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut && !begun => {
+                return if core.draining() || client.idle_since.elapsed() >= idle_time(core, client) {
+                    Head::Closed
+                } else {
+                    Head::Idle
+                };
+            }
+            Err(error) => {
+                if error.kind() == std::io::ErrorKind::TimedOut {
+                    core.metrics.refuse(Refused::Timeout);
+                }
+                return Head::Closed;
+            }
+        }
+    }
+}
+
+fn limits(core: &Core) -> HeadLimits {
+    let settings = &core.pin().settings.client;
+    HeadLimits {
+        line_bytes_max: settings.header_line_bytes_max,
+        head_bytes_max: settings.header_bytes_max,
+        fields_max: FIELDS_MAX,
+    }
+}
+
+/// Answers a head that is no unambiguous request, and ends the connection: nothing behind it is trusted.
+async fn refuse(core: &Core, client: Client, error: HeadError) {
+    let reason = if matches!(error.status(), 414 | 431) { Refused::HeadTooLarge } else { Refused::BadRequest };
+    core.metrics.refuse(reason);
+    tracing::debug!(client = %client.peer, reason = error.label(), "request refused");
+    exchange::answer_refusal(core, client, error.status()).await;
+}

@@ -1,0 +1,39 @@
+//! Redirects that the proxy makes itself (reference 3.4, 3.9).
+
+use ringress_config::snapshot::{HttpsRedirect, Route, Snapshot};
+
+use super::{Answer, Request};
+use crate::http::edge::Scheme;
+
+/// Plain http to https: `https://host` without port, then the target without one final slash, query kept.
+pub(super) fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>) -> Option<Answer> {
+    if request.scheme == Scheme::Https {
+        return None;
+    }
+    let host = request.head.host().name();
+    let status = match route.https_redirect {
+        HttpsRedirect::Never => return None,
+        HttpsRedirect::IfCertificate(status) => snapshot.certificates.covers(host).then_some(status)?,
+        HttpsRedirect::Always(status) => status,
+    };
+    let target = request.head.path_and_query(request.bytes);
+    let mut location = Vec::with_capacity(8 + host.len() + target.len());
+    location.extend_from_slice(b"https://");
+    location.extend_from_slice(host.as_bytes());
+    location.extend_from_slice(target.strip_suffix(b"/").unwrap_or(target));
+    Some(Answer { status, location: Some(location) })
+}
+
+/// A path written with a final slash, asked for without it: 301, scheme and host of the connection, query kept.
+pub(super) fn add_slash(request: &Request<'_>) -> Answer {
+    let target = request.head.path_and_query(request.bytes);
+    let path_len = memchr::memchr(b'?', target).unwrap_or(target.len());
+    let (path, query) = target.split_at(path_len);
+    let mut location = Vec::with_capacity(target.len() + 64);
+    location.extend_from_slice(if request.scheme == Scheme::Https { b"https://" } else { b"http://" });
+    location.extend_from_slice(request.head.authority(request.bytes));
+    location.extend_from_slice(path);
+    location.push(b'/');
+    location.extend_from_slice(query);
+    Answer { status: 301, location: Some(location) }
+}

@@ -1,0 +1,150 @@
+//! The request body: gathered before the upstream is asked, or streamed while it answers.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::error::Failure;
+use crate::http::body::{BodyDecoder, BodyError};
+use crate::http::chunked::{CHUNK_END, LAST_CHUNK, write_chunk_header};
+use crate::http::framing::BodyFraming;
+use crate::http::respond::CONTINUE;
+use crate::limits::{BUFFERED_BODIES_BYTES_MAX, BUFFERED_BODY_BYTES_MAX, CLIENT_SEND};
+use crate::stream::{Sink, Source, Stream};
+use crate::worker::Core;
+
+impl From<BodyError> for Failure {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::BodyTooLarge,
+            BodyError::Malformed(error) => Self::BadBody(error),
+        }
+    }
+}
+
+/// Bytes of a request body held in memory, counted against the core's bound.
+pub(crate) struct Gathered {
+    core: Rc<Core>,
+    counted: usize,
+    /// The body so far, without framing.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Gathered {
+    pub(crate) fn new(core: &Rc<Core>) -> Self {
+        Self { core: Rc::clone(core), counted: 0, bytes: core.buffers.body() }
+    }
+
+    /// Whether more may be gathered; counts what has been.
+    fn has_room(&mut self) -> bool {
+        let held = &self.core.buffered_body_bytes;
+        let others = held.get() - self.counted;
+        self.counted = self.bytes.len();
+        held.set(others + self.counted);
+        (self.counted as u64) < BUFFERED_BODY_BYTES_MAX && held.get() < BUFFERED_BODIES_BYTES_MAX
+    }
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        let held = &self.core.buffered_body_bytes;
+        held.set(held.get() - self.counted);
+        self.core.buffers.put(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// Takes what `inbox` already holds behind the head (of `head_bytes`), so that head and next request remain there.
+pub(crate) fn take_received(
+    decoder: &mut BodyDecoder,
+    inbox: &mut Vec<u8>,
+    head_bytes: usize,
+    body: &mut Vec<u8>,
+) -> Result<(), BodyError> {
+    let used = decoder.decode(&inbox[head_bytes..], body)?;
+    inbox.drain(head_bytes..head_bytes + used);
+    Ok(())
+}
+
+/// Reads the body until it is complete or memory says to stream the rest.
+pub(crate) async fn gather(
+    decoder: &mut BodyDecoder,
+    inbox: &mut Vec<u8>,
+    client: &mut Stream,
+    body: &mut Gathered,
+    gap: Duration,
+) -> Result<(), Failure> {
+    let core = Rc::clone(&body.core);
+    let mut buf = core.buffers.body();
+    while !decoder.is_complete() && body.has_room() {
+        buf.clear();
+        let (result, received) = super::recv(client, buf, gap).await;
+        buf = received;
+        match result {
+            Ok(0) => return Err(Failure::ClientGone),
+            Err(error) => return Err(Failure::receiving_body(&error)),
+            Ok(_) => {}
+        }
+        let used = decoder.decode(&buf, &mut body.bytes)?;
+        inbox.extend_from_slice(&buf[used..]);
+    }
+    core.buffers.put(buf);
+    Ok(())
+}
+
+/// Tells a client that waits for it to send its body.
+pub(crate) async fn send_continue(client: &mut Stream) -> Result<(), Failure> {
+    super::send(client, CONTINUE.to_vec(), CLIENT_SEND).await.0.map_err(|_| Failure::ClientGone)
+}
+
+/// Streams the rest of a body to the upstream, re-framed. `first` is what was gathered of it.
+pub(crate) async fn upload(
+    core: &Core,
+    decoder: &mut BodyDecoder,
+    first: &[u8],
+    (client, gap): (&mut impl Source, Duration),
+    (upstream, timeout): (&mut impl Sink, Duration),
+    framing: BodyFraming,
+) -> Result<(), Failure> {
+    let (mut buf, mut out) = (core.buffers.body(), core.buffers.body());
+    frame(framing, first, decoder.is_complete(), &mut out);
+    loop {
+        if !out.is_empty() {
+            let (sent, returned) = super::send(upstream, out, timeout).await;
+            out = returned;
+            sent.map_err(|error| Failure::sending(&error))?;
+        }
+        if decoder.is_complete() {
+            break;
+        }
+        buf.clear();
+        let (result, received) = super::recv(client, buf, gap).await;
+        buf = received;
+        match result {
+            Ok(0) => return Err(Failure::ClientGone),
+            Err(error) => return Err(Failure::receiving_body(&error)),
+            Ok(_) => {}
+        }
+        out.clear();
+        let mut piece = core.buffers.body();
+        // Bytes behind a streamed body are not kept: its connection is closed afterwards.
+        decoder.decode(&buf, &mut piece)?;
+        frame(framing, &piece, decoder.is_complete(), &mut out);
+        core.buffers.put(piece);
+    }
+    core.buffers.put(buf);
+    core.buffers.put(out);
+    Ok(())
+}
+
+fn frame(framing: BodyFraming, piece: &[u8], last: bool, out: &mut Vec<u8>) {
+    if framing != BodyFraming::Chunked {
+        return out.extend_from_slice(piece);
+    }
+    if !piece.is_empty() {
+        write_chunk_header(out, piece.len());
+        out.extend_from_slice(piece);
+        out.extend_from_slice(CHUNK_END);
+    }
+    if last {
+        out.extend_from_slice(LAST_CHUNK);
+    }
+}

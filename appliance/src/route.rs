@@ -1,0 +1,36 @@
+//! From a request head to a route: host, then path, by the snapshot's own tables.
+
+use std::sync::Arc;
+
+use ringress_config::snapshot::{PathMatch, Route, Snapshot};
+
+use crate::http::request::RequestHead;
+use crate::http::target::BadTarget;
+
+/// What a request is answered by.
+pub(crate) enum Found<'s> {
+    /// This route.
+    Route(&'s Arc<Route>),
+    /// 301 to the path with a final slash.
+    AddSlash(&'s Arc<Route>),
+    /// Nothing: 404.
+    Nothing,
+}
+
+/// Looks a request up.
+///
+/// # Errors
+/// When the path could mean another one to the upstream than to the tables.
+pub(crate) fn find<'s>(
+    snapshot: &'s Snapshot,
+    head: &RequestHead,
+    bytes: &[u8],
+    scratch: &mut Vec<u8>,
+) -> Result<Found<'s>, BadTarget> {
+    let path = head.normalised_path(bytes, scratch)?;
+    Ok(match snapshot.hosts.find(head.host().name()).paths.find(path) {
+        PathMatch::Route(route) => Found::Route(route),
+        PathMatch::AddSlash(route) => Found::AddSlash(route),
+        PathMatch::None => Found::Nothing,
+    })
+}

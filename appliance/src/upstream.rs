@@ -1,0 +1,227 @@
+//! What a core keeps for each cluster: whose turn it is, and the idle connections of each endpoint.
+
+mod connection;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ringress_config::snapshot::{Cluster, Clusters, UpstreamProtocol, UpstreamSettings};
+
+use crate::worker::Core;
+pub(crate) use connection::{Connection, connect};
+
+/// Endpoints of one cluster that one request has failed on; beyond that it starts over.
+const TRIED_MAX: usize = 8;
+
+/// Clusters that this core has sent requests to.
+#[derive(Default)]
+pub(crate) struct Upstreams {
+    /// By cluster id.
+    clusters: Vec<Option<ClusterState>>,
+    /// Idle connections of all clusters.
+    idle: usize,
+    /// Where the next connection is evicted when there are too many.
+    evict_next: usize,
+}
+
+struct ClusterState {
+    cluster: Arc<Cluster>,
+    /// Beside `cluster.endpoints`.
+    endpoints: Vec<EndpointState>,
+    next: usize,
+}
+
+struct EndpointState {
+    address: SocketAddr,
+    /// Last in, first out.
+    idle: Vec<Idle>,
+}
+
+struct Idle {
+    connection: Connection,
+    since_ms: u64,
+}
+
+/// The endpoints that a request has failed on.
+#[derive(Default)]
+pub(crate) struct Tried {
+    addresses: [Option<SocketAddr>; TRIED_MAX],
+    count: usize,
+}
+
+impl Tried {
+    /// Notes an endpoint.
+    pub(crate) fn add(&mut self, address: SocketAddr) {
+        self.addresses[self.count % TRIED_MAX] = Some(address);
+        self.count += 1;
+    }
+
+    fn contains(&self, address: SocketAddr) -> bool {
+        self.count > 0 && self.addresses.contains(&Some(address))
+    }
+}
+
+/// Limits of a pool at one moment.
+struct Now<'a> {
+    ms: u64,
+    settings: &'a UpstreamSettings,
+}
+
+impl Now<'_> {
+    fn is_fresh(&self, idle: &Idle) -> bool {
+        let idle_ms = self.ms.saturating_sub(idle.since_ms);
+        let age_ms = self.ms.saturating_sub(idle.connection.created_ms);
+        u128::from(idle_ms) < self.settings.idle_timeout.as_millis()
+            && u128::from(age_ms) < self.settings.age_max.as_millis()
+            && idle.connection.requests < self.settings.requests_max
+    }
+}
+
+impl Upstreams {
+    /// The endpoint whose turn it is, passing over those tried while others are left. `None` without endpoints.
+    pub(crate) fn pick(&mut self, cluster: &Arc<Cluster>, tried: &Tried, random: &mut fastrand::Rng) -> Option<SocketAddr> {
+        let state = self.state(cluster, random);
+        let count = state.endpoints.len();
+        if count == 0 {
+            return None;
+        }
+        let turns = (0..count).map(|offset| (state.next + offset) % count);
+        let untried = turns.clone().find(|at| !tried.contains(state.endpoints[*at].address));
+        let chosen = untried.unwrap_or(state.next);
+        state.next = (chosen + 1) % count;
+        Some(state.endpoints[chosen].address)
+    }
+
+    /// An idle connection of an endpoint that is still open and silent.
+    pub(crate) fn take(&mut self, core: &Core, cluster: &Cluster, address: SocketAddr, protocol: UpstreamProtocol) -> Option<Connection> {
+        let pinned = core.pin();
+        let state = self.clusters.get_mut(cluster.id.index())?.as_mut()?;
+        let idle = &mut state.endpoints.iter_mut().find(|e| e.address == address)?.idle;
+        let now = Now { ms: core.uptime_ms(), settings: &pinned.settings.upstream };
+        while let Some(at) = idle.iter().rposition(|i| i.connection.protocol == protocol) {
+            let candidate = idle.swap_remove(at);
+            self.idle -= 1;
+            core.metrics.pool_idle.set(self.idle as u64);
+            if now.is_fresh(&candidate) && candidate.connection.stream.is_quiet() {
+                return Some(candidate.connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request, if its endpoint is still one and the limits allow it.
+    pub(crate) fn put(&mut self, core: &Core, cluster: &Cluster, connection: Connection) {
+        let pinned = core.pin();
+        let settings = &pinned.settings.upstream;
+        if settings.idle_max == 0 || connection.requests >= settings.requests_max || core.draining() {
+            return;
+        }
+        if self.idle >= settings.idle_max {
+            self.evict();
+        }
+        let Some(Some(state)) = self.clusters.get_mut(cluster.id.index()) else { return };
+        if state.cluster.identity != cluster.identity {
+            return;
+        }
+        let Some(endpoint) = state.endpoints.iter_mut().find(|e| e.address == connection.address) else { return };
+        endpoint.idle.push(Idle { connection, since_ms: core.uptime_ms() });
+        self.idle += 1;
+        core.metrics.pool_idle.set(self.idle as u64);
+    }
+
+    /// Follows a snapshot: endpoints that stay keep their connections, those of removed ones are closed. Requests in
+    /// flight on a removed endpoint finish; their connection finds no place to return to.
+    pub(crate) fn adopt(&mut self, clusters: &Clusters) {
+        for slot in &mut self.clusters {
+            let Some(state) = slot else { continue };
+            match clusters.get(state.cluster.id) {
+                Some(cluster) if Arc::ptr_eq(cluster, &state.cluster) => {}
+                Some(cluster) if cluster.identity == state.cluster.identity => {
+                    state.reconcile(Arc::clone(cluster));
+                }
+                _ => *slot = None,
+            }
+        }
+        self.idle = self.count();
+    }
+
+    /// Closes what idled too long or was closed by its upstream.
+    pub(crate) fn sweep(&mut self, core: &Core) {
+        let pinned = core.pin();
+        let now = Now { ms: core.uptime_ms(), settings: &pinned.settings.upstream };
+        for endpoint in self.clusters.iter_mut().flatten().flat_map(|c| &mut c.endpoints) {
+            endpoint.idle.retain(|idle| now.is_fresh(idle) && idle.connection.stream.is_quiet());
+        }
+        self.idle = self.count();
+        core.metrics.pool_idle.set(self.idle as u64);
+    }
+
+    /// Closes all idle connections.
+    pub(crate) fn close_idle(&mut self) {
+        for endpoint in self.clusters.iter_mut().flatten().flat_map(|c| &mut c.endpoints) {
+            endpoint.idle.clear();
+        }
+        self.idle = 0;
+    }
+
+    fn count(&self) -> usize {
+        self.clusters.iter().flatten().flat_map(|c| &c.endpoints).map(|e| e.idle.len()).sum()
+    }
+
+    /// Makes room: closes the longest idle connection of the next cluster that has one.
+    fn evict(&mut self) {
+        let count = self.clusters.len();
+        for offset in 0..count {
+            let at = (self.evict_next + offset) % count;
+            let Some(state) = &mut self.clusters[at] else { continue };
+            if let Some(endpoint) = state.endpoints.iter_mut().find(|e| !e.idle.is_empty()) {
+                endpoint.idle.remove(0);
+                self.idle -= 1;
+                self.evict_next = at + 1;
+                return;
+            }
+        }
+    }
+
+    fn state(&mut self, cluster: &Arc<Cluster>, random: &mut fastrand::Rng) -> &mut ClusterState {
+        let index = cluster.id.index();
+        if self.clusters.len() <= index {
+            self.clusters.resize_with(index + 1, || None);
+        }
+        let slot = &mut self.clusters[index];
+        // Another identity can only be an older one: a request that is still on the snapshot before the last.
+        if slot.as_ref().is_none_or(|state| state.cluster.identity != cluster.identity) {
+            *slot = Some(ClusterState::new(Arc::clone(cluster), random));
+        }
+        slot.as_mut().expect("it was just filled")
+    }
+}
+
+impl ClusterState {
+    fn new(cluster: Arc<Cluster>, random: &mut fastrand::Rng) -> Self {
+        let endpoints: Vec<_> = cluster.endpoints.iter().map(|e| EndpointState::new(e.address)).collect();
+        let next = if endpoints.is_empty() { 0 } else { random.usize(..endpoints.len()) };
+        Self { cluster, endpoints, next }
+    }
+
+    fn reconcile(&mut self, cluster: Arc<Cluster>) {
+        let mut before = std::mem::take(&mut self.endpoints);
+        self.endpoints = (cluster.endpoints.iter())
+            .map(|endpoint| match before.iter().position(|e| e.address == endpoint.address) {
+                Some(at) => before.swap_remove(at),
+                None => EndpointState::new(endpoint.address),
+            })
+            .collect();
+        self.next = if self.endpoints.is_empty() { 0 } else { self.next % self.endpoints.len() };
+        self.cluster = cluster;
+    }
+}
+
+impl EndpointState {
+    fn new(address: SocketAddr) -> Self {
+        Self { address, idle: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests;
