@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn sixty_four_connections_on_two_cores_end_up_within_a_fifth() {
         // The fullest state in which nothing is given away any more.
-        let (own, other) = (0..=64_u64).map(|own| (own, 64 - own)).rfind(|(own, other)| *own <= other + tolerance(*own)).unwrap();
+        let (own, other) =
+            (0..=64_u64).map(|own| (own, 64 - own)).rfind(|(own, other)| *own <= other + tolerance(*own)).unwrap();
         assert!(own as f64 <= 1.2 * other as f64, "{own} against {other}");
     }
 }

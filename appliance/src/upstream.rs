@@ -79,7 +79,12 @@ impl Now<'_> {
 
 impl Upstreams {
     /// The endpoint whose turn it is, passing over those tried while others are left. `None` without endpoints.
-    pub(crate) fn pick(&mut self, cluster: &Arc<Cluster>, tried: &Tried, random: &mut fastrand::Rng) -> Option<SocketAddr> {
+    pub(crate) fn pick(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        tried: &Tried,
+        random: &mut fastrand::Rng,
+    ) -> Option<SocketAddr> {
         let state = self.state(cluster, random);
         let count = state.endpoints.len();
         if count == 0 {
@@ -93,7 +98,13 @@ impl Upstreams {
     }
 
     /// An idle connection of an endpoint that is still open and silent.
-    pub(crate) fn take(&mut self, core: &Core, cluster: &Cluster, address: SocketAddr, protocol: UpstreamProtocol) -> Option<Connection> {
+    pub(crate) fn take(
+        &mut self,
+        core: &Core,
+        cluster: &Cluster,
+        address: SocketAddr,
+        protocol: UpstreamProtocol,
+    ) -> Option<Connection> {
         let pinned = core.pin();
         let state = self.clusters.get_mut(cluster.id.index())?.as_mut()?;
         let idle = &mut state.endpoints.iter_mut().find(|e| e.address == address)?.idle;

@@ -8,8 +8,8 @@ mod pin;
 mod settings;
 mod supervise;
 
-pub(crate) use self::core::{Core, Scratch};
+pub(crate) use self::core::{Core, Pinned, Scratch};
 pub use listeners::{BindError, ListenAddress, ListenerKind};
-pub use pin::{PlacementError, Placement};
+pub use pin::{Placement, PlacementError};
 pub use settings::WorkerSettings;
 pub use supervise::{StartError, WorkerLink, WorkerStatus, Workers, start};

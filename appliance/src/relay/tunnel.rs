@@ -27,14 +27,7 @@ pub(crate) async fn run(
 }
 
 /// One direction. Its end is told to the receiver; an error ends both streams, and by that the other direction.
-async fn one_way(
-    core: &Core,
-    mut from: Reader,
-    mut to: Writer,
-    mut buf: Vec<u8>,
-    idle: Duration,
-    count: impl Fn(u64),
-) {
+async fn one_way(core: &Core, mut from: Reader, mut to: Writer, mut buf: Vec<u8>, idle: Duration, count: impl Fn(u64)) {
     let mut full = false;
     let proper = loop {
         if !buf.is_empty() {

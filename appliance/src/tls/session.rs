@@ -228,7 +228,11 @@ impl From<EncryptError> for Need {
 }
 
 /// Appends what `write` makes, giving it `room` bytes, or what it asks for.
-fn append(out: &mut Vec<u8>, room: usize, mut write: impl FnMut(&mut [u8]) -> Result<usize, Need>) -> Result<(), TlsError> {
+fn append(
+    out: &mut Vec<u8>,
+    room: usize,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, Need>,
+) -> Result<(), TlsError> {
     let start = out.len();
     out.resize(start + room, 0);
     let mut result = write(&mut out[start..]);

@@ -27,9 +27,7 @@ impl Inlet {
         let Some(snapshot) = self.newest() else { return };
         let before = core.pin();
         assert!(snapshot.generation > before.generation, "generations rise");
-        if !Arc::ptr_eq(&snapshot.settings, &before.settings)
-            || !snapshot.certificates.same(&before.certificates)
-        {
+        if !Arc::ptr_eq(&snapshot.settings, &before.settings) || !snapshot.certificates.same(&before.certificates) {
             // A failure would be a set of TLS versions that the engine refuses, which settings cannot express; the
             // old configuration goes on serving.
             if let Err(error) = core.tls.borrow_mut().adopt(&snapshot) {

@@ -115,6 +115,10 @@ impl Core {
             started: Instant::now(),
         };
         core.refresh_date();
+        // The counters of a worker that died go on, but what it held is gone.
+        core.metrics.connections.set(0);
+        core.metrics.connections_idle.set(0);
+        core.metrics.pool_idle.set(0);
         Ok(Rc::new(core))
     }
 

@@ -47,7 +47,9 @@ pub struct BindError {
 
 fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
-        io::ErrorKind::AddrInUse => " (another process listens there; choose other ports with --http-port, --https-port)",
+        io::ErrorKind::AddrInUse => {
+            " (another process listens there; choose other ports with --http-port, --https-port)"
+        }
         io::ErrorKind::PermissionDenied => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
         _ => "",
     }
@@ -71,9 +73,11 @@ impl Group {
         let ListenAddress { kind, address } = listen;
         let failed = |source| BindError { kind, address, source };
         // The address may name port 0: the first socket finds a port, the others join it.
-        let first = bind(address, false).and_then(|s| s.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported.into()));
+        let first =
+            bind(address, false).and_then(|s| s.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported.into()));
         let address = first.map_err(failed)?;
-        let sockets = (0..cores).map(|_| bind(address, true).map(Into::into)).collect::<io::Result<_>>().map_err(failed)?;
+        let sockets =
+            (0..cores).map(|_| bind(address, true).map(Into::into)).collect::<io::Result<_>>().map_err(failed)?;
         Ok(Self { kind, address, sockets })
     }
 

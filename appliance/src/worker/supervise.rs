@@ -13,7 +13,7 @@ use ringress_config::snapshot::{Adopted, Snapshot};
 use super::adopt::Inlet;
 use super::listeners::Group;
 use super::{BindError, ListenAddress, ListenerKind, WorkerSettings};
-use crate::accept::{Handed, Peers};
+use crate::accept::{Handed, Peer};
 use crate::io::{Wake, WakeReceiver};
 use crate::limits::HANDED_OVER_MAX;
 use crate::metrics::{CoreCounters, CoreMetricsSource};
@@ -68,7 +68,7 @@ struct Seat {
     handed: Receiver<Handed>,
     orders: Receiver<Order>,
     wake: WakeReceiver,
-    peers: Peers,
+    peers: Arc<[Peer]>,
     tls: SharedTls,
 }
 
@@ -176,19 +176,16 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
     let (mut links, mut orders, mut seats) = (Vec::new(), Vec::new(), Vec::new());
     let wakes = (0..cores).map(|_| Wake::pair()).collect::<std::io::Result<Vec<_>>>()?;
     let hand_overs: Vec<_> = (0..cores).map(|_| bounded::<Handed>(HANDED_OVER_MAX)).collect();
+    let peer = |(i, ((handed, _), (wake, _))): (usize, (&(Sender<Handed>, _), &(Wake, _)))| {
+        Ok(Peer { counters: settings.metrics.counters(i), handed: handed.clone(), wake: wake.try_clone()? })
+    };
+    let peers: Arc<[Peer]> = hand_overs.iter().zip(&wakes).enumerate().map(peer).collect::<std::io::Result<_>>()?;
     for (index, (wake, wake_receiver)) in wakes.iter().enumerate() {
         let (snapshots, snapshots_in) = bounded(1);
         let (orders_out, orders_in) = bounded(4);
         let for_publisher = wake.try_clone()?;
-        links.push(WorkerLink {
-            snapshots,
-            stale: snapshots_in.clone(),
-            wake: Box::new(move || for_publisher.wake()),
-        });
+        links.push(WorkerLink { snapshots, stale: snapshots_in.clone(), wake: Box::new(move || for_publisher.wake()) });
         orders.push((orders_out, wake.try_clone()?));
-        let others = hand_overs.iter().zip(&wakes).enumerate().map(|(i, ((sender, _), (wake, _)))| {
-            Ok((settings.metrics.counters(i), sender.clone(), wake.try_clone()?))
-        });
         seats.push(Seat {
             index,
             settings: Arc::clone(&settings),
@@ -199,7 +196,7 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
             handed: hand_overs[index].1.clone(),
             orders: orders_in,
             wake: wake_receiver.try_clone()?,
-            peers: Peers::new(index, others.collect::<std::io::Result<_>>()?),
+            peers: Arc::clone(&peers),
             tls: tls.clone(),
         });
     }
@@ -254,4 +251,3 @@ fn replace(seat: &Arc<Seat>, ends: &Sender<(usize, End)>, deaths: &mut Vec<Insta
     }
     replaced.is_ok()
 }
-

@@ -163,6 +163,13 @@ impl Certificates {
         }
     }
 
+    /// Whether both are the same version: equal without comparing entries.
+    pub fn same(&self, other: &Self) -> bool {
+        self.exact.same(&other.exact)
+            && self.wildcard.same(&other.wildcard)
+            && Arc::ptr_eq(&self.default, &other.default)
+    }
+
     /// Whether the host counts as having TLS, which is what decides on https redirects.
     pub fn covers(&self, host: &str) -> bool {
         self.find(host).is_some()

@@ -66,6 +66,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Sharded<K, V> {
         old
     }
 
+    /// Whether both are the same version: equal without comparing entries.
+    pub fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shards, &other.shards)
+    }
+
     /// Number of keys.
     pub fn len(&self) -> usize {
         self.len

@@ -1,6 +1,5 @@
 //! Answers that the proxy makes itself.
 
-
 use super::super::body::BodyDecoder;
 use super::super::client::{self, Client};
 use super::super::edge::Scheme;

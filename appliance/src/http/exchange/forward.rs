@@ -117,13 +117,8 @@ impl Exchange {
         let idempotent = scratch.request.method.is_idempotent();
         let mut attempts = Attempts::new();
         let result = loop {
-            let outbound = Outbound {
-                head: &scratch.request,
-                inbox,
-                edge: &scratch.edge,
-                request_id: &request_id,
-                framing,
-            };
+            let outbound =
+                Outbound { head: &scratch.request, inbox, edge: &scratch.edge, request_id: &request_id, framing };
             let (mut connection, reused) = match self.connect(route, cluster, &mut attempts).await {
                 Ok(connected) => connected,
                 Err(failure) if attempts.again(&failure, route, idempotent) => continue,
@@ -185,7 +180,8 @@ impl Exchange {
             to_client.extend_from_slice(&received[rest..]);
             let to_upstream = inbox.split_off(scratch.request.consumed);
             let sent =
-                tunnel::run(&self.core, client.stream, connection.stream, to_client, to_upstream, route.timeouts.read).await;
+                tunnel::run(&self.core, client.stream, connection.stream, to_client, to_upstream, route.timeouts.read)
+                    .await;
             self.record(&scratch.request, inbox, status, sent);
             return After::Closed;
         }
@@ -329,10 +325,16 @@ impl Exchange {
     ) -> Result<u64, Streaming> {
         let asked = Asked { head: scratch.request.method == Method::Head, upgrade: false };
         let version = scratch.request.version;
-        let received =
-            response::read_head(&self.core, (upstream, || patience.get()), client, version, asked, &mut scratch.response)
-                .await
-                .map_err(Streaming::BeforeHead)?;
+        let received = response::read_head(
+            &self.core,
+            (upstream, || patience.get()),
+            client,
+            version,
+            asked,
+            &mut scratch.response,
+        )
+        .await
+        .map_err(Streaming::BeforeHead)?;
         let (out, written) = self.write_head(scheme, scratch, &received);
         let first = &received[scratch.response.consumed..];
         let framings = (scratch.response.body, written.body);
@@ -395,8 +397,7 @@ impl Exchange {
         attempts: &mut Attempts,
     ) -> Result<(Connection, bool), Failure> {
         let core = &self.core;
-        let picked =
-            core.upstreams.borrow_mut().pick(cluster, &attempts.tried, &mut core.random.borrow_mut());
+        let picked = core.upstreams.borrow_mut().pick(cluster, &attempts.tried, &mut core.random.borrow_mut());
         let address = picked.ok_or(Failure::NoEndpoint)?;
         if !attempts.fresh {
             let pooled = core.upstreams.borrow_mut().take(core, cluster, address, route.protocol);

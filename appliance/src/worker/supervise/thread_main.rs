@@ -53,7 +53,7 @@ async fn serve(seat: &Seat) -> std::io::Result<()> {
     let stopper = Stopper::default();
     for group in &*seat.groups {
         let listener = Listener::new(group.lend(seat.index)?, &stopper)?;
-        let acceptor = Acceptor::new(Rc::clone(&core), group.kind, seat.peers.clone());
+        let acceptor = Acceptor { core: Rc::clone(&core), kind: group.kind, peers: Arc::clone(&seat.peers) };
         io::spawn(accept::accept_loop(listener, acceptor));
     }
     seat.inlet.acknowledge(&core, generation);
