@@ -5,6 +5,7 @@
 
 pub mod head;
 
+mod connection;
 pub mod field;
 pub mod framing;
 pub mod host;

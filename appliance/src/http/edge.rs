@@ -1,7 +1,11 @@
 //! What the edge says about the client: address, scheme, host and port, believed or seen.
 
+use std::io::Write;
 use std::net::IpAddr;
 
+use super::field::FieldId;
+use super::head::trim;
+use super::host;
 use super::request::RequestHead;
 
 /// Scheme the client used, as far as the proxy believes.
@@ -14,6 +18,16 @@ pub enum Scheme {
     Https,
 }
 
+impl Scheme {
+    /// As written in URLs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// Fields that stay the same for all requests of a connection (unless the client is believed), rendered once:
 /// X-Real-IP, X-Forwarded-For, X-Forwarded-Port, X-Forwarded-Proto, X-Forwarded-Scheme, X-Scheme.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +38,19 @@ pub struct EdgeFields {
 impl EdgeFields {
     /// Renders them anew into the kept buffer.
     pub fn render(&mut self, client: IpAddr, scheme: Scheme, port: u16) {
-        let _ = (client, scheme, port);
+        let scheme = scheme.as_str();
         self.lines.clear();
+        // Writing to a Vec does not fail.
+        let _ = write!(
+            self.lines,
+            "X-Real-IP: {client}\r\nX-Forwarded-For: {client}\r\nX-Forwarded-Port: {port}\r\n\
+             X-Forwarded-Proto: {scheme}\r\nX-Forwarded-Scheme: {scheme}\r\nX-Scheme: {scheme}\r\n"
+        );
+    }
+
+    /// Whole lines.
+    pub(super) fn lines(&self) -> &[u8] {
+        &self.lines
     }
 }
 
@@ -41,15 +66,80 @@ pub struct Believed<'b> {
 }
 
 impl<'b> Believed<'b> {
-    /// Reads the client's forwarding fields.
+    /// Reads the client's forwarding fields: the first element of the first line of each.
     pub fn read(head: &RequestHead, buf: &'b [u8]) -> Self {
-        let _ = (head, buf);
-        Self::default()
+        let first = |id| head.find(buf, id).and_then(|value| value.split(|&byte| byte == b',').next()).map(trim);
+        Self {
+            scheme: first(FieldId::XForwardedProto).and_then(|value| match value {
+                _ if value.eq_ignore_ascii_case(b"http") => Some(Scheme::Http),
+                _ if value.eq_ignore_ascii_case(b"https") => Some(Scheme::Https),
+                _ => None,
+            }),
+            port: first(FieldId::XForwardedPort)
+                .and_then(|value| std::str::from_utf8(value).ok())
+                .and_then(host::parse_port),
+            host: first(FieldId::XForwardedHost).filter(|value| host::split(value).is_some()),
+        }
     }
 }
 
-/// The client's address by X-Forwarded-For: from the right, the first address that is not `trusted`, starting at `peer`.
+/// The client's address by X-Forwarded-For, read from the right: the first address that is not `trusted`, or the
+/// left-most one when all are. An element that is no address ends the search.
 pub fn client_address(head: &RequestHead, buf: &[u8], peer: IpAddr, trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
-    let _ = (head, buf, trusted);
-    peer
+    let mut client = peer;
+    let lines: Vec<&[u8]> = head.find_all(buf, FieldId::XForwardedFor).collect();
+    for element in lines.iter().rev().flat_map(|line| line.rsplit(|&byte| byte == b',')) {
+        if !trusted(client) {
+            break;
+        }
+        let Some(address) = parse_address(trim(element)) else { break };
+        client = address;
+    }
+    client
+}
+
+/// An address as it stands in X-Forwarded-For: bare, in brackets, or with a port.
+fn parse_address(element: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(element).ok()?;
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let literal = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(address, _)| address);
+    literal.or_else(|| text.split_once(':').map(|(address, _)| address))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::HeadLimits;
+
+    fn request(fields: &str) -> (RequestHead, Vec<u8>) {
+        let buf = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes();
+        let mut head = RequestHead::default();
+        head.parse(&buf, &HeadLimits::default()).unwrap();
+        (head, buf)
+    }
+
+    #[test]
+    fn believed_values_are_checked() {
+        let (head, buf) = request(
+            "X-Forwarded-Proto: HTTPS\r\nX-Forwarded-Port: 1234\r\nX-Forwarded-Host: one.test:8 , two.test\r\n",
+        );
+        let expected = Believed { scheme: Some(Scheme::Https), port: Some(1234), host: Some(b"one.test:8") };
+        assert_eq!(Believed::read(&head, &buf), expected);
+        let (head, buf) = request("X-Forwarded-Proto: ftp\r\nX-Forwarded-Port: 0\r\nX-Forwarded-Host: a b\r\n");
+        assert_eq!(Believed::read(&head, &buf), Believed::default());
+    }
+
+    #[test]
+    fn the_client_is_the_last_hop_that_is_not_trusted() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (head, buf) = request("X-Forwarded-For: 6.6.6.6, 1.2.3.4\r\nX-Forwarded-For: 10.0.0.2\r\n");
+        let inner = |address: IpAddr| address.to_string().starts_with("10.");
+        assert_eq!(client_address(&head, &buf, ip("10.0.0.1"), inner), ip("1.2.3.4"));
+        assert_eq!(client_address(&head, &buf, ip("9.9.9.9"), inner), ip("9.9.9.9"));
+        assert_eq!(client_address(&head, &buf, ip("10.0.0.1"), |_| true), ip("6.6.6.6"));
+        let (head, buf) = request("X-Forwarded-For: 1.1.1.1, junk, [2001:db8::1]:80\r\n");
+        assert_eq!(client_address(&head, &buf, ip("10.0.0.1"), |_| true), ip("2001:db8::1"));
+    }
 }

@@ -1,6 +1,6 @@
-//! Fields: names that the proxy knows, and which of them may pass.
+//! Fields: names that the proxy knows, how a line is read, and how lines that pass are written again.
 
-use super::head::Span;
+use super::head::{HeadError, Span, is_control};
 
 /// A field whose name the proxy knows, found once while parsing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub enum FieldId {
     Te,
     Trailer,
     Upgrade,
+    Http2Settings,
     Expect,
     // Written by the edge.
     XForwardedFor,
@@ -31,6 +32,7 @@ pub enum FieldId {
     XForwardedPort,
     XForwardedProto,
     XForwardedScheme,
+    /// Any further name that starts with `X-Forwarded-`.
     XForwardedOther,
     XScheme,
     XRealIp,
@@ -39,6 +41,7 @@ pub enum FieldId {
     XOriginalForwardedHost,
     XOriginalUri,
     Forwarded,
+    /// Any name that starts with `ssl-client-`.
     SslClient,
     // Read by policies and the access log.
     Authorization,
@@ -58,11 +61,154 @@ pub enum FieldId {
     SetCookie,
     Location,
     StrictTransportSecurity,
+    /// Any name that starts with `X-Accel-`: orders of the upstream to the proxy.
     XAccel,
     Vary,
     Etag,
     WwwAuthenticate,
 }
+
+impl FieldId {
+    /// The field of that name, whatever its case. `name` must be a token.
+    #[inline]
+    pub fn of(name: &[u8]) -> Self {
+        /// The first name that is equal; all of an arm have the same length.
+        macro_rules! one_of {
+            ($($known:literal => $id:ident),+ $(,)?) => {{
+                $(if is_name(name, $known) { return Self::$id; })+
+            }};
+        }
+        match name.len() {
+            2 => one_of!(b"te" => Te),
+            4 => one_of!(b"host" => Host, b"date" => Date, b"vary" => Vary, b"etag" => Etag),
+            5 => one_of!(b"proxy" => Proxy, b"range" => Range),
+            6 => one_of!(
+                b"accept" => Accept, b"cookie" => Cookie, b"origin" => Origin, b"server" => Server, b"expect" => Expect,
+            ),
+            7 => one_of!(b"referer" => Referer, b"upgrade" => Upgrade, b"trailer" => Trailer),
+            8 => one_of!(b"location" => Location, b"x-scheme" => XScheme),
+            9 => one_of!(b"x-real-ip" => XRealIp, b"forwarded" => Forwarded),
+            10 => one_of!(
+                b"connection" => Connection, b"user-agent" => UserAgent, b"set-cookie" => SetCookie,
+                b"keep-alive" => KeepAlive,
+            ),
+            12 => one_of!(b"content-type" => ContentType, b"x-request-id" => XRequestId),
+            13 => one_of!(b"cache-control" => CacheControl, b"authorization" => Authorization),
+            14 => one_of!(
+                b"content-length" => ContentLength, b"x-original-uri" => XOriginalUri, b"http2-settings" => Http2Settings,
+            ),
+            15 => one_of!(b"accept-encoding" => AcceptEncoding, b"x-forwarded-for" => XForwardedFor),
+            16 => one_of!(
+                b"content-encoding" => ContentEncoding, b"x-forwarded-host" => XForwardedHost,
+                b"x-forwarded-port" => XForwardedPort, b"proxy-connection" => ProxyConnection,
+                b"www-authenticate" => WwwAuthenticate,
+            ),
+            17 => one_of!(b"transfer-encoding" => TransferEncoding, b"x-forwarded-proto" => XForwardedProto),
+            18 => one_of!(b"x-forwarded-scheme" => XForwardedScheme, b"proxy-authenticate" => ProxyAuthenticate),
+            19 => one_of!(b"proxy-authorization" => ProxyAuthorization),
+            24 => one_of!(b"x-original-forwarded-for" => XOriginalForwardedFor),
+            25 => one_of!(
+                b"strict-transport-security" => StrictTransportSecurity,
+                b"x-original-forwarded-host" => XOriginalForwardedHost,
+            ),
+            _ => {}
+        }
+        Self::of_family(name)
+    }
+
+    /// Names that are known by their beginning.
+    #[inline]
+    fn of_family(name: &[u8]) -> Self {
+        match name {
+            [b'x' | b'X', b'-', b'f' | b'F', ..] if starts_with(name, b"x-forwarded-") => Self::XForwardedOther,
+            [b'x' | b'X', b'-', b'a' | b'A', ..] if starts_with(name, b"x-accel-") => Self::XAccel,
+            [b's' | b'S', b's' | b'S', b'l' | b'L', ..] if starts_with(name, b"ssl-client-") => Self::SslClient,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Equal but for case. Among the characters of tokens, only letters and their capitals become equal by setting bit 5 to
+/// a letter, and only `-` to `-`.
+#[inline(always)]
+fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+    let mut difference = 0;
+    for index in 0..N {
+        difference |= (name[index] | 0x20) ^ known[index];
+    }
+    difference == 0
+}
+
+fn starts_with(name: &[u8], prefix: &[u8]) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// A set of known fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldSet(u64);
+
+impl FieldSet {
+    /// The set of these fields.
+    pub const fn of(ids: &[FieldId]) -> Self {
+        let mut bits = 0;
+        let mut index = 0;
+        while index < ids.len() {
+            bits |= 1 << ids[index] as u8;
+            index += 1;
+        }
+        Self(bits)
+    }
+
+    /// Both sets together.
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the field is in it.
+    #[inline]
+    pub const fn has(self, id: FieldId) -> bool {
+        self.0 >> id as u8 & 1 == 1
+    }
+
+    /// Adds a field.
+    #[inline]
+    pub(super) fn insert(&mut self, id: FieldId) {
+        self.0 |= 1 << id as u8;
+    }
+}
+
+/// Fields that Connection cannot take away from a message: framing and routing, what the edge writes, and credentials,
+/// whose loss could open a door behind the proxy.
+pub(super) const NOT_NOMINABLE: FieldSet = FieldSet::of(&[
+    FieldId::Host,
+    FieldId::ContentLength,
+    FieldId::TransferEncoding,
+    FieldId::XForwardedFor,
+    FieldId::XForwardedHost,
+    FieldId::XForwardedPort,
+    FieldId::XForwardedProto,
+    FieldId::XForwardedScheme,
+    FieldId::XForwardedOther,
+    FieldId::XScheme,
+    FieldId::XRealIp,
+    FieldId::XRequestId,
+    FieldId::XOriginalForwardedFor,
+    FieldId::XOriginalForwardedHost,
+    FieldId::XOriginalUri,
+    FieldId::Forwarded,
+    FieldId::SslClient,
+    FieldId::Authorization,
+    FieldId::Cookie,
+    FieldId::Origin,
+    FieldId::ContentType,
+    FieldId::ContentEncoding,
+    FieldId::CacheControl,
+    FieldId::SetCookie,
+    FieldId::Location,
+    FieldId::StrictTransportSecurity,
+    FieldId::WwwAuthenticate,
+]);
 
 /// One field line, as spans of the buffer that was parsed.
 #[derive(Clone, Copy, Debug)]
@@ -74,5 +220,242 @@ pub struct Field {
     /// Which field it is.
     pub id: FieldId,
     /// What was seen in passing.
-    pub marks: u8,
+    pub(super) marks: u8,
+}
+
+/// The name has an underscore.
+const UNDERSCORE: u8 = 1 << 1;
+/// The name has a token character other than letters, digits, `-` and `_`.
+const UNUSUAL: u8 = 1 << 2;
+/// Connection names the field.
+const NOMINATED: u8 = 1 << 3;
+/// The line is exactly name, colon, SP, value, CRLF, so that it can be written again as it stands.
+const PLAIN_LINE: u8 = 1 << 4;
+
+/// 0 for what is no token character; else 1, `UNDERSCORE` or `UNUSUAL`.
+const NAME_CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => 1,
+            b'_' => UNDERSCORE,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'.' | b'^' | b'`' | b'|' | b'~' => UNUSUAL,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
+
+/// Whether `byte` may stand in a token (RFC 9110 5.6.2).
+#[inline]
+pub(super) fn is_token_character(byte: u8) -> bool {
+    NAME_CLASS[usize::from(byte)] != 0
+}
+
+/// Whether these bytes are a token.
+pub fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&byte| is_token_character(byte))
+}
+
+impl Field {
+    /// Reads one line, its CRLF cut off.
+    #[inline]
+    pub(super) fn parse(buf: &[u8], line: Span) -> Result<Self, HeadError> {
+        let bytes = line.of(buf);
+        let mut marks = 0;
+        let mut colon = 0;
+        while let Some(&byte) = bytes.get(colon) {
+            let class = NAME_CLASS[usize::from(byte)];
+            if class == 0 {
+                break;
+            }
+            marks |= class;
+            colon += 1;
+        }
+        if colon == 0 || bytes.get(colon) != Some(&b':') {
+            return Err(Self::refusal(bytes));
+        }
+        let mut start = colon + 1;
+        let mut end = bytes.len();
+        while start < end && matches!(bytes[start], b' ' | b'\t') {
+            start += 1;
+        }
+        while start < end && matches!(bytes[end - 1], b' ' | b'\t') {
+            end -= 1;
+        }
+        if start == colon + 2 && bytes[colon + 1] == b' ' && end == bytes.len() {
+            marks |= PLAIN_LINE;
+        }
+        let at = |offset: usize| line.start + offset as u32;
+        let name = Span { start: line.start, end: at(colon) };
+        Ok(Self { name, value: Span { start: at(start), end: at(end) }, id: FieldId::of(&bytes[..colon]), marks })
+    }
+
+    #[cold]
+    fn refusal(line: &[u8]) -> HeadError {
+        match line {
+            [b' ' | b'\t', ..] => HeadError::FieldFold,
+            [b':', ..] => HeadError::FieldLine,
+            _ if !line.contains(&b':') => HeadError::FieldLine,
+            _ => HeadError::FieldName,
+        }
+    }
+
+    /// Whether the name has an underscore.
+    pub fn has_underscore(&self) -> bool {
+        self.marks & UNDERSCORE != 0
+    }
+
+    /// Whether the name has a character that is neither letter, digit, `-` nor `_`.
+    pub fn has_unusual_name(&self) -> bool {
+        self.marks & UNUSUAL != 0
+    }
+
+    /// Whether Connection names the field.
+    pub fn is_nominated(&self) -> bool {
+        self.marks & NOMINATED != 0
+    }
+
+    pub(super) fn nominate(&mut self) {
+        if !NOT_NOMINABLE.has(self.id) {
+            self.marks |= NOMINATED;
+        }
+    }
+
+    /// Whether nothing about the name asks for a closer look.
+    #[inline]
+    pub(super) fn is_ordinary(&self) -> bool {
+        self.marks & (UNDERSCORE | UNUSUAL | NOMINATED) == 0
+    }
+}
+
+/// Appends the lines of the fields that `passes` picks. Neighbours whose lines are in plain form are copied in one piece:
+/// each of those lines was read as name, `: `, value, CRLF and would be written as the same bytes.
+#[inline]
+pub(super) fn write_passing(out: &mut Vec<u8>, buf: &[u8], fields: &[Field], mut passes: impl FnMut(&Field) -> bool) {
+    let mut run = Span::default();
+    for field in fields {
+        if !passes(field) {
+            continue;
+        }
+        if field.marks & PLAIN_LINE != 0 {
+            let line_end = field.value.end + 2;
+            if field.name.start != run.end {
+                out.extend_from_slice(run.of(buf));
+                run.start = field.name.start;
+            }
+            run.end = line_end;
+        } else {
+            out.extend_from_slice(run.of(buf));
+            run = Span::default();
+            write_line(out, field.name.of(buf), field.value.of(buf));
+        }
+    }
+    out.extend_from_slice(run.of(buf));
+}
+
+/// Appends one field line of parts that were parsed.
+#[inline]
+pub(super) fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A field to write: name and value.
+pub type NewField<'a> = (&'a [u8], &'a [u8]);
+
+/// Appends fields that come from configuration or other services: a name that is no token is left out, control
+/// characters in values become blanks, so that nothing written here can end the line.
+pub(super) fn write_new(out: &mut Vec<u8>, fields: &[NewField<'_>]) {
+    for &(name, value) in fields {
+        if is_token(name) {
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+            write_value(out, value);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// Appends a value that was not parsed by this codec.
+pub(super) fn write_value(out: &mut Vec<u8>, value: &[u8]) {
+    out.extend(value.iter().map(|&byte| if is_control(byte) { b' ' } else { byte }));
+}
+
+/// Whether one of `names` is `name`, whatever the case.
+pub(super) fn is_listed<'a>(names: impl IntoIterator<Item = &'a [u8]>, name: &[u8]) -> bool {
+    names.into_iter().any(|listed| listed.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<(String, String, Field), HeadError> {
+        let field = Field::parse(line.as_bytes(), Span { start: 0, end: line.len() as u32 })?;
+        let text = |span: Span| String::from_utf8_lossy(span.of(line.as_bytes())).into_owned();
+        Ok((text(field.name), text(field.value), field))
+    }
+
+    #[test]
+    fn known_names_are_found_in_any_case() {
+        for (name, id) in [
+            ("Host", FieldId::Host),
+            ("CONTENT-LENGTH", FieldId::ContentLength),
+            ("transfer-Encoding", FieldId::TransferEncoding),
+            ("X-Original-Forwarded-For", FieldId::XOriginalForwardedFor),
+            ("x-original-forwarded-host", FieldId::XOriginalForwardedHost),
+            ("Strict-Transport-Security", FieldId::StrictTransportSecurity),
+            ("X-Forwarded-Prefix", FieldId::XForwardedOther),
+            ("SSL-Client-Verify", FieldId::SslClient),
+            ("X-Accel-Redirect", FieldId::XAccel),
+            ("TE", FieldId::Te),
+        ] {
+            assert_eq!(FieldId::of(name.as_bytes()), id, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_differ_in_one_character_are_not_known() {
+        for name in ["Hosts", "Hos~", "Content_Length", "X-Forwarded", "X-Forwarded-", "Transfer-Encodin", "H0st"] {
+            let id = FieldId::of(name.as_bytes());
+            assert!(matches!(id, FieldId::Other | FieldId::XForwardedOther), "{name}: {id:?}");
+        }
+    }
+
+    #[test]
+    fn white_space_round_the_value_is_no_part_of_it() {
+        let (name, value, _) = parse("A: \t b c \t").unwrap();
+        assert_eq!((name.as_str(), value.as_str()), ("A", "b c"));
+        assert_eq!(parse("A:").unwrap().1, "");
+        assert_eq!(parse("A:  ").unwrap().1, "");
+    }
+
+    #[test]
+    fn lines_that_are_no_field_are_refused() {
+        for (line, error) in [
+            (" a: b", HeadError::FieldFold),
+            ("\ta: b", HeadError::FieldFold),
+            (": b", HeadError::FieldLine),
+            ("ab", HeadError::FieldLine),
+            ("a : b", HeadError::FieldName),
+            ("a b: c", HeadError::FieldName),
+            ("a\u{b}: c", HeadError::FieldName),
+            ("ä: c", HeadError::FieldName),
+            ("a(b): c", HeadError::FieldName),
+        ] {
+            assert_eq!(parse(line).map(|_| ()), Err(error), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn configured_fields_cannot_end_their_line() {
+        let mut out = Vec::new();
+        write_new(&mut out, &[(b"A", b"b\r\nEvil: 1\0"), (b"B\r\nC", b"d")]);
+        assert_eq!(out, b"A: b  Evil: 1 \r\n");
+    }
 }

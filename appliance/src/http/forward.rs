@@ -1,8 +1,13 @@
-//! The request head that the upstream gets.
+//! The request head that the upstream gets, built anew from the parts of the client's.
 
 use super::edge::EdgeFields;
-use super::framing::BodyFraming;
+use super::field::{self, Field, FieldId, FieldSet, NewField};
+use super::framing::{BodyFraming, CHUNKED_LINE, write_length_line};
 use super::request::RequestHead;
+use super::target;
+
+/// Longest client's X-Request-ID that is passed on.
+const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Which client fields may pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,9 +19,6 @@ pub struct FieldPolicy {
     /// The client's own Forwarded, X-Original-URI and further X-Forwarded-* pass (`use-forwarded-headers`).
     pub trust_forwarded: bool,
 }
-
-/// A field to write: name and value.
-pub type NewField<'a> = (&'a [u8], &'a [u8]);
 
 /// What is added to the client's head on its way.
 #[derive(Clone, Copy, Debug)]
@@ -41,19 +43,161 @@ pub struct Forward<'a> {
     pub remove: &'a [&'a [u8]],
 }
 
+/// Client fields that never pass: hop-by-hop ones (RFC 9110 7.6.1), framing and Host, which are written anew, `Proxy`
+/// (CVE-2016-5385), Expect, which the proxy answers, Trailer (trailers are dropped), and all that the edge writes.
+const NEVER_PASSES: FieldSet = FieldSet::of(&[
+    FieldId::Host,
+    FieldId::ContentLength,
+    FieldId::TransferEncoding,
+    FieldId::Connection,
+    FieldId::KeepAlive,
+    FieldId::ProxyConnection,
+    FieldId::ProxyAuthenticate,
+    FieldId::ProxyAuthorization,
+    FieldId::Proxy,
+    FieldId::Te,
+    FieldId::Trailer,
+    FieldId::Upgrade,
+    FieldId::Http2Settings,
+    FieldId::Expect,
+    FieldId::XForwardedFor,
+    FieldId::XForwardedHost,
+    FieldId::XForwardedPort,
+    FieldId::XForwardedProto,
+    FieldId::XForwardedScheme,
+    FieldId::XScheme,
+    FieldId::XRealIp,
+    FieldId::XRequestId,
+    FieldId::XOriginalForwardedFor,
+    FieldId::XOriginalForwardedHost,
+    FieldId::SslClient,
+]);
+
+/// Client fields that pass only from believed clients.
+const PASSES_IF_TRUSTED: FieldSet =
+    FieldSet::of(&[FieldId::XForwardedOther, FieldId::XOriginalUri, FieldId::Forwarded]);
+
 /// Appends the upstream's request head to `out`.
 pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward: &Forward<'_>) {
-    let _ = (out, head, buf, forward);
+    out.reserve(head.consumed + forward.edge.lines().len() + 512);
+    write_request_line(out, head, buf, forward.target);
+    out.extend_from_slice(forward.host);
+    out.extend_from_slice(b"\r\n");
+    write_client_fields(out, head, buf, forward);
+    out.extend_from_slice(b"X-Request-ID: ");
+    out.extend_from_slice(forward.request_id);
+    out.extend_from_slice(b"\r\nX-Forwarded-Host: ");
+    out.extend_from_slice(forward.forwarded_host);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(forward.edge.lines());
+    write_original(out, head, buf, FieldId::XForwardedFor, b"X-Original-Forwarded-For: ");
+    write_original(out, head, buf, FieldId::XForwardedHost, b"X-Original-Forwarded-Host: ");
+    match forward.framing {
+        BodyFraming::None => {}
+        BodyFraming::Length(length) => write_length_line(out, length),
+        BodyFraming::Chunked => out.extend_from_slice(CHUNKED_LINE),
+    }
+    if let Some(protocols) = head.upgrade(buf) {
+        out.extend_from_slice(b"Connection: upgrade\r\nUpgrade: ");
+        out.extend_from_slice(protocols);
+        out.extend_from_slice(b"\r\n");
+    }
+    field::write_new(out, forward.set);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends everything up to the value of Host.
+fn write_request_line(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], rewritten: Option<&[u8]>) {
+    out.extend_from_slice(head.method_bytes(buf));
+    out.push(b' ');
+    match rewritten {
+        Some(rewritten) => {
+            if rewritten.first() != Some(&b'/') {
+                out.push(b'/');
+            }
+            target::write_escaped(out, rewritten);
+        }
+        None => {
+            let sent = head.path_and_query(buf);
+            out.extend_from_slice(sent.before);
+            out.extend_from_slice(sent.sent);
+        }
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+}
+
+fn write_client_fields(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward: &Forward<'_>) {
+    let policy = forward.policy;
+    let dropped = if policy.trust_forwarded { NEVER_PASSES } else { NEVER_PASSES.with(PASSES_IF_TRUSTED) };
+    let is_known_to_pass = |field: &Field| !dropped.has(field.id) && field.is_ordinary();
+    if forward.set.is_empty() && forward.remove.is_empty() {
+        field::write_passing(out, buf, head.fields(), |field| {
+            is_known_to_pass(field) || (!field.is_ordinary() && may_pass(field, buf, dropped, policy))
+        });
+    } else {
+        let set = || forward.set.iter().map(|&(name, _)| name);
+        field::write_passing(out, buf, head.fields(), |field| {
+            let name = field.name.of(buf);
+            may_pass(field, buf, dropped, policy)
+                && !field::is_listed(set(), name)
+                && !field::is_listed(forward.remove.iter().copied(), name)
+        });
+    }
+}
+
+/// The whole rule for one client field.
+fn may_pass(field: &Field, buf: &[u8], dropped: FieldSet, policy: FieldPolicy) -> bool {
+    if dropped.has(field.id) || field.is_nominated() || (field.has_unusual_name() && !policy.unusual_names) {
+        return false;
+    }
+    if !field.has_underscore() {
+        return true;
+    }
+    // Behind a CGI-like upstream `X_Real_IP` is `X-Real-IP`: the twin of a field that is dropped is dropped too.
+    let twin = || field.name.of(buf).iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect::<Vec<u8>>();
+    policy.underscores && !dropped.has(FieldId::of(&twin()))
+}
+
+/// Appends what the client sent in a field that was replaced, its lines joined.
+#[inline]
+fn write_original(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], id: FieldId, start_of_line: &[u8]) {
+    let mut values = head.find_all(buf, id).filter(|value| !value.is_empty());
+    let Some(first) = values.next() else { return };
+    out.extend_from_slice(start_of_line);
+    out.extend_from_slice(first);
+    for value in values {
+        out.extend_from_slice(b", ");
+        out.extend_from_slice(value);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The client's X-Request-ID if it is fit to pass on (1 to 128 visible characters).
 pub fn client_request_id<'b>(head: &RequestHead, buf: &'b [u8]) -> Option<&'b [u8]> {
-    let _ = (head, buf);
-    None
+    head.find(buf, FieldId::XRequestId)
+        .filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.iter().all(u8::is_ascii_graphic))
 }
 
 /// A new X-Request-ID: 32 hex digits.
 pub fn new_request_id(random: &mut fastrand::Rng) -> [u8; 32] {
-    let _ = random;
-    [b'0'; 32]
+    let mut id = [0; 32];
+    for (half, word) in id.chunks_exact_mut(16).zip([random.u64(..), random.u64(..)]) {
+        half.copy_from_slice(&hex_digits(word));
+    }
+    id
 }
+
+/// The 16 hex digits of a word, all at once: spread to one nibble a byte, then add what makes a digit of each.
+fn hex_digits(word: u64) -> [u8; 16] {
+    const EACH: u128 = 0x0101_0101_0101_0101_0101_0101_0101_0101;
+    let mut nibbles = u128::from(word);
+    nibbles = (nibbles | nibbles << 32) & 0x0000_0000_FFFF_FFFF_0000_0000_FFFF_FFFF;
+    nibbles = (nibbles | nibbles << 16) & 0x0000_FFFF_0000_FFFF_0000_FFFF_0000_FFFF;
+    nibbles = (nibbles | nibbles << 8) & 0x00FF_00FF_00FF_00FF_00FF_00FF_00FF_00FF;
+    nibbles = (nibbles | nibbles << 4) & (EACH * 0x0F);
+    let is_letter = ((nibbles + EACH * 6) >> 4) & EACH;
+    (nibbles + EACH * u128::from(b'0') + is_letter * u128::from(b'a' - b'0' - 10)).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests;

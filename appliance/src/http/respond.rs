@@ -1,7 +1,7 @@
-//! The response head that the client gets.
+//! The response head that the client gets, built anew from the parts of the upstream's.
 
-use super::forward::NewField;
-use super::framing::ResponseBody;
+use super::field::{self, Field, FieldId, FieldSet, NewField};
+use super::framing::{CHUNKED_LINE, ResponseBody, write_length_line};
 use super::head::Version;
 use super::response::ResponseHead;
 
@@ -35,16 +35,132 @@ pub struct Written {
     pub keep_alive: bool,
 }
 
+/// Upstream fields that never pass: hop-by-hop ones, framing, which is written anew, Trailer (trailers are dropped) and
+/// orders to the proxy.
+const NEVER_PASSES: FieldSet = FieldSet::of(&[
+    FieldId::ContentLength,
+    FieldId::TransferEncoding,
+    FieldId::Connection,
+    FieldId::KeepAlive,
+    FieldId::ProxyConnection,
+    FieldId::ProxyAuthenticate,
+    FieldId::ProxyAuthorization,
+    FieldId::Te,
+    FieldId::Trailer,
+    FieldId::Upgrade,
+    FieldId::XAccel,
+]);
+
 /// Appends the client's head of a final response or of a 101 to `out`.
+///
+/// The upstream's Date passes (RFC 9110 6.6.1: it dates the message, caches count from it); nginx writes its own.
 pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8], respond: &Respond<'_>) -> Written {
-    let _ = (out, head, buf, respond);
-    Written { body: ResponseBody::None, keep_alive: false }
+    let written = framing_for(head, respond);
+    out.reserve(head.consumed + 256);
+    write_status_line(out, head, buf);
+    write_upstream_fields(out, head, buf, respond);
+    if !head.has(FieldId::Date) {
+        write_date(out, respond.date);
+    }
+    write_framing(out, head, written.body);
+    if head.status == 101 {
+        write_switch(out, head, buf);
+    } else {
+        write_connection(out, respond.version, written.keep_alive);
+    }
+    if let Some(hsts) = respond.hsts {
+        field::write_new(out, &[(b"Strict-Transport-Security", hsts)]);
+    }
+    field::write_new(out, respond.set);
+    field::write_new(out, respond.add);
+    out.extend_from_slice(b"\r\n");
+    written
 }
 
 /// Appends an interim response (100, 102, 103). Never for an HTTP/1.0 client.
 pub fn write_interim(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8]) {
-    let _ = (out, head, buf);
+    write_status_line(out, head, buf);
+    field::write_passing(out, buf, head.fields(), |field| !NEVER_PASSES.has(field.id) && !field.is_nominated());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// `HTTP/1.1 100 Continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A body whose end only the close shows is chunked for HTTP/1.1; for HTTP/1.0, chunked bodies end with the close.
+fn framing_for(head: &ResponseHead, respond: &Respond<'_>) -> Written {
+    let body = match (head.body, respond.version) {
+        (ResponseBody::UntilClose | ResponseBody::Chunked, Version::Http11) => ResponseBody::Chunked,
+        (ResponseBody::UntilClose | ResponseBody::Chunked, Version::Http10) => ResponseBody::UntilClose,
+        (framed, _) => framed,
+    };
+    Written { body, keep_alive: respond.keep_alive && body != ResponseBody::UntilClose }
+}
+
+fn write_status_line(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8]) {
+    let status_and_reason = head.status_and_reason(buf);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status_and_reason);
+    // RFC 9112 4: the blank stands even before an empty reason phrase.
+    out.extend_from_slice(if status_and_reason.len() == 3 { b" \r\n" } else { b"\r\n" });
+}
+
+fn write_upstream_fields(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8], respond: &Respond<'_>) {
+    let mut dropped = NEVER_PASSES;
+    if !respond.keep_server {
+        dropped.insert(FieldId::Server);
+    }
+    if respond.hsts.is_some() {
+        dropped.insert(FieldId::StrictTransportSecurity);
+    }
+    let passes = |field: &Field| !dropped.has(field.id) && !field.is_nominated();
+    if respond.set.is_empty() && respond.remove.is_empty() {
+        field::write_passing(out, buf, head.fields(), passes);
+    } else {
+        let set = || respond.set.iter().map(|&(name, _)| name);
+        field::write_passing(out, buf, head.fields(), |field| {
+            let name = field.name.of(buf);
+            passes(field) && !field::is_listed(set(), name) && !field::is_listed(respond.remove.iter().copied(), name)
+        });
+    }
+}
+
+fn write_framing(out: &mut Vec<u8>, head: &ResponseHead, body: ResponseBody) {
+    match (body, head.content_length) {
+        (ResponseBody::Length(length), _) => write_length_line(out, length),
+        (ResponseBody::Chunked, _) => out.extend_from_slice(CHUNKED_LINE),
+        // What a GET would have got (RFC 9110 8.6). 1xx and 204 never carry it.
+        (ResponseBody::None, Some(length)) if !matches!(head.status, 100..=199 | 204) => {
+            write_length_line(out, length);
+        }
+        (ResponseBody::None | ResponseBody::UntilClose, _) => {}
+    }
+}
+
+fn write_switch(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8]) {
+    out.extend_from_slice(b"Connection: upgrade\r\n");
+    if let Some(protocol) = head.find(buf, FieldId::Upgrade) {
+        field::write_line(out, b"Upgrade", protocol);
+    }
+}
+
+/// Appends Date.
+#[inline]
+pub(super) fn write_date(out: &mut Vec<u8>, date: &[u8]) {
+    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(date);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends Connection where it says more than the version does.
+#[inline]
+pub(super) fn write_connection(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
+    match (version, keep_alive) {
+        (_, false) => out.extend_from_slice(b"Connection: close\r\n"),
+        (Version::Http10, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (Version::Http11, true) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;
