@@ -16,7 +16,6 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-pub use file::FileCertificate;
 pub use layers::Surroundings;
 pub use settings::{
     AccessLog, AdminAddress, Health, HttpListeners, Kube, LogFormat, LogLevel, LogSettings, RunSettings, Shutdown,
@@ -52,6 +51,11 @@ pub struct Demo {
     /// How to run; source and ports are filled in by the demo.
     pub settings: Box<RunSettings>,
 }
+
+/// Where the demo listens unless told otherwise: ports that need no root.
+const DEMO_HTTP_PORT: u16 = 8080;
+/// See [`DEMO_HTTP_PORT`].
+const DEMO_HTTPS_PORT: u16 = 8443;
 
 /// How a command prints its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +161,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, surroundings: &Surro
 fn demo(matches: &ArgMatches, surroundings: &Surroundings) -> Result<Demo, CliError> {
     // The demo reads no file of the machine it runs on.
     let surroundings = Surroundings { env: surroundings.env.clone(), default_config: None };
-    let layers = Layers::merge(values(matches, demo_flags()), &surroundings)?;
+    let mut values = values(matches, demo_flags());
+    values.entry("http-port").or_insert(Value::Port(DEMO_HTTP_PORT));
+    values.entry("https-port").or_insert(Value::Port(DEMO_HTTPS_PORT));
+    let layers = Layers::merge(values, &surroundings)?;
     let settings = RunSettings::resolve(layers, &surroundings)?;
     Ok(Demo { v1: matches.get_flag("v1"), settings: Box::new(settings) })
 }

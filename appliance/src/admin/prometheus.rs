@@ -41,6 +41,8 @@ fn write_process(page: &mut Page, sources: &Sources) {
     let build = vec![("driver", driver.as_str()), ("version", env!("CARGO_PKG_VERSION"))];
     page.gauges("ringress_build_info", "Version and driver, as labels", [(build, 1.0)]);
     page.gauge("ringress_workers", "Worker cores", count(sources.metrics.counters().len()));
+    let dropped = float(crate::logging::lines_dropped());
+    page.counters("ringress_log_dropped_total", "Lines of the own log dropped", [(vec![], dropped)]);
     page.gauge("ringress_ready", "1 when /readyz is 200", flag(health::unready(sources).is_none()));
 }
 

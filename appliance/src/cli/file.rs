@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -15,28 +15,8 @@ use super::value::{Value, ValueType};
 /// The YAML scanner takes quadratic time on nested flow maps, so a larger file is not even looked at.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// A certificate on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileCertificate {
-    /// PEM chain.
-    pub cert: PathBuf,
-    /// PEM key.
-    pub key: PathBuf,
-    /// The server names it is shown for; those of the certificate when empty.
-    #[serde(default)]
-    pub hosts: Vec<String>,
-}
-
-/// What a file holds.
-#[derive(Debug, Default)]
-pub(crate) struct FileOptions {
-    pub(crate) values: Values,
-    pub(crate) certificates: Vec<FileCertificate>,
-}
-
 /// Reads and parses a file.
-pub(crate) fn read(path: &Path) -> Result<FileOptions, CliError> {
+pub(crate) fn read(path: &Path) -> Result<Values, CliError> {
     let error = |message: String| CliError::File { path: path.to_path_buf(), message };
     let mut text = String::new();
     std::fs::File::open(path)
@@ -49,19 +29,16 @@ pub(crate) fn read(path: &Path) -> Result<FileOptions, CliError> {
 }
 
 /// Parses a file's text; the error holds line and column.
-fn parse(text: &str) -> Result<FileOptions, String> {
+fn parse(text: &str) -> Result<Values, String> {
     if text.lines().all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#')) {
-        return Ok(FileOptions::default());
+        return Ok(Values::new());
     }
     let document = serde_yaml::Deserializer::from_str(text);
     document.deserialize_map(OptionsVisitor).map_err(|e| e.to_string())
 }
 
 /// A key of the file.
-enum Key {
-    Flag(&'static Flag),
-    Certificates,
-}
+struct Key(&'static Flag);
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -80,11 +57,9 @@ impl Visitor<'_> for KeyVisitor {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
-        if name == "certificates" {
-            return Ok(Key::Certificates);
-        }
         match find_flag(name) {
-            Some(flag) if !matches!(flag.name, "config" | "version") => Ok(Key::Flag(flag)),
+            Some(flag) if !matches!(flag.name, "config" | "version") => Ok(Key(flag)),
+            None if name == "certificates" => Err(E::custom("certificates on disk are not served by this version")),
             _ => Err(E::custom(format!("unknown option {name:?}"))),
         }
     }
@@ -93,26 +68,21 @@ impl Visitor<'_> for KeyVisitor {
 struct OptionsVisitor;
 
 impl<'de> Visitor<'de> for OptionsVisitor {
-    type Value = FileOptions;
+    type Value = Values;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("options as `name: value`")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FileOptions, A::Error> {
-        let mut options = FileOptions::default();
-        while let Some(key) = map.next_key::<Key>()? {
-            match key {
-                Key::Certificates => options.certificates = map.next_value()?,
-                Key::Flag(flag) => {
-                    let value = map.next_value_seed(FlagValue(flag))?;
-                    if options.values.insert(flag.name, value).is_some() {
-                        return Err(A::Error::custom(format!("option {:?} is given twice", flag.name)));
-                    }
-                }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
+        let mut values = Values::new();
+        while let Some(Key(flag)) = map.next_key()? {
+            let value = map.next_value_seed(FlagValue(flag))?;
+            if values.insert(flag.name, value).is_some() {
+                return Err(A::Error::custom(format!("option {:?} is given twice", flag.name)));
             }
         }
-        Ok(options)
+        Ok(values)
     }
 }
 
@@ -194,9 +164,7 @@ mod tests {
     #[test]
     fn every_kind_of_value_is_read() {
         let text = "http-port: 8080\nmetrics-per-host: false\ndrain-timeout: 1m\nadmin-address: 'off'\n\
-                    listen-address: [127.0.0.1, '::1']\ntime-buckets: [0.5, 1]\nsync-rate-limit: 0.5\n\
-                    certificates: [{cert: a.pem, key: b.pem, hosts: [a.example]}]\n";
-        let file = parse(text).unwrap();
+                    listen-address: [127.0.0.1, '::1']\ntime-buckets: [0.5, 1]\nsync-rate-limit: 0.5\n";
         let expected = Values::from([
             ("http-port", Value::Port(8080)),
             ("metrics-per-host", Value::Bool(false)),
@@ -206,16 +174,15 @@ mod tests {
             ("time-buckets", Value::Buckets(vec![0.5, 1.0])),
             ("sync-rate-limit", Value::Float(0.5)),
         ]);
-        assert_eq!(file.values, expected);
-        assert_eq!(file.certificates[0].hosts, ["a.example"]);
+        assert_eq!(parse(text).unwrap(), expected);
     }
 
     #[test]
     fn unknown_keys_are_errors_with_line_and_column() {
         let error = parse("http-port: 80\n\n  \nworker: 3\n").unwrap_err();
         assert!(error.contains("unknown option \"worker\"") && error.contains("line 4 column 1"), "{error}");
-        let error = parse("certificates:\n- {cert: a, key: b, name: c}\n").unwrap_err();
-        assert!(error.contains("unknown field `name`") && error.contains("line 2 column"), "{error}");
+        let error = parse("workers: 1\ncertificates: []\n").unwrap_err();
+        assert!(error.contains("not served by this version") && error.contains("line 2 column 1"), "{error}");
     }
 
     #[test]
@@ -229,8 +196,8 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_no_error() {
-        assert!(parse("").unwrap().values.is_empty());
-        assert!(parse("# nothing\n\n").unwrap().values.is_empty());
+        assert!(parse("").unwrap().is_empty());
+        assert!(parse("# nothing\n\n").unwrap().is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ringress_config::model::ObjectKey;
 
 use super::CliError;
-use super::file::{self, FileCertificate};
+use super::file;
 use super::flag::Flag;
 use super::nginx_flags::{KLOG_FLAGS, NGINX_FLAGS};
 use super::own_flags::OWN_FLAGS;
@@ -60,8 +60,6 @@ pub(crate) struct Layers {
     values: Values,
     /// Remarks for the log, in the order of the tables.
     pub(crate) warnings: Vec<String>,
-    /// `certificates` of the file.
-    pub(crate) certificates: Vec<FileCertificate>,
 }
 
 impl Layers {
@@ -75,9 +73,7 @@ impl Layers {
             _ => None,
         };
         if let Some(path) = named.or_else(|| surroundings.default_config.clone()) {
-            let file = file::read(&path)?;
-            layers.certificates = file.certificates;
-            layers.values = file.values;
+            layers.values = file::read(&path)?;
         }
         layers.values.extend(values);
         for flag in all_flags() {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::CliError;
-use super::file::FileCertificate;
 use super::layers::{Layers, Surroundings};
 use crate::io::DriverChoice;
 use crate::metrics::{RequestMetric, RequestMetrics, RequestMetricsSettings};
@@ -42,8 +41,6 @@ pub struct RunSettings {
     pub log: LogSettings,
     /// Request metrics.
     pub metrics: RequestMetricsSettings,
-    /// Certificates on disk, from the `--config` file.
-    pub certificates: Vec<FileCertificate>,
     /// What was accepted without effect, to be logged at start.
     pub warnings: Vec<String>,
 }
@@ -189,7 +186,6 @@ impl RunSettings {
             access_log: access_log(&layers),
             log: log(&layers),
             metrics,
-            certificates: layers.certificates,
             warnings,
             source,
         })

@@ -1,0 +1,183 @@
+//! The process' own log: one line an event on stderr, text on a terminal, else JSON.
+//!
+//! Lines are written by a thread of their own, as a terminal or pipe that is not read from must not stop a worker. When
+//! that thread is behind, lines are dropped and counted.
+
+use std::io::{IsTerminal as _, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::cli::{LogFormat, LogLevel, LogSettings};
+
+/// Lines that may wait.
+const LINES_MAX: usize = 4096;
+
+/// How long the end of the process waits for the last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+static LINES_DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Lines dropped since the start.
+pub fn lines_dropped() -> u64 {
+    LINES_DROPPED.load(Relaxed)
+}
+
+/// The log could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// No thread for it.
+    #[error("the log cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// It was set up before.
+    #[error("the log was set up already")]
+    Twice,
+}
+
+/// Writes what is left when it is dropped.
+pub struct LogGuard {
+    lines: Sender<Line>,
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        let (written, all_written) = crossbeam_channel::bounded(1);
+        if self.lines.send_timeout(Line::Flush(written), FLUSH_TIMEOUT).is_ok() {
+            // A log that nobody reads is given up.
+            let _ = all_written.recv_timeout(FLUSH_TIMEOUT);
+        }
+    }
+}
+
+/// Sets the log up for the whole process.
+pub fn start(settings: LogSettings) -> Result<LogGuard, LogError> {
+    let terminal = std::io::stderr().is_terminal();
+    let (lines, waiting) = crossbeam_channel::bounded(LINES_MAX);
+    std::thread::Builder::new().name("log".into()).spawn(move || write_lines(&waiting, std::io::stderr()))?;
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level(settings.level))
+        .with_writer(LineWriter { lines: lines.clone() })
+        .with_target(false)
+        .with_ansi(terminal && settings.format != LogFormat::Json);
+    let text = match settings.format {
+        LogFormat::Auto => terminal,
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    let result = if text {
+        tracing::subscriber::set_global_default(builder.finish())
+    } else {
+        tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
+    };
+    result.map_err(|_| LogError::Twice)?;
+    Ok(LogGuard { lines })
+}
+
+fn level(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+enum Line {
+    Text(Vec<u8>),
+    Flush(Sender<()>),
+}
+
+fn write_lines(lines: &Receiver<Line>, mut out: impl Write) {
+    for line in lines {
+        match line {
+            // Where should a failure of the log be logged?
+            Line::Text(text) => drop(out.write_all(&text)),
+            Line::Flush(written) => {
+                drop(out.flush());
+                let _ = written.try_send(());
+            }
+        }
+    }
+}
+
+/// Gathers the parts of one event and passes it on as one line.
+#[derive(Clone)]
+struct LineWriter {
+    lines: Sender<Line>,
+}
+
+impl<'a> MakeWriter<'a> for LineWriter {
+    type Writer = OneLine<'a>;
+
+    fn make_writer(&'a self) -> OneLine<'a> {
+        OneLine { lines: &self.lines, text: Vec::new() }
+    }
+}
+
+struct OneLine<'a> {
+    lines: &'a Sender<Line>,
+    text: Vec<u8>,
+}
+
+impl Write for OneLine<'_> {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        self.text.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for OneLine<'_> {
+    fn drop(&mut self) {
+        if !self.text.is_empty() && self.lines.try_send(Line::Text(std::mem::take(&mut self.text))).is_err() {
+            LINES_DROPPED.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_even_when_it_is_written_in_parts() {
+        let (lines, waiting) = crossbeam_channel::bounded(2);
+        let maker = LineWriter { lines };
+        write!(maker.make_writer(), "a{}{}", 1, "b").unwrap();
+        drop(maker);
+        let mut out = Vec::new();
+        write_lines(&waiting, &mut out);
+        assert_eq!(out, b"a1b");
+    }
+
+    #[test]
+    fn a_log_that_is_not_read_from_drops_lines_and_counts_them() {
+        let (lines, _waiting) = crossbeam_channel::bounded(1);
+        let maker = LineWriter { lines };
+        let before = lines_dropped();
+        for _ in 0..3 {
+            maker.make_writer().write_all(b"x\n").unwrap();
+        }
+        assert_eq!(lines_dropped() - before, 2);
+    }
+
+    #[test]
+    fn the_guard_waits_until_what_came_before_is_written() {
+        let (lines, waiting) = crossbeam_channel::bounded(8);
+        let writer = std::thread::spawn(move || {
+            let mut out = Vec::new();
+            write_lines(&waiting, &mut out);
+            out
+        });
+        LineWriter { lines: lines.clone() }.make_writer().write_all(b"last\n").unwrap();
+        drop(LogGuard { lines });
+        assert_eq!(writer.join().unwrap(), b"last\n");
+    }
+}
