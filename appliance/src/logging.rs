@@ -150,7 +150,7 @@ mod tests {
     fn an_event_is_one_line_even_when_it_is_written_in_parts() {
         let (lines, waiting) = crossbeam_channel::bounded(2);
         let maker = LineWriter { lines };
-        write!(maker.make_writer(), "a{}{}", 1, "b").unwrap();
+        write!(maker.make_writer(), "a{}b", 1).unwrap();
         drop(maker);
         let mut out = Vec::new();
         write_lines(&waiting, &mut out);

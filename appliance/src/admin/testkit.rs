@@ -1,5 +1,7 @@
 //! Sources that tests set by hand.
 
+#![expect(clippy::disallowed_types, reason = "tests")]
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The `--config` file: the flags as YAML, with line and column in every complaint.
 
+#![expect(clippy::disallowed_types, reason = "read at the start, before there are workers")]
+
 use std::fmt;
 use std::io::Read as _;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! `docs/flags.md`, made from the flag tables.
 
+#![expect(clippy::disallowed_methods, reason = "tests")]
+
 use std::fmt::Write as _;
 
 use super::flag::{Flag, Support};

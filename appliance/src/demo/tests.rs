@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "tests")]
+
 use std::io::{Read as _, Write as _};
 
 use ringress_config::manifest;

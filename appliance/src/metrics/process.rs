@@ -1,5 +1,7 @@
 //! The process as a whole, under the names that ingress-nginx gives the metrics of its nginx.
 
+#![expect(clippy::disallowed_methods, reason = "read on the admin thread")]
+
 use std::sync::Arc;
 
 use super::NGINX_PREFIX;

@@ -1,5 +1,7 @@
 //! The admin thread's side: gathers what the cores announced, and writes it as pages.
 
+#![expect(clippy::disallowed_types, reason = "the admin thread")]
+
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_types, reason = "tests")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

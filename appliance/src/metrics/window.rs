@@ -1,5 +1,7 @@
 //! Request durations of all cores: quantiles of the last minute, count and sum since the start.
 
+#![expect(clippy::disallowed_types, reason = "the admin thread")]
+
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
