@@ -117,11 +117,7 @@ fn write_request_line(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], rewritt
             }
             target::write_escaped(out, rewritten);
         }
-        None => {
-            let sent = head.path_and_query(buf);
-            out.extend_from_slice(sent.before);
-            out.extend_from_slice(sent.sent);
-        }
+        None => out.extend_from_slice(head.path_and_query(buf)),
     }
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
 }

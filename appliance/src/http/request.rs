@@ -243,6 +243,10 @@ impl RequestLine {
         let Shape { path_bytes, has_query, is_normal } =
             target::shape(&bytes[path_start..]).ok_or(HeadError::Target)?;
         let at = |offset: usize| span.start + offset as u32;
+        if path_bytes == 0 && has_query {
+            // A query right behind the authority: legal, never seen, and read in more than one way.
+            return Err(HeadError::Target);
+        }
         let path_end = path_start + path_bytes;
         Ok(Self {
             authority: authority_start.map(|start| Span { start: at(start), end: at(path_start) }),
@@ -290,14 +294,13 @@ impl RequestHead {
         self.line.target.of(buf)
     }
 
-    /// Path and query as sent; `*`, `/` and `/?…` for targets without a path.
-    pub fn path_and_query<'b>(&self, buf: &'b [u8]) -> PathAndQuery<'b> {
-        let sent = Span { start: self.line.path.start, end: self.line.target.end }.of(buf);
-        match sent {
+    /// Path and query as sent: what goes upstream. A target without a path is `/`, or `*` with OPTIONS.
+    pub fn path_and_query<'b>(&self, buf: &'b [u8]) -> &'b [u8] {
+        match (Span { start: self.line.path.start, end: self.line.target.end }).of(buf) {
             // RFC 9112 3.2.4: the last proxy turns an absolute-form without a path into the asterisk.
-            [] if self.method == Method::Options => PathAndQuery { before: b"", sent: b"*" },
-            [b'/', ..] | b"*" => PathAndQuery { before: b"", sent },
-            _ => PathAndQuery { before: b"/", sent },
+            [] if self.method == Method::Options => b"*",
+            [] => b"/",
+            sent => sent,
         }
     }
 
@@ -342,15 +345,6 @@ impl RequestHead {
         let fields = if self.present.has(id) { self.fields.as_slice() } else { &[] };
         fields.iter().filter(move |field| field.id == id).map(|field| field.value.of(buf))
     }
-}
-
-/// Origin-form of a target: two pieces to write one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PathAndQuery<'b> {
-    /// `/` when the client's target had no path, else empty.
-    pub before: &'b [u8],
-    /// As the client wrote it.
-    pub sent: &'b [u8],
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ const PATH_CLASS: [u8; 256] = {
     table
 };
 
-/// Looks over a target that starts with `/` (or at the `?` behind an authority). `None` when a blank or a fragment is in
+/// Looks over a target that starts with `/` (or is the nothing behind an authority). `None` when a blank or a fragment is in
 /// it; control characters are the head's business.
 pub(super) fn shape(target: &[u8]) -> Option<Shape> {
     let mut is_normal = true;
