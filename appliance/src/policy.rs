@@ -41,8 +41,6 @@ pub(crate) struct Request<'a> {
     pub(crate) bytes: &'a [u8],
     /// The scheme that the client used, as far as it is believed.
     pub(crate) scheme: Scheme,
-    /// The listener's port as the client sees it, when it is not the scheme's own.
-    pub(crate) port: u16,
 }
 
 /// Runs the policies of what was found.

@@ -1,8 +1,10 @@
 //! TLS on both sides: a stream over a socket and a rustls session, with buffers only while bytes move.
 
 mod server;
+mod client;
 mod session;
 mod stream;
 
+pub(crate) use client::ClientTls;
 pub(crate) use server::{ServerTls, SharedTls};
 pub(crate) use stream::{TlsReader, TlsStream, TlsWriter};

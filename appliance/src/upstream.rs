@@ -167,14 +167,6 @@ impl Upstreams {
         core.metrics.pool_idle.set(self.idle as u64);
     }
 
-    /// Closes all idle connections.
-    pub(crate) fn close_idle(&mut self) {
-        for endpoint in self.clusters.iter_mut().flatten().flat_map(|c| &mut c.endpoints) {
-            endpoint.idle.clear();
-        }
-        self.idle = 0;
-    }
-
     fn count(&self) -> usize {
         self.clusters.iter().flatten().flat_map(|c| &c.endpoints).map(|e| e.idle.len()).sum()
     }

@@ -65,7 +65,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
     let verdict = match &found {
         Ok(found) => {
             let request =
-                policy::Request { head: &scratch.request, bytes: inbox, scheme: client.scheme, port: client.port };
+                policy::Request { head: &scratch.request, bytes: inbox, scheme: client.scheme };
             policy::run(&snapshot, found, &request, &mut core.random.borrow_mut())
         }
         Err(error) => {

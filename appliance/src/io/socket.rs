@@ -133,14 +133,6 @@ impl Socket {
         Aborter(Rc::clone(&self.watch))
     }
 
-    /// Gives the socket to another thread.
-    pub(crate) fn into_std(self) -> std::net::TcpStream {
-        let Self { lifeline, watch, tcp } = self;
-        watch.clear();
-        drop(lifeline);
-        fd::into_std(tcp)
-    }
-
     /// Two halves that may be used at the same time.
     pub(crate) fn split(self) -> (ReadHalf, WriteHalf) {
         let Self { lifeline, watch, tcp } = self;

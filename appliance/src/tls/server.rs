@@ -28,6 +28,11 @@ impl SharedTls {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         Ok(Self { provider, tickets: rustls::crypto::aws_lc_rs::Ticketer::new()? })
     }
+
+    /// The process's one provider.
+    pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
+    }
 }
 
 /// The server side as of one snapshot.

@@ -16,7 +16,7 @@ use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use crate::io::{Aborter, Timers};
 use crate::metrics::CoreMetrics;
-use crate::tls::{ServerTls, SharedTls};
+use crate::tls::{ClientTls, ServerTls, SharedTls};
 use crate::upstream::Upstreams;
 
 /// Sets of parsing buffers kept for connections that become active.
@@ -32,6 +32,7 @@ pub(crate) struct Core {
     /// Balancers and pooled connections.
     pub(crate) upstreams: RefCell<Upstreams>,
     pub(crate) tls: RefCell<ServerTls>,
+    pub(crate) client_tls: ClientTls,
     pub(crate) random: RefCell<fastrand::Rng>,
     /// Bytes of request bodies that are held in memory.
     pub(crate) buffered_body_bytes: Cell<usize>,
@@ -102,6 +103,7 @@ impl Core {
             buffers: Rc::default(),
             metrics,
             upstreams: RefCell::default(),
+            client_tls: ClientTls::new(tls.provider())?,
             tls: RefCell::new(ServerTls::new(tls, &snapshot)?),
             random: RefCell::new(fastrand::Rng::new()),
             buffered_body_bytes: Cell::new(0),
