@@ -110,11 +110,11 @@ pub(crate) fn take_over(core: &Rc<Core>, handed: Handed) {
 
 /// Starts the connection's task. A panic in it ends this connection and nothing else.
 fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, kind: ListenerKind) {
-    core.metrics.connections.increment();
+    let key = core.enlist(socket.aborter());
     let core = Rc::clone(core);
     io::spawn(async move {
-        let served = AssertUnwindSafe(client::run(&core, socket, peer, kind)).catch_unwind().await;
-        core.metrics.connections.decrement();
+        let served = AssertUnwindSafe(client::run(&core, key, socket, peer, kind)).catch_unwind().await;
+        core.dismiss(key);
         if served.is_err() {
             core.metrics.panics.increment();
             tracing::error!(client = %peer, "a connection ended by a fault of the proxy; its core goes on");

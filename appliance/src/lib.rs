@@ -10,6 +10,8 @@ pub mod cli;
 pub mod demo;
 mod error;
 pub mod explain;
+#[cfg(test)]
+mod faults;
 pub mod http;
 pub mod io;
 mod limits;

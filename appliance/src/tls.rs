@@ -1,7 +1,7 @@
 //! TLS on both sides: a stream over a socket and a rustls session, with buffers only while bytes move.
 
-mod server;
 mod client;
+mod server;
 mod session;
 mod stream;
 

@@ -8,8 +8,12 @@ mod pin;
 mod settings;
 mod supervise;
 
+use self::core::End;
 pub(crate) use self::core::{Core, Pinned, Scratch};
 pub use listeners::{BindError, ListenAddress, ListenerKind};
 pub use pin::{Placement, PlacementError};
 pub use settings::WorkerSettings;
+#[cfg(test)]
+mod tests;
+
 pub use supervise::{StartError, WorkerLink, WorkerStatus, Workers, start};

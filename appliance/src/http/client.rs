@@ -34,14 +34,14 @@ pub(crate) enum Next {
     Closed,
 }
 
-/// Serves a connection to its end.
-pub(crate) async fn run(core: &Rc<Core>, socket: Socket, peer: SocketAddr, kind: ListenerKind) {
+/// Serves a connection to its end; `key` is its entry in the core's list.
+pub(crate) async fn run(core: &Rc<Core>, key: u64, socket: Socket, peer: SocketAddr, kind: ListenerKind) {
     // Boxed, so that a parked connection holds only the small outer future.
     let Some(mut client) = Box::pin(establish(core, socket, peer, kind)).await else { return };
     loop {
         match Box::pin(h1::serve(core, client)).await {
             Next::Closed => return,
-            Next::Idle(parked) => match park(core, parked).await {
+            Next::Idle(parked) => match park(core, key, parked).await {
                 Some(active) => client = active,
                 None => return,
             },
@@ -80,17 +80,15 @@ async fn handshake(core: &Rc<Core>, socket: Socket, peer: SocketAddr) -> Option<
 }
 
 /// Waits for the next request without holding a buffer. `None` when the connection's time is over or it closed.
-async fn park(core: &Rc<Core>, mut client: Client) -> Option<Client> {
+async fn park(core: &Rc<Core>, key: u64, mut client: Client) -> Option<Client> {
     let left = idle_time(core, &client).checked_sub(client.idle_since.elapsed())?;
     if core.draining() {
         client.stream.shutdown_write().await;
         return None;
     }
-    let key = core.park(client.stream.aborter());
-    core.metrics.connections_idle.increment();
+    core.set_parked(key, true);
     let readable = client.stream.readable_within(left).await;
-    core.metrics.connections_idle.decrement();
-    core.unpark(key);
+    core.set_parked(key, false);
     readable.ok()?;
     Source::clear_deadline(&client.stream);
     Some(client)

@@ -55,6 +55,8 @@ struct Times {
 pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, inbox: &mut Vec<u8>) -> After {
     let started = Instant::now();
     core.metrics.requests.increment();
+    #[cfg(test)]
+    crate::faults::inject(core, scratch.request.target(inbox));
     let snapshot = core.pin();
     let settings = &snapshot.settings.client;
     let keep_alive = scratch.request.keep_alive
@@ -64,8 +66,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
     let found = route::find(&snapshot, &scratch.request, inbox, &mut scratch.path);
     let verdict = match &found {
         Ok(found) => {
-            let request =
-                policy::Request { head: &scratch.request, bytes: inbox, scheme: client.scheme };
+            let request = policy::Request { head: &scratch.request, bytes: inbox, scheme: client.scheme };
             policy::run(&snapshot, found, &request, &mut core.random.borrow_mut())
         }
         Err(error) => {

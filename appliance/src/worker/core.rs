@@ -3,21 +3,25 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crossbeam_channel::Sender;
+use futures_util::FutureExt;
 use ringress_config::snapshot::Snapshot;
 
 use crate::buffers::Buffers;
 use crate::http::edge::EdgeFields;
 use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
-use crate::io::{Aborter, Timers};
+use crate::io::{self, Aborter, Timers};
 use crate::metrics::CoreMetrics;
 use crate::tls::{ClientTls, ServerTls, SharedTls};
 use crate::upstream::Upstreams;
+
+use super::flag::Flag;
 
 /// Sets of parsing buffers kept for connections that become active.
 const SCRATCHES_MAX: usize = 256;
@@ -40,11 +44,28 @@ pub(crate) struct Core {
     retired: Sender<Arc<Snapshot>>,
     date: RefCell<String>,
     draining: Cell<bool>,
-    /// Connections that wait for a request without a buffer, to be ended by a drain.
-    parked: RefCell<HashMap<u64, Aborter>>,
-    parked_next: Cell<u64>,
+    /// Every connection, to be ended by a drain when it is parked, or by the death of this worker.
+    live: RefCell<HashMap<u64, Live>>,
+    live_next: Cell<u64>,
+    end: Flag<End>,
     scratches: RefCell<Vec<Box<Scratch>>>,
     started: Instant,
+}
+
+/// Why a core ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By order.
+    Drain,
+    /// A task of the core itself panicked: what the core keeps cannot be trusted any more.
+    Fault,
+}
+
+/// A client's connection.
+struct Live {
+    aborter: Aborter,
+    /// It waits for a request without a buffer.
+    parked: bool,
 }
 
 /// Reusable parsing buffers of an active connection; an idle one holds none.
@@ -111,8 +132,9 @@ impl Core {
             retired,
             date: RefCell::default(),
             draining: Cell::new(false),
-            parked: RefCell::default(),
-            parked_next: Cell::new(0),
+            live: RefCell::default(),
+            live_next: Cell::new(0),
+            end: Flag::new(),
             scratches: RefCell::default(),
             started: Instant::now(),
         };
@@ -162,22 +184,61 @@ impl Core {
     /// Begins the drain: idle connections end now, active ones with their response.
     pub(super) fn drain(&self) {
         self.draining.set(true);
-        for (_, parked) in self.parked.borrow_mut().drain() {
-            parked.abort();
-        }
+        self.live.borrow().values().filter(|live| live.parked).for_each(|live| live.aborter.abort());
     }
 
-    /// Notes a connection that waits for a request; ended by [`Core::drain`].
-    pub(crate) fn park(&self, aborter: Aborter) -> u64 {
-        let key = self.parked_next.get();
-        self.parked_next.set(key.wrapping_add(1));
-        self.parked.borrow_mut().insert(key, aborter);
+    /// Ends every connection now.
+    pub(super) fn abort_all(&self) {
+        self.live.borrow().values().for_each(|live| live.aborter.abort());
+    }
+
+    /// Notes a new connection; the key is for [`Core::dismiss`] and [`Core::set_parked`].
+    pub(crate) fn enlist(&self, aborter: Aborter) -> u64 {
+        let key = self.live_next.get();
+        self.live_next.set(key.wrapping_add(1));
+        self.live.borrow_mut().insert(key, Live { aborter, parked: false });
+        self.metrics.connections.increment();
         key
     }
 
-    /// The connection is active again.
-    pub(crate) fn unpark(&self, key: u64) {
-        self.parked.borrow_mut().remove(&key);
+    /// The connection is over.
+    pub(crate) fn dismiss(&self, key: u64) {
+        if self.live.borrow_mut().remove(&key).is_some() {
+            self.metrics.connections.decrement();
+        }
+    }
+
+    /// Whether a connection waits for a request: [`Core::drain`] ends it then.
+    pub(crate) fn set_parked(&self, key: u64, parked: bool) {
+        if let Some(live) = self.live.borrow_mut().get_mut(&key) {
+            live.parked = parked;
+        }
+        if parked { self.metrics.connections_idle.increment() } else { self.metrics.connections_idle.decrement() }
+    }
+
+    /// Starts a task of the core itself. If it panics, the core ends and is replaced.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        let end = self.end.clone();
+        io::spawn(async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                end.raise(End::Fault);
+            }
+        });
+    }
+
+    /// Whether a fault ends the core.
+    pub(super) fn is_faulty(&self) -> bool {
+        self.end.peek() == Some(End::Fault)
+    }
+
+    /// Ends the core.
+    pub(super) fn end(&self, end: End) {
+        self.end.raise(end);
+    }
+
+    /// Waits for the reason to end.
+    pub(super) async fn ended(&self) -> End {
+        self.end.raised().await
     }
 
     /// Parsing buffers for a connection that becomes active.

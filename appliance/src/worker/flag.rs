@@ -1,38 +1,53 @@
-//! A flag that one task of a core raises and another one awaits.
+//! A flag that any task of a core raises, once, and its main task awaits.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-#[derive(Default)]
-struct State {
-    raised: bool,
+struct State<T> {
+    raised: Option<T>,
     waiting: Option<Waker>,
 }
 
-pub(super) struct Flag(Rc<RefCell<State>>);
+/// The raising side; the first value counts.
+pub(crate) struct Flag<T>(Rc<RefCell<State<T>>>);
 
-pub(super) fn flag() -> (Flag, impl Future<Output = ()>) {
-    let state = Rc::<RefCell<State>>::default();
-    let seen = Rc::clone(&state);
-    let raised = poll_fn(move |cx| {
-        let mut state = seen.borrow_mut();
-        if state.raised {
-            return Poll::Ready(());
-        }
-        state.waiting = Some(cx.waker().clone());
-        Poll::Pending
-    });
-    (Flag(state), raised)
+impl<T> Clone for Flag<T> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
 }
 
-impl Flag {
-    pub(super) fn raise(&self) {
+impl<T: Copy> Flag<T> {
+    pub(crate) fn new() -> Self {
+        Self(Rc::new(RefCell::new(State { raised: None, waiting: None })))
+    }
+
+    /// Raises it, unless it is raised already.
+    pub(crate) fn raise(&self, value: T) {
         let mut state = self.0.borrow_mut();
-        state.raised = true;
+        state.raised.get_or_insert(value);
         if let Some(waker) = state.waiting.take() {
             waker.wake();
         }
+    }
+
+    /// Its value, if it is raised.
+    pub(crate) fn peek(&self) -> Option<T> {
+        self.0.borrow().raised
+    }
+
+    /// Waits until it is raised.
+    pub(crate) async fn raised(&self) -> T {
+        poll_fn(|cx| {
+            let mut state = self.0.borrow_mut();
+            if let Some(value) = state.raised {
+                return Poll::Ready(value);
+            }
+            state.waiting = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
     }
 }

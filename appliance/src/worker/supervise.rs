@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -50,13 +50,6 @@ pub struct WorkerLink {
     pub wake: Box<dyn Fn() + Send>,
 }
 
-/// An order to a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Stop accepting, finish, end.
-    Drain,
-}
-
 /// Everything a worker thread needs; kept by the supervisor, so that a replacement gets the same.
 struct Seat {
     index: usize,
@@ -66,7 +59,8 @@ struct Seat {
     current: Arc<ArcSwapOption<Snapshot>>,
     retired: Sender<Arc<Snapshot>>,
     handed: Receiver<Handed>,
-    orders: Receiver<Order>,
+    /// Set once, for every worker and its replacements.
+    draining: Arc<AtomicBool>,
     wake: WakeReceiver,
     peers: Arc<[Peer]>,
     tls: SharedTls,
@@ -74,7 +68,7 @@ struct Seat {
 
 /// How a worker thread ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum Ended {
     /// As ordered.
     Drained,
     /// By a panic outside of a connection's task, or an error of its runtime.
@@ -104,7 +98,8 @@ pub struct Workers {
 
 /// What can be asked of running workers from any thread.
 pub struct Control {
-    orders: Vec<(Sender<Order>, Wake)>,
+    draining: Arc<AtomicBool>,
+    wakes: Vec<Wake>,
     metrics: CoreMetricsSource,
     addresses: Vec<(ListenerKind, SocketAddr)>,
     restarts: AtomicUsize,
@@ -131,16 +126,13 @@ impl Workers {
 impl Control {
     /// Begins the drain: no new connections, running requests finish, workers end.
     pub fn drain(&self) {
-        for (orders, wake) in &self.orders {
-            // A full channel holds the same order already.
-            let _ = orders.try_send(Order::Drain);
-            wake.wake();
-        }
+        self.draining.store(true, Ordering::Release);
+        self.wakes.iter().for_each(Wake::wake);
     }
 
     /// Every worker.
     pub fn workers(&self) -> Vec<WorkerStatus> {
-        (0..self.orders.len()).map(|i| WorkerStatus { counters: self.metrics.counters(i) }).collect()
+        (0..self.wakes.len()).map(|i| WorkerStatus { counters: self.metrics.counters(i) }).collect()
     }
 
     /// Where the listeners are bound, ports found by the system included.
@@ -173,7 +165,8 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
     let current = Arc::new(ArcSwapOption::empty());
     let tls = SharedTls::new()?;
 
-    let (mut links, mut orders, mut seats) = (Vec::new(), Vec::new(), Vec::new());
+    let draining = Arc::new(AtomicBool::new(false));
+    let (mut links, mut for_control, mut seats) = (Vec::new(), Vec::new(), Vec::new());
     let wakes = (0..cores).map(|_| Wake::pair()).collect::<std::io::Result<Vec<_>>>()?;
     let hand_overs: Vec<_> = (0..cores).map(|_| bounded::<Handed>(HANDED_OVER_MAX)).collect();
     let peer = |(i, ((handed, _), (wake, _))): (usize, (&(Sender<Handed>, _), &(Wake, _)))| {
@@ -182,10 +175,9 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
     let peers: Arc<[Peer]> = hand_overs.iter().zip(&wakes).enumerate().map(peer).collect::<std::io::Result<_>>()?;
     for (index, (wake, wake_receiver)) in wakes.iter().enumerate() {
         let (snapshots, snapshots_in) = bounded(1);
-        let (orders_out, orders_in) = bounded(4);
         let for_publisher = wake.try_clone()?;
         links.push(WorkerLink { snapshots, stale: snapshots_in.clone(), wake: Box::new(move || for_publisher.wake()) });
-        orders.push((orders_out, wake.try_clone()?));
+        for_control.push(wake.try_clone()?);
         seats.push(Seat {
             index,
             settings: Arc::clone(&settings),
@@ -194,14 +186,15 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
             current: Arc::clone(&current),
             retired: retired.clone(),
             handed: hand_overs[index].1.clone(),
-            orders: orders_in,
+            draining: Arc::clone(&draining),
             wake: wake_receiver.try_clone()?,
             peers: Arc::clone(&peers),
             tls: tls.clone(),
         });
     }
     let control = Arc::new(Control {
-        orders,
+        draining,
+        wakes: for_control,
         metrics: settings.metrics.clone(),
         addresses: groups.iter().map(|g| (g.kind, g.address)).collect(),
         restarts: AtomicUsize::new(0),
@@ -225,7 +218,7 @@ fn supervise(seats: Vec<Seat>, control: Arc<Control>) -> std::io::Result<Receive
         while running > 0
             && let Ok((index, end)) = ends_out.recv()
         {
-            if end == End::Drained || !replace(&seats[index], &ends, &mut deaths, &control) {
+            if end == Ended::Drained || !replace(&seats[index], &ends, &mut deaths, &control) {
                 running -= 1;
             }
         }
@@ -236,7 +229,7 @@ fn supervise(seats: Vec<Seat>, control: Arc<Control>) -> std::io::Result<Receive
 }
 
 /// Replaces a dead worker on the same sockets and channels. False when that is not possible or no longer sensible.
-fn replace(seat: &Arc<Seat>, ends: &Sender<(usize, End)>, deaths: &mut Vec<Instant>, control: &Control) -> bool {
+fn replace(seat: &Arc<Seat>, ends: &Sender<(usize, Ended)>, deaths: &mut Vec<Instant>, control: &Control) -> bool {
     let now = Instant::now();
     deaths.retain(|death| now.duration_since(*death) < RESTARTS_WINDOW);
     deaths.push(now);

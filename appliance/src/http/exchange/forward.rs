@@ -460,7 +460,10 @@ impl Exchange {
     ) -> After {
         self.log(cluster, failure);
         let empty = self.route.as_deref().map(|route| route.empty_status);
-        match failure.status().map(|status| if matches!(failure, Failure::NoEndpoint) { empty.unwrap_or(status) } else { status }) {
+        match failure
+            .status()
+            .map(|status| if matches!(failure, Failure::NoEndpoint) { empty.unwrap_or(status) } else { status })
+        {
             Some(status) => self.answer_now(client, head, inbox, Answer::status(status)).await,
             None => {
                 // nginx' word for a client that left.

@@ -1,33 +1,36 @@
 //! The life of one worker thread: pin, wait for a snapshot, accept, serve, drain.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::{End, Order, Seat};
+use super::{Ended, Seat};
 use crate::accept::{self, Acceptor};
-use crate::io::{self, Listener, Stopper};
-use crate::worker::Core;
-use crate::worker::flag::{Flag, flag};
+use crate::io::{self, Listener, Stopper, WakeReceiver};
+use crate::worker::{Core, End};
 
 /// Time between looks at what has no event of its own: counters to hand over, pooled connections that aged.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Time between looks for the first snapshot and, while draining, for the last connection.
 const POLL: Duration = Duration::from_millis(10);
+/// Milliseconds that tasks have to end before a dead worker's thread does.
+const SETTLE_TURNS: u32 = 30;
 
 /// Starts the thread. How it ends is sent to `ends`.
-pub(super) fn spawn(seat: Arc<Seat>, ends: Sender<(usize, End)>) -> std::io::Result<()> {
+pub(super) fn spawn(seat: Arc<Seat>, ends: Sender<(usize, Ended)>) -> std::io::Result<()> {
     std::thread::Builder::new().name(format!("worker-{}", seat.index)).spawn(move || {
         let end = match catch_unwind(AssertUnwindSafe(|| run(&seat))) {
-            Ok(Ok(())) => End::Drained,
+            Ok(Ok(())) => Ended::Drained,
             Ok(Err(error)) => {
                 tracing::error!(worker = seat.index, %error, "a worker ended by an error");
-                End::Died
+                Ended::Died
             }
-            Err(_) => End::Died,
+            Err(_) => Ended::Died,
         };
         // The supervisor outlives every worker but at the end of the process.
         let _ = ends.send((seat.index, end));
@@ -47,34 +50,67 @@ async fn serve(seat: &Seat) -> std::io::Result<()> {
     let generation = snapshot.generation;
     let core = Core::new(seat.index, metrics, seat.tls.clone(), seat.retired.clone(), snapshot)
         .map_err(std::io::Error::other)?;
-    io::spawn(Rc::clone(&core.timers).run());
-    io::spawn(housekeeping(Rc::clone(&core)));
+    core.spawn(Rc::clone(&core.timers).run());
+    core.spawn(housekeeping(Rc::clone(&core)));
 
     let stopper = Stopper::default();
+    let accepting = Rc::new(Cell::new(0));
     for group in &*seat.groups {
         let listener = Listener::new(group.lend(seat.index)?, &stopper)?;
         let acceptor = Acceptor { core: Rc::clone(&core), kind: group.kind, peers: Arc::clone(&seat.peers) };
-        io::spawn(accept::accept_loop(listener, acceptor));
+        let accepting = Rc::clone(&accepting);
+        accepting.set(accepting.get() + 1);
+        core.spawn(async move {
+            accept::accept_loop(listener, acceptor).await;
+            accepting.set(accepting.get() - 1);
+        });
     }
     seat.inlet.acknowledge(&core, generation);
-
-    let (drain, drained) = flag();
-    let woken = on_wake(seat, &core, drain);
-    let wake = seat.wake.try_clone()?;
-    io::spawn(async move {
-        // Ends only when the pair breaks, which it does not while the supervisor lives.
-        if let Err(error) = wake.run(woken).await {
-            tracing::error!(%error, "wake-ups are lost");
-        }
-    });
-    drained.await;
-    stopper.stop();
-    core.drain();
-    while core.metrics.connections.get() > 0 {
-        io::sleep(POLL).await;
+    if seat.draining.load(Ordering::Acquire) {
+        core.end(End::Drain);
     }
-    core.metrics.tick();
-    Ok(())
+    core.spawn(follow_wakes(seat.wake.try_clone()?, on_wake(seat, &core)));
+    let end = core.ended().await;
+    // An accept that is pending when the ring goes away would take a client with it.
+    stopper.stop();
+    settle(|| accepting.get() == 0).await;
+    finish(&core, end).await
+}
+
+/// Ends the connections as the reason demands.
+async fn finish(core: &Core, end: End) -> std::io::Result<()> {
+    match end {
+        End::Drain => {
+            core.drain();
+            while core.metrics.connections.get() > 0 {
+                io::sleep(POLL).await;
+            }
+            core.metrics.tick();
+            Ok(())
+        }
+        End::Fault => {
+            core.abort_all();
+            settle(|| core.metrics.connections.get() == 0).await;
+            Err(std::io::Error::other("a task of the core panicked"))
+        }
+    }
+}
+
+/// Waits for tasks that were told to end; one that cannot is left behind.
+async fn settle(settled: impl Fn() -> bool) {
+    for _ in 0..SETTLE_TURNS {
+        if settled() {
+            return;
+        }
+        io::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn follow_wakes(wake: WakeReceiver, on_wake: impl FnMut()) {
+    // Ends only when the pair breaks, which it does not while the supervisor lives.
+    if let Err(error) = wake.run(on_wake).await {
+        tracing::error!(%error, "wake-ups are lost");
+    }
 }
 
 /// The snapshot to start from: the published one, or the first that comes. `None` when the drain comes first.
@@ -87,24 +123,27 @@ async fn first_snapshot(
         if let Some(snapshot) = seat.inlet.newest().or_else(|| seat.current.load_full()) {
             return Some(snapshot);
         }
-        if seat.orders.try_recv() == Ok(Order::Drain) {
+        if seat.draining.load(Ordering::Acquire) {
             return None;
         }
         io::sleep(POLL).await;
     }
 }
 
-/// What a wake-up means: a snapshot, a handed-over connection or an order.
-fn on_wake(seat: &Seat, core: &Rc<Core>, drain: Flag) -> impl FnMut() + 'static {
-    let (inlet, handed, orders) = (seat.inlet.clone(), seat.handed.clone(), seat.orders.clone());
+/// What a wake-up means: a snapshot, a handed-over connection or the drain.
+fn on_wake(seat: &Seat, core: &Rc<Core>) -> impl FnMut() + 'static {
+    let (inlet, handed, draining) = (seat.inlet.clone(), seat.handed.clone(), Arc::clone(&seat.draining));
     let core = Rc::clone(core);
     move || {
+        if core.is_faulty() {
+            return; // What waits is for the replacement.
+        }
         inlet.adopt(&core);
         for socket in handed.try_iter() {
             accept::take_over(&core, socket);
         }
-        if orders.try_iter().any(|order| order == Order::Drain) {
-            drain.raise();
+        if draining.load(Ordering::Acquire) {
+            core.end(End::Drain);
         }
     }
 }
