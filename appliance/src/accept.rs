@@ -75,7 +75,8 @@ impl Acceptor {
     }
 
     fn emptier(&self) -> Option<&Peer> {
-        let own = self.core.metrics.connections.get();
+        // What others handed to this core and it has not taken over yet counts as its own.
+        let own = self.peers[self.core.index].load();
         let least = self.peers.iter().min_by_key(|peer| peer.load())?;
         (own > least.load() + tolerance(own)).then_some(least)
     }

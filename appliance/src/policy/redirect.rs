@@ -16,18 +16,18 @@ pub(super) fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>
         HttpsRedirect::IfCertificate(status) => snapshot.certificates.covers(host).then_some(status)?,
         HttpsRedirect::Always(status) => status,
     };
-    let target = target(request);
+    let target = request.head.path_and_query(request.bytes);
     let mut location = Vec::with_capacity(8 + host.len() + target.len());
     location.extend_from_slice(b"https://");
     location.extend_from_slice(host.as_bytes());
-    location.extend_from_slice(target.strip_suffix(b"/").unwrap_or(&target));
+    location.extend_from_slice(target.strip_suffix(b"/").unwrap_or(target));
     Some(Answer { status, location: Some(location) })
 }
 
 /// A path written with a final slash, asked for without it: 301, scheme and host of the connection, query kept.
 pub(super) fn add_slash(request: &Request<'_>) -> Answer {
-    let target = target(request);
-    let path_len = memchr::memchr(b'?', &target).unwrap_or(target.len());
+    let target = request.head.path_and_query(request.bytes);
+    let path_len = memchr::memchr(b'?', target).unwrap_or(target.len());
     let (path, query) = target.split_at(path_len);
     let mut location = Vec::with_capacity(target.len() + 64);
     location.extend_from_slice(if request.scheme == Scheme::Https { b"https://" } else { b"http://" });
@@ -36,10 +36,4 @@ pub(super) fn add_slash(request: &Request<'_>) -> Answer {
     location.push(b'/');
     location.extend_from_slice(query);
     Answer { status: 301, location: Some(location) }
-}
-
-/// Path and query as sent.
-fn target(request: &Request<'_>) -> Vec<u8> {
-    let target = request.head.path_and_query(request.bytes);
-    [target.before, target.sent].concat()
 }
