@@ -9,8 +9,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod annotation;
+pub mod compile;
 pub mod diagnostics;
+mod frontend;
+mod intent;
 pub mod manifest;
 pub mod model;
 pub mod options;
+pub mod settings;
 pub mod snapshot;
+#[cfg(test)]
+mod testing;
+mod value;

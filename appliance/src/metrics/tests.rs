@@ -43,6 +43,7 @@ fn route(id: u32, ingress: &str, path: &str) -> Route {
         labels: Arc::new(labels),
         https_redirect: HttpsRedirect::Never,
         backend: Backend::Status(503),
+        redirect_keeps_slash: false,
         empty_status: 503,
         protocol: UpstreamProtocol::Http,
         timeouts: Timeouts::default(),

@@ -138,6 +138,17 @@ pub enum ServerCertificate {
     Default,
 }
 
+/// Equal when it is the same certificate object.
+impl PartialEq for ServerCertificate {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Own(a), Self::Own(b)) => Arc::ptr_eq(a, b),
+            (Self::Default, Self::Default) => true,
+            (Self::Own(_), Self::Default) | (Self::Default, Self::Own(_)) => false,
+        }
+    }
+}
+
 /// Server name → certificate, with the default.
 #[derive(Clone, Debug)]
 pub struct Certificates {
@@ -150,6 +161,11 @@ pub struct Certificates {
 }
 
 impl Certificates {
+    /// No names yet: everything is presented the default.
+    pub fn new(default: Arc<Certificate>) -> Self {
+        Self { exact: Sharded::default(), wildcard: Sharded::default(), default }
+    }
+
     /// What a server name (lower case, no final dot) has: the exact name, else one label below a wildcard.
     pub fn find(&self, name: &str) -> Option<&ServerCertificate> {
         self.exact.get(name).or_else(|| self.wildcard.get(name.split_once('.')?.1))

@@ -15,6 +15,14 @@ pub struct Hosts {
     pub catch_all: Arc<HostRoutes>,
 }
 
+/// No hosts, and nothing for all others.
+impl Default for Hosts {
+    fn default() -> Self {
+        let catch_all = Arc::new(HostRoutes { name: "_".into(), paths: PathTable::default() });
+        Self { exact: Sharded::default(), wildcard: Sharded::default(), catch_all }
+    }
+}
+
 impl Hosts {
     /// The routes of a host (lower case, without port and final dot): exact, then one label below a wildcard, then the
     /// catch-all. `docs/architecture.md` names the source of each rule.

@@ -153,6 +153,8 @@ pub struct Route {
     pub labels: Arc<RouteLabels>,
     /// Plain http to https.
     pub https_redirect: HttpsRedirect,
+    /// The redirect to https keeps a final slash of the path, which is cut otherwise (`preserve-trailing-slash`).
+    pub redirect_keeps_slash: bool,
     /// Where requests end.
     pub backend: Backend,
     /// Answer while the cluster of `backend` has no endpoint: 503, or 404 for the default backend.

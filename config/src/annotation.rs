@@ -1,0 +1,258 @@
+//! Annotations: what each one is, how far it is honoured, and how its value is read.
+//!
+//! [`table`] has one row for each annotation that ingress-nginx knows or knew. Nothing is ignored silently: an
+//! annotation without a row, or whose row says that it has no effect, is a finding on the Ingress that carries it.
+
+mod backend;
+mod proxy;
+mod read;
+mod redirect;
+mod rewrite;
+mod table;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+pub(crate) use read::{Annotations, Missing};
+pub(crate) use rewrite::Rewrite;
+
+use crate::intent::RoutePolicy;
+use crate::value::Source;
+
+/// How dangerous an annotation can be; see the ConfigMap key `annotations-risk-level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Risk {
+    /// Cannot harm others.
+    Low,
+    /// Can change how the host answers.
+    Medium,
+    /// Can send traffic elsewhere.
+    High,
+    /// Raw text that would reach the proxy's own configuration.
+    Critical,
+}
+
+impl Risk {
+    /// The class by its name in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Low, Self::Medium, Self::High, Self::Critical];
+        all.into_iter().find(|risk| risk.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "Low",
+            Self::Medium => "Medium",
+            Self::High => "High",
+            Self::Critical => "Critical",
+        }
+    }
+}
+
+/// What an annotation acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The whole Ingress, or its hosts.
+    Ingress,
+    /// Each path of the Ingress.
+    Path,
+}
+
+/// How common an annotation is in the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Everywhere.
+    P0,
+    /// Often.
+    P1,
+    /// Seldom.
+    P2,
+    /// Not to be had: refused, removed or without meaning.
+    X,
+}
+
+impl Priority {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::P0 => "P0",
+            Self::P1 => "P1",
+            Self::P2 => "P2",
+            Self::X => "X",
+        }
+    }
+}
+
+/// How far an option is honoured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Support {
+    /// As in ingress-nginx.
+    Honoured,
+    /// With this difference.
+    Differs(&'static str),
+    /// Accepted; it has no effect, for this reason.
+    Ignored(&'static str),
+    /// Not accepted; this is to be written instead.
+    Refused(&'static str),
+    /// Known, without its effect so far.
+    Pending(Meanwhile),
+}
+
+/// What happens where an option is set whose effect is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Meanwhile {
+    /// Served without it.
+    NoEffect,
+    /// It controls access, so its routes answer 503.
+    Answers503,
+    /// It controls access to the whole host, so the host answers 403.
+    Answers403,
+}
+
+/// Effect of a value that cannot be read (reference 3.14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BadValue {
+    /// The default acts; warning.
+    Default,
+    /// The routes of the Ingress answer 503.
+    Deny,
+    /// The host answers 403.
+    DenyHost,
+    /// The Ingress is not loaded; its last accepted version goes on serving.
+    NotLoaded,
+    /// The value is not read.
+    Nothing,
+}
+
+impl BadValue {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default used",
+            Self::Deny => "paths answer 503",
+            Self::DenyHost => "host answers 403",
+            Self::NotLoaded => "Ingress not loaded",
+            Self::Nothing => "not read",
+        }
+    }
+}
+
+/// Annotations that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are the annotations' own words")]
+pub enum Group {
+    Server,
+    Rewrite,
+    Redirect,
+    Proxy,
+    Backend,
+    LoadBalance,
+    SessionAffinity,
+    Canary,
+    Access,
+    AuthBasic,
+    AuthExternal,
+    AuthTls,
+    ProxySsl,
+    RateLimit,
+    Cors,
+    Headers,
+    CustomErrors,
+    Mirror,
+    Logging,
+    Telemetry,
+    Waf,
+}
+
+/// All that is known about one annotation.
+#[derive(Debug)]
+pub struct Row {
+    /// Its name without the prefix; with a slash it is the whole name. A final `*` stands for any ending.
+    pub name: &'static str,
+    /// Where it belongs.
+    pub group: Group,
+    /// What a value looks like.
+    pub value: &'static str,
+    /// What acts when it is absent; empty for nothing.
+    pub default: &'static str,
+    /// What it acts on.
+    pub scope: Scope,
+    /// How dangerous it can be.
+    pub risk: Risk,
+    /// How common it is.
+    pub priority: Priority,
+    /// How far it is honoured.
+    pub support: Support,
+    /// Effect of a value that cannot be read.
+    pub bad_value: BadValue,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// Every row, in the order of the groups.
+pub fn rows() -> &'static [Row] {
+    table::ROWS
+}
+
+/// The row of an annotation by its name without prefix.
+pub fn find(name: &str) -> Option<&'static Row> {
+    static BY_NAME: LazyLock<HashMap<&'static str, &'static Row>> =
+        LazyLock::new(|| rows().iter().map(|row| (row.name, row)).collect());
+    let by_ending =
+        || rows().iter().find(|row| row.name.strip_suffix('*').is_some_and(|start| name.starts_with(start)));
+    BY_NAME.get(name).copied().or_else(by_ending)
+}
+
+/// Reads what annotations and the ConfigMap name alike: what the ConfigMap says is the default of the annotation.
+pub(crate) fn read_policy(source: &mut impl Source, policy: &mut RoutePolicy) {
+    proxy::read(source, policy);
+    redirect::read(source, &mut policy.https);
+}
+
+/// Reads all that the annotations of one Ingress say about its routes.
+pub(crate) fn read_all(annotations: &mut Annotations<'_>, policy: &mut RoutePolicy) -> Rewrite {
+    read_policy(annotations, policy);
+    backend::read(annotations, policy);
+    rewrite::read(annotations)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_one_row() {
+        let mut names: Vec<_> = rows().iter().map(|row| row.name).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+        assert!(rows().is_sorted_by_key(|row| row.group));
+    }
+
+    #[test]
+    fn names_and_endings_are_found() {
+        assert_eq!(find("use-regex").map(|r| r.name), Some("use-regex"));
+        assert_eq!(find("lua-resty-waf-debug").map(|r| r.name), Some("lua-resty-waf*"));
+        assert!(find("use-regexp").is_none());
+    }
+
+    #[test]
+    fn what_controls_access_never_lacks_its_effect_quietly() {
+        let controls = ["auth-type", "auth-url", "allowlist-source-range", "denylist-source-range", "auth-tls-secret"];
+        for name in controls.iter().chain(&["whitelist-source-range", "configuration-snippet", "server-snippet"]) {
+            let row = find(name).unwrap();
+            assert!(row.support != Support::Pending(Meanwhile::NoEffect), "{name}");
+            assert!(!matches!(row.support, Support::Ignored(_)), "{name}");
+        }
+    }
+
+    #[test]
+    fn raw_text_is_refused_and_nothing_else_is_critical() {
+        for row in rows() {
+            let refused = matches!(row.support, Support::Refused(_));
+            assert!(refused || row.risk != Risk::Critical, "{}", row.name);
+        }
+    }
+}

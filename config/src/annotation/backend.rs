@@ -1,0 +1,67 @@
+//! Group backend: how upstreams are spoken to.
+
+use super::Annotations;
+use crate::intent::RoutePolicy;
+use crate::snapshot::UpstreamProtocol;
+use crate::value::{Expected, Source as _};
+
+const NAME: &str = "backend-protocol";
+
+/// What the annotation names.
+enum Named {
+    Known(UpstreamProtocol),
+    Auto,
+    FastCgi,
+}
+
+pub(super) fn read(annotations: &mut Annotations<'_>, policy: &mut RoutePolicy) {
+    match annotations.get(NAME, named) {
+        None => {}
+        Some(Named::Known(protocol)) => policy.protocol = protocol,
+        Some(Named::Auto) => annotations.warn(NAME, "AUTO_HTTP acts as HTTP".into()),
+        Some(Named::FastCgi) => {
+            annotations.error(NAME, "FCGI cannot be spoken; the paths of this Ingress answer 503");
+            policy.deny = Some(503);
+        }
+    }
+}
+
+fn named(text: &str) -> Result<Named, Expected> {
+    Ok(match &*text.to_ascii_uppercase() {
+        "HTTP" => Named::Known(UpstreamProtocol::Http),
+        "HTTPS" => Named::Known(UpstreamProtocol::Https),
+        "GRPC" => Named::Known(UpstreamProtocol::Grpc),
+        "GRPCS" => Named::Known(UpstreamProtocol::Grpcs),
+        "AUTO_HTTP" => Named::Auto,
+        "FCGI" => Named::FastCgi,
+        _ => return Err("HTTP, HTTPS, AUTO_HTTP, GRPC, GRPCS or FCGI"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{annotated, reference};
+
+    fn protocol(text: &str) -> (UpstreamProtocol, Option<u16>, usize) {
+        let (ingress, object) = (annotated(&[(NAME, text)]), reference());
+        let mut annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
+        let mut policy = RoutePolicy::default();
+        read(&mut annotations, &mut policy);
+        (policy.protocol, policy.deny, annotations.into_findings().len())
+    }
+
+    #[test]
+    fn annotation_backend_protocol_in_any_case() {
+        assert_eq!(protocol("https"), (UpstreamProtocol::Https, None, 0));
+        assert_eq!(protocol("gRPC"), (UpstreamProtocol::Grpc, None, 0));
+        assert_eq!(protocol("GRPCS"), (UpstreamProtocol::Grpcs, None, 0));
+    }
+
+    #[test]
+    fn annotation_backend_protocol_that_cannot_be_had_is_reported() {
+        assert_eq!(protocol("AUTO_HTTP"), (UpstreamProtocol::Http, None, 1));
+        assert_eq!(protocol("FCGI"), (UpstreamProtocol::Http, Some(503), 1));
+        assert_eq!(protocol("AJP"), (UpstreamProtocol::Http, None, 1));
+    }
+}

@@ -1,0 +1,296 @@
+//! Objects to snapshot, incrementally: a change costs what it touches, not what exists.
+//!
+//! The compiler keeps every object and, for each, what follows from it. Reverse indexes lead from a changed object to
+//! what has to be made again: Ingress → its hosts, Service and EndpointSlice → clusters, Secret → hosts,
+//! IngressClass → the Ingresses that name it, ConfigMap → all Ingresses. Everything else is shared with the last
+//! snapshot.
+//!
+//! [`Compiler::compile`] runs in this order: globals, classes, Ingresses to intents, clusters, hosts with
+//! their certificates, findings.
+
+mod certificates;
+mod clusters;
+mod endpoints;
+mod hosts;
+mod ids;
+mod index;
+mod paths;
+mod report;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::diagnostics::Finding;
+use crate::frontend::ingress::{self, Context};
+use crate::intent::{Intent, Verdict};
+use crate::model::{Ingress, Kind, Object, ObjectKey, ObjectRef};
+use crate::options::Options;
+use crate::settings::Globals;
+use crate::snapshot::{Certificate, Certificates, Hosts, Snapshot};
+
+use certificates::CertificateTable;
+use clusters::ClusterTable;
+use hosts::HostTable;
+use report::Reports;
+use store::{Change, Store};
+
+/// Turns objects into snapshots. One lives as long as the control thread.
+pub struct Compiler {
+    options: Options,
+    store: Store,
+    globals: Globals,
+    /// Names of the IngressClasses that are served here.
+    classes: BTreeSet<Arc<str>>,
+    ingresses: BTreeMap<ObjectKey, Translated>,
+    clusters: ClusterTable,
+    certificates: CertificateTable,
+    hosts: HostTable,
+    reports: Reports,
+    dirty: Dirty,
+    snapshot: Arc<Snapshot>,
+}
+
+/// What [`Compiler::compile`] made.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The newest snapshot; the same `Arc` as before when nothing in it changed.
+    pub snapshot: Arc<Snapshot>,
+    /// Whether it is a new one.
+    pub changed: bool,
+    /// All findings, ordered by object; the same `Arc` as before when none changed.
+    pub findings: Arc<[Finding]>,
+    /// How many objects of each kind are known, served or not.
+    pub objects: BTreeMap<Kind, usize>,
+}
+
+/// What follows from an Ingress.
+#[derive(Default)]
+struct Translated {
+    intent: Option<Arc<Intent>>,
+    /// The last version that was accepted: it goes on serving while a newer one is refused.
+    accepted: Option<Arc<Ingress>>,
+    findings: Vec<Finding>,
+}
+
+/// What has to be made again.
+#[derive(Default)]
+struct Dirty {
+    globals: bool,
+    classes: bool,
+    ingresses: BTreeSet<ObjectKey>,
+    /// Ingresses whose findings have to be put together again.
+    reports: BTreeSet<ObjectKey>,
+}
+
+impl Compiler {
+    /// A compiler that knows no object. `default_certificate` is presented where nothing else is.
+    pub fn new(options: Options, default_certificate: Arc<Certificate>) -> Self {
+        let mut clusters = ClusterTable::default();
+        if let Some(service) = &options.default_backend_service {
+            clusters.pin_default(service.clone());
+        }
+        let snapshot = Arc::new(Snapshot {
+            generation: 0,
+            hosts: Hosts::default(),
+            certificates: Certificates::new(Arc::clone(&default_certificate)),
+            clusters: Default::default(),
+            settings: Arc::default(),
+        });
+        Self {
+            store: Store::default(),
+            globals: Globals::default(),
+            classes: BTreeSet::new(),
+            ingresses: BTreeMap::new(),
+            clusters,
+            certificates: CertificateTable::new(default_certificate, options.default_ssl_certificate.clone()),
+            hosts: HostTable::new(),
+            reports: Reports::default(),
+            dirty: Dirty { classes: true, ..Dirty::default() },
+            options,
+            snapshot,
+        }
+    }
+
+    /// Adds an object, or replaces the one with the same kind and key.
+    pub fn upsert(&mut self, object: Object) {
+        let reference = object.reference();
+        let change = self.store.upsert(object);
+        self.note(&reference, change);
+    }
+
+    /// Removes an object, if it is known.
+    pub fn remove(&mut self, object: &ObjectRef) {
+        let change = self.store.remove(object);
+        self.note(object, change);
+    }
+
+    /// Makes the snapshot of all objects as they are now. Costs next to nothing when nothing changed.
+    pub fn compile(&mut self) -> Compiled {
+        self.read_globals();
+        self.read_classes();
+        self.translate();
+        self.dirty.reports.extend(self.clusters.refresh(&self.store, &self.options, &mut self.reports));
+        self.certificates.refresh(&self.store);
+        self.hosts.mark(self.certificates.take_stale_hosts());
+        self.build_hosts();
+        self.report();
+        let changed = self.publish();
+        Compiled {
+            snapshot: Arc::clone(&self.snapshot),
+            changed,
+            findings: self.reports.all(),
+            objects: self.store.counts(),
+        }
+    }
+
+    /// The Ingress versions that go on serving because the newer one is refused. A source that starts again from its
+    /// state feeds these first, compiles, and then feeds the newer ones.
+    pub fn held(&self) -> impl Iterator<Item = &Arc<Ingress>> {
+        self.ingresses.iter().filter_map(|(key, translated)| {
+            let accepted = translated.accepted.as_ref()?;
+            let is_current = self.store.ingresses.get(key).is_some_and(|current| Arc::ptr_eq(current, accepted));
+            (!is_current).then_some(accepted)
+        })
+    }
+
+    fn note(&mut self, object: &ObjectRef, change: Change) {
+        match change {
+            Change::None => {}
+            Change::Ingress => drop(self.dirty.ingresses.insert(object.key.clone())),
+            Change::Class => self.dirty.classes = true,
+            Change::Service(service) => self.clusters.mark(service),
+            Change::Secret => self.certificates.mark(object.key.clone()),
+            Change::ConfigMap if self.options.configmap.as_ref() == Some(&object.key) => self.dirty.globals = true,
+            Change::ConfigMap => {}
+        }
+    }
+
+    fn read_globals(&mut self) {
+        if !std::mem::take(&mut self.dirty.globals) {
+            return;
+        }
+        let Some(key) = &self.options.configmap else { return };
+        let (globals, findings) = match self.store.config_maps.get(key) {
+            Some(config_map) => Globals::read(config_map),
+            None => (Globals::default(), Vec::new()),
+        };
+        self.reports.set(ObjectRef { kind: Kind::ConfigMap, key: key.clone() }, findings);
+        if globals != self.globals {
+            self.globals = globals;
+            self.dirty.ingresses.extend(self.store.ingresses.keys().cloned());
+            self.hosts.mark_all();
+        }
+    }
+
+    fn read_classes(&mut self) {
+        if !std::mem::take(&mut self.dirty.classes) {
+            return;
+        }
+        let classes = self.store.served_classes(&self.options);
+        for class in self.classes.symmetric_difference(&classes) {
+            self.dirty.ingresses.extend(self.store.ingresses_of_class(class).cloned());
+        }
+        self.classes = classes;
+    }
+
+    fn translate(&mut self) {
+        for key in std::mem::take(&mut self.dirty.ingresses) {
+            let old = self.ingresses.remove(&key).unwrap_or_default();
+            let new = self.translate_one(&key, &old);
+            self.relink(&key, old.intent.as_ref(), new.intent.as_ref());
+            self.dirty.reports.insert(key.clone());
+            if self.store.ingresses.contains_key(&key) {
+                self.ingresses.insert(key, new);
+            }
+        }
+    }
+
+    fn translate_one(&self, key: &ObjectKey, old: &Translated) -> Translated {
+        let Some(object) = self.store.ingresses.get(key) else { return Translated::default() };
+        let context = Context { options: &self.options, globals: &self.globals, classes: &self.classes };
+        let translation = ingress::translate(object, context);
+        let (accepted, intent) = match translation.verdict {
+            Verdict::Foreign => (None, None),
+            Verdict::Accepted(intent) => (Some(Arc::clone(object)), Some(intent)),
+            Verdict::Refused => match old.accepted.as_ref().map(|accepted| ingress::translate(accepted, context)) {
+                Some(held) => match held.verdict {
+                    Verdict::Accepted(intent) => (old.accepted.clone(), Some(intent)),
+                    Verdict::Foreign | Verdict::Refused => (None, None),
+                },
+                None => (None, None),
+            },
+        };
+        // An intent that says the same keeps its identity, and with it everything that was made from it.
+        let intent = intent.map(|new| old.intent.clone().filter(|old| **old == *new).unwrap_or(new));
+        Translated { intent, accepted, findings: translation.findings }
+    }
+
+    /// Moves an Ingress's claims from its old intent to the new one. New ones are taken first, so that ids stay.
+    fn relink(&mut self, key: &ObjectKey, old: Option<&Arc<Intent>>, new: Option<&Arc<Intent>>) {
+        if let (Some(old), Some(new)) = (old, new)
+            && Arc::ptr_eq(old, new)
+        {
+            return;
+        }
+        let wanted: BTreeSet<_> = new.iter().flat_map(|i| i.clusters().map(|(_, cluster)| cluster.clone())).collect();
+        let unwanted: BTreeSet<_> = old.iter().flat_map(|i| i.clusters().map(|(_, cluster)| cluster.clone())).collect();
+        wanted.iter().for_each(|cluster| self.clusters.acquire(cluster, key));
+        unwanted.difference(&wanted).for_each(|cluster| self.clusters.release(cluster, key));
+        if let Some(old) = old {
+            self.hosts.withdraw(old);
+        }
+        if let Some(new) = new {
+            self.hosts.claim(new);
+        }
+    }
+
+    fn build_hosts(&mut self) {
+        let around = hosts::Surroundings { globals: &self.globals, clusters: &self.clusters };
+        let owners = self.hosts.build(&around, &mut self.certificates, &self.store);
+        self.dirty.reports.extend(owners);
+    }
+
+    fn report(&mut self) {
+        self.certificates.report(&mut self.reports);
+        for key in std::mem::take(&mut self.dirty.reports) {
+            let mut findings = Vec::new();
+            if let Some(translated) = self.ingresses.get(&key) {
+                findings.extend(translated.findings.iter().cloned());
+                if let Some(intent) = &translated.intent {
+                    let problems = intent.clusters().filter_map(|(field, cluster)| {
+                        let problem = self.clusters.problem(cluster)?;
+                        Some(Finding::warning(&intent.source, field, problem))
+                    });
+                    findings.extend(problems);
+                    findings.extend(self.hosts.findings(intent).cloned());
+                }
+            }
+            let mut seen = BTreeSet::new();
+            findings.retain(|f| seen.insert((f.field.clone(), f.message.clone())));
+            self.reports.set(ObjectRef { kind: Kind::Ingress, key }, findings);
+        }
+    }
+
+    /// Puts the parts together, if one of them changed.
+    fn publish(&mut self) -> bool {
+        let [hosts, clusters, certificates] =
+            [self.hosts.take_changed(), self.clusters.take_changed(), self.certificates.take_changed()];
+        let settings = self.globals.settings != self.snapshot.settings;
+        let first = self.snapshot.generation == 0;
+        if !(hosts || clusters || certificates || settings || first) {
+            return false;
+        }
+        self.snapshot = Arc::new(Snapshot {
+            generation: self.snapshot.generation + 1,
+            hosts: self.hosts.snapshot().clone(),
+            certificates: self.certificates.snapshot().clone(),
+            clusters: self.clusters.snapshot().clone(),
+            settings: if settings { Arc::clone(&self.globals.settings) } else { Arc::clone(&self.snapshot.settings) },
+        });
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Secrets to certificates, and the choice of one for each host (reference 3.8).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::index::Index;
+use super::report::Reports;
+use super::store::Store;
+use crate::diagnostics::Finding;
+use crate::intent::{HostKind, HostName};
+use crate::model::{Kind, ObjectKey, ObjectRef, Secret};
+use crate::snapshot::{Certificate, Certificates, ServerCertificate};
+
+/// All certificates in use.
+#[derive(Debug)]
+pub(super) struct CertificateTable {
+    /// Presented when nothing else is.
+    built_in: Arc<Certificate>,
+    /// The Secret of the default certificate.
+    default: Option<ObjectKey>,
+    /// Secrets that were looked up.
+    read: BTreeMap<ObjectKey, Lookup>,
+    /// Secret → the hosts that looked it up.
+    hosts_of: Index<ObjectKey, HostName>,
+    /// Secrets that changed.
+    stale: BTreeSet<ObjectKey>,
+    /// Hosts whose certificate has to be chosen again.
+    stale_hosts: BTreeSet<HostName>,
+    /// Secrets whose findings have to be told again.
+    unreported: BTreeSet<ObjectKey>,
+    certificates: Certificates,
+    changed: bool,
+}
+
+/// What a Secret has to offer.
+#[derive(Clone, Debug)]
+pub(super) enum Lookup {
+    Usable(Arc<Certificate>),
+    Missing,
+    /// The field at fault and what is wrong.
+    Broken(&'static str, String),
+}
+
+impl CertificateTable {
+    pub(super) fn new(built_in: Arc<Certificate>, default: Option<ObjectKey>) -> Self {
+        Self {
+            certificates: Certificates::new(Arc::clone(&built_in)),
+            built_in,
+            stale: default.iter().cloned().collect(),
+            default,
+            read: BTreeMap::new(),
+            hosts_of: Index::default(),
+            stale_hosts: BTreeSet::new(),
+            unreported: BTreeSet::new(),
+            changed: false,
+        }
+    }
+
+    /// Notes that a Secret changed.
+    pub(super) fn mark(&mut self, secret: ObjectKey) {
+        self.stale.insert(secret);
+    }
+
+    /// Forgets what is stale and looks the default certificate up again.
+    pub(super) fn refresh(&mut self, store: &Store) {
+        for secret in std::mem::take(&mut self.stale) {
+            self.read.remove(&secret);
+            self.unreported.insert(secret.clone());
+            self.stale_hosts.extend(self.hosts_of.users(&secret).cloned());
+            if self.default.as_ref() == Some(&secret) {
+                let default = match self.look_up(&secret, store) {
+                    Lookup::Usable(certificate) => certificate,
+                    Lookup::Missing | Lookup::Broken(..) => Arc::clone(&self.built_in),
+                };
+                self.changed |= !Arc::ptr_eq(&default, &self.certificates.default);
+                self.certificates.default = default;
+            }
+        }
+    }
+
+    pub(super) fn take_stale_hosts(&mut self) -> BTreeSet<HostName> {
+        std::mem::take(&mut self.stale_hosts)
+    }
+
+    /// What a Secret has to offer. It is read once.
+    pub(super) fn look_up(&mut self, secret: &ObjectKey, store: &Store) -> Lookup {
+        if let Some(known) = self.read.get(secret) {
+            return known.clone();
+        }
+        let found = store.secrets.get(secret).map_or(Lookup::Missing, |secret| read(secret));
+        self.unreported.insert(secret.clone());
+        self.read.insert(secret.clone(), found.clone());
+        found
+    }
+
+    /// Notes which Secrets a host looked up, in place of those before.
+    pub(super) fn set_secrets(&mut self, host: &HostName, old: &BTreeSet<ObjectKey>, new: &BTreeSet<ObjectKey>) {
+        for secret in new.difference(old) {
+            self.hosts_of.insert(secret.clone(), host.clone());
+        }
+        for secret in old.difference(new) {
+            self.hosts_of.remove(secret, host);
+            if !self.hosts_of.is_used(secret) && self.default.as_ref() != Some(secret) {
+                self.read.remove(secret);
+                self.unreported.insert(secret.clone());
+            }
+        }
+    }
+
+    /// Sets what a host presents.
+    pub(super) fn set_host(&mut self, host: &HostName, new: Option<ServerCertificate>) {
+        let (map, name) = match host.kind() {
+            HostKind::Exact => (&mut self.certificates.exact, &**host.text()),
+            HostKind::Below(name) => (&mut self.certificates.wildcard, name),
+            HostKind::CatchAll => return,
+        };
+        if map.get(name) == new.as_ref() {
+            return;
+        }
+        self.changed = true;
+        match new {
+            Some(new) => drop(map.insert(name.into(), new)),
+            None => drop(map.remove(name)),
+        }
+    }
+
+    /// Tells the findings of the Secrets that changed.
+    pub(super) fn report(&mut self, reports: &mut Reports) {
+        for secret in std::mem::take(&mut self.unreported) {
+            let object = ObjectRef { kind: Kind::Secret, key: secret };
+            let is_default = self.default.as_ref() == Some(&object.key);
+            let finding = match self.read.get(&object.key) {
+                Some(Lookup::Broken(field, message)) => Some(Finding::error(&object, *field, message.clone())),
+                Some(Lookup::Missing) if is_default => {
+                    let message = "is the --default-ssl-certificate and does not exist; a self-signed certificate is \
+                                   presented instead";
+                    Some(Finding::error(&object, "", message))
+                }
+                Some(Lookup::Missing | Lookup::Usable(_)) | None => None,
+            };
+            reports.set(object, finding.into_iter().collect());
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    /// Whether the snapshot changed since the last call.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+}
+
+fn read(secret: &Secret) -> Lookup {
+    const EFFECT: &str = "; the default certificate is presented instead";
+    let [certificate, key] = ["tls.crt", "tls.key"].map(|name| secret.data.get(name));
+    let (Some(certificate), Some(key)) = (certificate, key) else {
+        let field = if certificate.is_none() { "data.tls.crt" } else { "data.tls.key" };
+        return Lookup::Broken(field, format!("missing{EFFECT}"));
+    };
+    match Certificate::from_pem(certificate, key, Some(secret.meta.key.clone())) {
+        Ok(certificate) => Lookup::Usable(Arc::new(certificate)),
+        Err(error) => {
+            let field = if error.concerns_key() { "data.tls.key" } else { "data.tls.crt" };
+            Lookup::Broken(field, format!("{error}{EFFECT}"))
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! Hosts: the claims of all objects on each, and what is compiled from them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::certificates::{CertificateTable, Lookup};
+use super::clusters::ClusterTable;
+use super::ids::Ids;
+use super::paths::{self, Claim, Findings, Patterns, Placed, Winner};
+use super::store::Store;
+use crate::diagnostics::Finding;
+use crate::intent::{BackendIntent, HostKind, HostName, HttpsPolicy, Intent, TlsIntent};
+use crate::model::{Kind, Meta, ObjectKey, ObjectRef};
+use crate::settings::Globals;
+use crate::snapshot::{
+    Backend, HostRoutes, Hosts, HttpsRedirect, PathKind, PathTable, PortKey, Route, RouteId, RouteLabels,
+    ServerCertificate,
+};
+
+/// All hosts.
+#[derive(Debug)]
+pub(super) struct HostTable {
+    known: HashMap<HostName, Host>,
+    stale: BTreeSet<HostName>,
+    ids: Ids,
+    patterns: Patterns,
+    hosts: Hosts,
+    changed: bool,
+}
+
+/// One host.
+#[derive(Debug, Default)]
+struct Host {
+    /// Oldest first.
+    claims: BTreeMap<Meta, Arc<Intent>>,
+    placed: Vec<Placed>,
+    is_regex: bool,
+    /// `placed` and `is_regex` are what the snapshot has.
+    is_built: bool,
+    ids: HashMap<RouteKey, RouteId>,
+    /// Secrets that were looked at.
+    secrets: BTreeSet<ObjectKey>,
+    findings: Findings,
+}
+
+/// What a route's id stays with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct RouteKey {
+    object: ObjectRef,
+    kind: PathKind,
+    path: Arc<str>,
+}
+
+/// What hosts are compiled against.
+pub(super) struct Surroundings<'a> {
+    pub(super) globals: &'a Globals,
+    pub(super) clusters: &'a ClusterTable,
+}
+
+impl HostTable {
+    pub(super) fn new() -> Self {
+        let catch_all = HostName::catch_all();
+        Self {
+            known: HashMap::from([(catch_all.clone(), Host::default())]),
+            stale: [catch_all].into(),
+            ids: Ids::default(),
+            patterns: Patterns::default(),
+            hosts: Hosts::default(),
+            changed: false,
+        }
+    }
+
+    /// Adds the claims of an intent.
+    pub(super) fn claim(&mut self, intent: &Arc<Intent>) {
+        for host in &intent.hosts {
+            let known = self.known.entry(host.host.clone()).or_default();
+            known.claims.insert(intent.meta.clone(), Arc::clone(intent));
+            self.stale.insert(host.host.clone());
+        }
+    }
+
+    /// Takes the claims of an intent back.
+    pub(super) fn withdraw(&mut self, intent: &Arc<Intent>) {
+        for host in &intent.hosts {
+            if let Some(known) = self.known.get_mut(&host.host) {
+                known.claims.remove(&intent.meta);
+            }
+            self.stale.insert(host.host.clone());
+        }
+    }
+
+    /// Hosts that have to be compiled again.
+    pub(super) fn mark(&mut self, hosts: BTreeSet<HostName>) {
+        self.stale.extend(hosts);
+    }
+
+    /// All hosts have to be compiled again.
+    pub(super) fn mark_all(&mut self) {
+        self.stale.extend(self.known.keys().cloned());
+    }
+
+    /// Compiles what is stale. Returns the Ingresses whose findings changed.
+    pub(super) fn build(
+        &mut self,
+        around: &Surroundings<'_>,
+        certificates: &mut CertificateTable,
+        store: &Store,
+    ) -> BTreeSet<ObjectKey> {
+        let mut owners = BTreeSet::new();
+        for name in std::mem::take(&mut self.stale) {
+            let Some(mut host) = self.known.remove(&name) else { continue };
+            let mut findings = Findings::new();
+            self.build_paths(&name, &mut host, around, &mut findings);
+            let (certificate, secrets) = choose(&name, &host, certificates, store, &mut findings);
+            certificates.set_host(&name, certificate);
+            certificates.set_secrets(&name, &host.secrets, &secrets);
+            host.secrets = secrets;
+            if host.findings != findings {
+                owners.extend(host.findings.into_keys().chain(findings.keys().cloned()));
+                host.findings = findings;
+            }
+            if !host.claims.is_empty() || name.kind() == HostKind::CatchAll {
+                self.known.insert(name, host);
+            }
+        }
+        owners
+    }
+
+    /// The findings that the hosts of an intent have about it.
+    pub(super) fn findings<'a>(&'a self, intent: &'a Intent) -> impl Iterator<Item = &'a Finding> {
+        let hosts = intent.hosts.iter().filter_map(|host| self.known.get(&host.host));
+        hosts.filter_map(|host| host.findings.get(&intent.meta.key)).flatten()
+    }
+
+    pub(super) fn snapshot(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// Whether the snapshot changed since the last call.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    fn build_paths(&mut self, name: &HostName, host: &mut Host, around: &Surroundings<'_>, findings: &mut Findings) {
+        let claims = host.claims.values();
+        let claims: Vec<_> = claims.filter_map(|i| Some(Claim { intent: i, host: i.host(name)? })).collect();
+        let winners = paths::select(name, &claims, findings);
+        let is_regex = winners.iter().any(|winner| winner.route.regex);
+        let deny = claims.iter().find_map(|claim| claim.host.deny);
+        let mut builder =
+            RouteBuilder { name, around, is_regex, deny, ids: &mut self.ids, old: &host.ids, new: HashMap::new() };
+        let mut placed = Vec::with_capacity(winners.len());
+        for winner in &winners {
+            let broken = is_regex && self.patterns.get(&winner.route.path).is_err_and(|error| {
+                let message = format!(
+                    "{error}; as host {name} is in regex mode, what starts like it and has no other path is answered 503"
+                );
+                let finding = Finding::error(&winner.intent.source, format!("{}.path", winner.route.field), message);
+                paths::add(findings, winner.intent, finding);
+                true
+            });
+            let route = builder.build(*winner, broken);
+            placed.push(Placed { route, kind: winner.route.kind, regex: winner.route.regex, broken });
+        }
+        if claims.is_empty() || (name.kind() == HostKind::CatchAll && !has_root(&placed)) {
+            placed.extend(builder.built_in());
+        }
+        let ids = builder.new;
+        for (key, id) in &host.ids {
+            if !ids.contains_key(key) {
+                self.ids.give_back(id.0);
+            }
+        }
+        host.ids = ids;
+        share(&mut placed, &host.placed);
+        if host.is_built && placed == host.placed && is_regex == host.is_regex {
+            return;
+        }
+        let is_gone = placed.is_empty();
+        (host.placed, host.is_regex, host.is_built) = (placed, is_regex, true);
+        let routes = (!is_gone).then(|| {
+            let paths = match is_regex {
+                true => paths::patterns(&host.placed, &mut self.patterns),
+                false => paths::literals(&host.placed),
+            };
+            Arc::new(HostRoutes { name: Arc::clone(name.text()), paths })
+        });
+        self.put(name, routes);
+    }
+
+    fn put(&mut self, name: &HostName, routes: Option<Arc<HostRoutes>>) {
+        self.changed = true;
+        let (map, name) = match name.kind() {
+            HostKind::CatchAll => {
+                let empty = || Arc::new(HostRoutes { name: Arc::clone(name.text()), paths: PathTable::default() });
+                self.hosts.catch_all = routes.unwrap_or_else(empty);
+                return;
+            }
+            HostKind::Exact => (&mut self.hosts.exact, &**name.text()),
+            HostKind::Below(rest) => (&mut self.hosts.wildcard, rest),
+        };
+        match routes {
+            Some(routes) => drop(map.insert(name.into(), routes)),
+            None => drop(map.remove(name)),
+        }
+    }
+}
+
+fn has_root(placed: &[Placed]) -> bool {
+    placed.iter().any(|p| p.kind == PathKind::Prefix && &*p.route.path == "/")
+}
+
+/// Takes over the routes that stayed the same, so that they stay the same objects.
+fn share(new: &mut [Placed], old: &[Placed]) {
+    let old: HashMap<RouteId, &Arc<Route>> = old.iter().map(|placed| (placed.route.id, &placed.route)).collect();
+    for placed in new {
+        if let Some(same) = old.get(&placed.route.id).filter(|old| ***old == placed.route) {
+            placed.route = Arc::clone(same);
+        }
+    }
+}
+
+/// Makes the routes of one host.
+struct RouteBuilder<'a> {
+    name: &'a HostName,
+    around: &'a Surroundings<'a>,
+    is_regex: bool,
+    /// Every route answers this.
+    deny: Option<u16>,
+    ids: &'a mut Ids,
+    old: &'a HashMap<RouteKey, RouteId>,
+    new: HashMap<RouteKey, RouteId>,
+}
+
+impl RouteBuilder<'_> {
+    fn build(&mut self, winner: Winner<'_>, broken: bool) -> Arc<Route> {
+        let Winner { intent, route } = winner;
+        let policy = &route.policy;
+        let unmatchable = broken.then_some(503);
+        let deny = self.deny.or(policy.deny).or(unmatchable);
+        let backend = match (deny, &route.backend) {
+            (Some(status), _) => Backend::Status(status),
+            (None, BackendIntent::Status(status)) => Backend::Status(*status),
+            (None, BackendIntent::Default) => self.default_backend(),
+            (None, BackendIntent::Service(key)) => {
+                self.around.clusters.id(key).map_or(Backend::Status(503), Backend::Cluster)
+            }
+        };
+        let redirects = route.redirects && deny.is_none();
+        let is_default = route.backend == BackendIntent::Default;
+        Arc::new(Route {
+            id: self.id(&intent.source, route.kind, &route.path),
+            source: intent.source.clone(),
+            field: route.field.clone(),
+            kind: if self.is_regex { PathKind::Regex } else { route.kind },
+            path: Arc::clone(&route.path),
+            labels: Arc::new(self.labels(intent, &route.backend, &route.path)),
+            https_redirect: self.https_redirect(&policy.https, redirects),
+            redirect_keeps_slash: policy.https.keep_slash,
+            backend,
+            empty_status: if is_default { 404 } else { 503 },
+            protocol: policy.protocol,
+            timeouts: policy.timeouts,
+            body: policy.body,
+            retry: policy.retry,
+        })
+    }
+
+    /// The route of hosts that no rule names, when there is a default backend service and no other claim. Without one
+    /// there is no route at all, and the workers answer 404.
+    fn built_in(&mut self) -> Option<Placed> {
+        if self.name.kind() != HostKind::CatchAll {
+            return None;
+        }
+        let service = self.around.clusters.default_backend()?.service.clone();
+        let source = ObjectRef { kind: Kind::Service, key: service };
+        let policy = &self.around.globals.policy;
+        let path: Arc<str> = "/".into();
+        let deny = self.around.globals.missing;
+        let labels = RouteLabels {
+            namespace: "".into(),
+            ingress: "".into(),
+            service: "".into(),
+            service_port: "".into(),
+            host: Arc::clone(self.name.text()),
+            path: Arc::clone(&path),
+        };
+        let route = Route {
+            id: self.id(&source, PathKind::Prefix, &path),
+            source,
+            field: String::new(),
+            kind: if self.is_regex { PathKind::Regex } else { PathKind::Prefix },
+            path,
+            labels: Arc::new(labels),
+            https_redirect: HttpsRedirect::Never,
+            redirect_keeps_slash: false,
+            backend: deny.map_or_else(|| self.default_backend(), Backend::Status),
+            empty_status: 404,
+            protocol: policy.protocol,
+            timeouts: policy.timeouts,
+            body: policy.body,
+            retry: policy.retry,
+        };
+        Some(Placed { route: Arc::new(route), kind: PathKind::Prefix, regex: false, broken: false })
+    }
+
+    fn default_backend(&self) -> Backend {
+        let default = self.around.clusters.default_backend().and_then(|key| self.around.clusters.id(key));
+        default.map_or(Backend::Status(404), Backend::Cluster)
+    }
+
+    fn https_redirect(&self, https: &HttpsPolicy, redirects: bool) -> HttpsRedirect {
+        let status = self.around.globals.redirect_status;
+        match (redirects, https.force, https.redirect) {
+            (true, true, _) => HttpsRedirect::Always(status),
+            (true, false, true) => HttpsRedirect::IfCertificate(status),
+            (true, false, false) | (false, _, _) => HttpsRedirect::Never,
+        }
+    }
+
+    fn labels(&self, intent: &Intent, backend: &BackendIntent, path: &Arc<str>) -> RouteLabels {
+        let (service, service_port): (Arc<str>, Arc<str>) = match backend {
+            BackendIntent::Service(key) => (
+                Arc::clone(&key.service.name),
+                match &key.port {
+                    PortKey::Name(name) => Arc::clone(name),
+                    port @ (PortKey::Number(_) | PortKey::First) => port.to_string().into(),
+                },
+            ),
+            BackendIntent::Default | BackendIntent::Status(_) => ("".into(), "".into()),
+        };
+        RouteLabels {
+            namespace: Arc::clone(&intent.meta.key.namespace),
+            ingress: Arc::clone(&intent.meta.key.name),
+            service,
+            service_port,
+            host: Arc::clone(self.name.text()),
+            path: Arc::clone(path),
+        }
+    }
+
+    /// The id that the route had, or a new one.
+    fn id(&mut self, object: &ObjectRef, kind: PathKind, path: &Arc<str>) -> RouteId {
+        let key = RouteKey { object: object.clone(), kind, path: Arc::clone(path) };
+        let id = self.old.get(&key).copied().unwrap_or_else(|| RouteId(self.ids.take()));
+        self.new.insert(key, id);
+        id
+    }
+}
+
+/// The certificate of a host: of the oldest object that speaks of TLS for it. Also the Secrets that were looked at.
+fn choose(
+    name: &HostName,
+    host: &Host,
+    certificates: &mut CertificateTable,
+    store: &Store,
+    findings: &mut Findings,
+) -> (Option<ServerCertificate>, BTreeSet<ObjectKey>) {
+    let mut secrets = BTreeSet::new();
+    if name.kind() == HostKind::CatchAll {
+        return (None, secrets);
+    }
+    for intent in host.claims.values() {
+        match intent.host(name).map(|host| &host.tls) {
+            None | Some(TlsIntent::None) => {}
+            Some(TlsIntent::Listed { secret: None, .. }) => return (Some(ServerCertificate::Default), secrets),
+            Some(TlsIntent::Listed { secret: Some(secret), field }) => {
+                secrets.insert(secret.clone());
+                let fault = match certificates.look_up(secret, store) {
+                    Lookup::Usable(found) if found.covers(name.text()) => {
+                        return (Some(ServerCertificate::Own(found)), secrets);
+                    }
+                    Lookup::Usable(_) => format!("the certificate of Secret {secret} is not valid for host {name}"),
+                    Lookup::Missing => format!("Secret {secret} does not exist"),
+                    Lookup::Broken(field, _) => format!("{field} of Secret {secret} cannot be used"),
+                };
+                let message = format!("{fault}; the default certificate is presented");
+                paths::add(findings, intent, Finding::warning(&intent.source, field, message));
+                return (Some(ServerCertificate::Default), secrets);
+            }
+            Some(TlsIntent::AnyOf(all)) => {
+                for secret in all {
+                    secrets.insert(secret.clone());
+                    if let Lookup::Usable(found) = certificates.look_up(secret, store)
+                        && found.covers(name.text())
+                    {
+                        return (Some(ServerCertificate::Own(found)), secrets);
+                    }
+                }
+            }
+        }
+    }
+    (None, secrets)
+}

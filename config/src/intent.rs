@@ -1,0 +1,259 @@
+//! The neutral middle between front ends and compilation: what an object wants, with no word of the dialect it was
+//! written in.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::diagnostics::Finding;
+use crate::model::{Meta, ObjectKey, ObjectRef};
+use crate::snapshot::{BodyPolicy, ClusterKey, PathKind, RetryPolicy, Timeouts, UpstreamProtocol};
+
+/// Everything that one object wants.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Intent {
+    /// The object.
+    pub(crate) source: ObjectRef,
+    /// Its key and age: the older one wins.
+    pub(crate) meta: Meta,
+    /// By host, each host once, in the order of the object.
+    pub(crate) hosts: Vec<HostIntent>,
+}
+
+impl Intent {
+    /// What it wants of a host.
+    pub(crate) fn host(&self, host: &HostName) -> Option<&HostIntent> {
+        self.hosts.iter().find(|h| h.host == *host)
+    }
+
+    /// The clusters that its routes need, with the fields that name them.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = (&str, &ClusterKey)> {
+        let routes = self.hosts.iter().flat_map(|h| h.routes.iter().chain([&h.fallback]));
+        routes.filter_map(|route| match &route.backend {
+            BackendIntent::Service(key) => Some((route.backend_field.as_str(), key)),
+            BackendIntent::Default | BackendIntent::Status(_) => None,
+        })
+    }
+}
+
+/// What an object wants of one host.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct HostIntent {
+    /// The host.
+    pub(crate) host: HostName,
+    /// The paths, in the order of the object.
+    pub(crate) routes: Vec<RouteIntent>,
+    /// Serves the path `/` of the host when no route does.
+    pub(crate) fallback: RouteIntent,
+    /// The fallback was asked for on purpose, for every path of every unknown host: it beats a `/` of others.
+    pub(crate) claims_root: bool,
+    /// TLS of the host.
+    pub(crate) tls: TlsIntent,
+    /// Every path of the host has to answer this.
+    pub(crate) deny: Option<u16>,
+}
+
+/// One path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RouteIntent {
+    /// The field it comes from.
+    pub(crate) field: String,
+    /// The field that names the backend.
+    pub(crate) backend_field: String,
+    /// `Exact` or `Prefix`.
+    pub(crate) kind: PathKind,
+    /// Starts with `/`.
+    pub(crate) path: Arc<str>,
+    /// Makes every path of the host a regular expression.
+    pub(crate) regex: bool,
+    /// Where requests go.
+    pub(crate) backend: BackendIntent,
+    /// What is done on the way.
+    pub(crate) policy: Arc<RoutePolicy>,
+    /// It is subject to redirects to https.
+    pub(crate) redirects: bool,
+}
+
+/// Where requests of a route go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BackendIntent {
+    /// A port of a Service.
+    Service(ClusterKey),
+    /// The default backend.
+    Default,
+    /// No backend can be had: this status.
+    Status(u16),
+}
+
+/// What is done with requests of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RoutePolicy {
+    pub(crate) https: HttpsPolicy,
+    pub(crate) protocol: UpstreamProtocol,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) body: BodyPolicy,
+    pub(crate) retry: RetryPolicy,
+    /// Every request is answered this: access control is missing.
+    pub(crate) deny: Option<u16>,
+}
+
+/// Plain http to https.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HttpsPolicy {
+    /// Where there is a certificate.
+    pub(crate) redirect: bool,
+    /// Everywhere.
+    pub(crate) force: bool,
+    /// The final slash of the path is not cut.
+    pub(crate) keep_slash: bool,
+}
+
+impl Default for HttpsPolicy {
+    fn default() -> Self {
+        Self { redirect: true, force: false, keep_slash: false }
+    }
+}
+
+/// Which certificates a host may have.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum TlsIntent {
+    /// The object says nothing about TLS.
+    #[default]
+    None,
+    /// This Secret, or the default certificate when it names none.
+    Listed {
+        /// The Secret.
+        secret: Option<ObjectKey>,
+        /// The field that names it.
+        field: String,
+    },
+    /// The first of these whose certificate covers the host.
+    AnyOf(Vec<ObjectKey>),
+}
+
+/// A host as rules name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct HostName(Arc<str>);
+
+/// The three kinds of host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostKind<'a> {
+    /// This name.
+    Exact,
+    /// One label below this name.
+    Below(&'a str),
+    /// Every name that nothing else has.
+    CatchAll,
+}
+
+impl HostName {
+    /// The host of rules without one.
+    pub(crate) fn catch_all() -> Self {
+        Self("_".into())
+    }
+
+    /// A host of a rule; letters become lower case. The error says what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        let lower = text.to_ascii_lowercase();
+        let name = lower.strip_prefix("*.").unwrap_or(&lower);
+        if text.len() > 253 {
+            return Err("is longer than 253 letters");
+        }
+        if name.parse::<IpAddr>().is_ok() {
+            return Err("is an address, not a name");
+        }
+        let is_label = |label: &str| {
+            let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            inner && (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+        };
+        if name == "_" || !name.split('.').all(is_label) {
+            return Err("is not a host name; it is letters, digits and `-` between dots, or `*.` and such a name");
+        }
+        Ok(Self(lower.into()))
+    }
+
+    /// Its kind.
+    pub(crate) fn kind(&self) -> HostKind<'_> {
+        match self.0.strip_prefix("*.") {
+            Some(rest) => HostKind::Below(rest),
+            None if &*self.0 == "_" => HostKind::CatchAll,
+            None => HostKind::Exact,
+        }
+    }
+
+    /// Its text: a name, `*.` and a name, or `_`.
+    pub(crate) fn text(&self) -> &Arc<str> {
+        &self.0
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a front end made of an object.
+#[derive(Debug)]
+pub(crate) struct Translation {
+    /// What follows from it.
+    pub(crate) verdict: Verdict,
+    /// Remarks.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// What follows from an object.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It is for someone else, or excluded by an option.
+    Foreign,
+    /// It must not be loaded. Its last accepted version goes on serving.
+    Refused,
+    /// It wants this.
+    Accepted(Arc<Intent>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_names_wildcards_or_nothing() {
+        for (text, kind) in [
+            ("a.test", HostKind::Exact),
+            ("A.Test", HostKind::Exact),
+            ("localhost", HostKind::Exact),
+            ("my_svc.test", HostKind::Exact),
+            ("*.a.test", HostKind::Below("a.test")),
+        ] {
+            assert_eq!(HostName::parse(text).unwrap().kind(), kind, "{text}");
+        }
+        assert_eq!(HostName::parse("A.Test").unwrap().to_string(), "a.test");
+        assert_eq!(HostName::catch_all().kind(), HostKind::CatchAll);
+        let long = "a.".repeat(130) + "b";
+        let label = "a".repeat(64);
+        for text in [
+            "",
+            "_",
+            "*",
+            "*.",
+            "a..b",
+            "a.test.",
+            ".a",
+            "a.*.b",
+            "-a.b",
+            "a-.b",
+            "a b",
+            "a/b",
+            "a.test:80",
+            "10.0.0.1",
+            "::1",
+            "*.10.0.0.1",
+            "é.test",
+            &long,
+            &label,
+        ] {
+            assert!(HostName::parse(text).is_err(), "{text}");
+        }
+    }
+}

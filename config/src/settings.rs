@@ -1,0 +1,57 @@
+//! The global options ConfigMap, parsed once into typed settings and route defaults.
+
+mod read;
+mod table;
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+pub(crate) use read::Globals;
+
+use crate::annotation::{Priority, Support};
+
+/// All that is known about one ConfigMap key.
+#[derive(Debug)]
+pub struct Row {
+    /// The key.
+    pub name: &'static str,
+    /// What a value looks like.
+    pub value: &'static str,
+    /// What acts when it is absent; empty for nothing.
+    pub default: &'static str,
+    /// How common it is.
+    pub priority: Priority,
+    /// How far it is honoured.
+    pub support: Support,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// Every row.
+pub fn rows() -> &'static [Row] {
+    table::ROWS
+}
+
+/// The row of a key.
+pub fn find(name: &str) -> Option<&'static Row> {
+    static BY_NAME: LazyLock<HashMap<&'static str, &'static Row>> =
+        LazyLock::new(|| rows().iter().map(|row| (row.name, row)).collect());
+    BY_NAME.get(name).copied()
+}
+
+impl Default for Globals {
+    fn default() -> Self {
+        Self {
+            settings: Arc::default(),
+            policy: crate::intent::RoutePolicy::default(),
+            risk_max: crate::annotation::Risk::High,
+            blocked_words: Box::default(),
+            redirect_status: 308,
+            no_redirect_paths: ["/.well-known/acme-challenge".into()].into(),
+            missing: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Reading the ConfigMap. A value that cannot be read leaves the default, with a warning.
+
+use std::sync::Arc;
+
+use super::find;
+use crate::annotation::{self, Meanwhile, Risk, Support};
+use crate::diagnostics::Finding;
+use crate::intent::RoutePolicy;
+use crate::model::{ConfigMap, Kind, ObjectRef};
+use crate::snapshot::{ClientSettings, ForwardedSettings, Settings, TlsSettings, UpstreamSettings};
+use crate::value::{self, Expected, Source};
+
+/// What the ConfigMap says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Globals {
+    /// For the workers.
+    pub(crate) settings: Arc<Settings>,
+    /// Defaults of the annotations of the same names.
+    pub(crate) policy: RoutePolicy,
+    /// The highest risk that an annotation may have.
+    pub(crate) risk_max: Risk,
+    /// Words that no annotation value may hold.
+    pub(crate) blocked_words: Box<[Box<str>]>,
+    /// Status of https redirects.
+    pub(crate) redirect_status: u16,
+    /// Paths that start so are not redirected to https.
+    pub(crate) no_redirect_paths: Box<[Box<str>]>,
+    /// Every route answers this, because access control that is set globally is missing.
+    pub(crate) missing: Option<u16>,
+}
+
+impl Globals {
+    /// Parses a ConfigMap.
+    pub(crate) fn read(config_map: &ConfigMap) -> (Self, Vec<Finding>) {
+        let object = ObjectRef { kind: Kind::ConfigMap, key: config_map.meta.key.clone() };
+        let mut keys = Keys { config_map, object, findings: Vec::new() };
+        let missing = keys.report();
+        let defaults = Self::default();
+        let settings = Settings {
+            client: client(&mut keys),
+            upstream: upstream(&mut keys),
+            tls: tls(&mut keys),
+            forwarded: ForwardedSettings { trust: keys.get("use-forwarded-headers", value::bool).unwrap_or(false) },
+            drain_timeout: keys.get("worker-shutdown-timeout", value::time),
+        };
+        let paths = keys.text("no-tls-redirect-locations").map(|t| value::list(t).map(Box::from).collect());
+        let words = keys.text("annotation-value-word-blocklist").map(|t| value::list(t).map(Box::from).collect());
+        if keys.get("allow-snippet-annotations", value::bool) == Some(true) {
+            keys.warn("allow-snippet-annotations", "snippets are never inserted, whatever this says".into());
+        }
+        let globals = Self {
+            settings: Arc::new(settings),
+            policy: policy(&mut keys),
+            risk_max: keys.get("annotations-risk-level", risk).unwrap_or(defaults.risk_max),
+            blocked_words: words.unwrap_or_default(),
+            redirect_status: keys.get("http-redirect-code", redirect_status).unwrap_or(defaults.redirect_status),
+            no_redirect_paths: paths.unwrap_or(defaults.no_redirect_paths),
+            missing,
+        };
+        (globals, keys.findings)
+    }
+}
+
+fn client(keys: &mut Keys<'_>) -> ClientSettings {
+    let default = ClientSettings::default();
+    let (number, line) = keys.get("large-client-header-buffers", value::buffers).unwrap_or((4, 8 << 10));
+    let line = usize::try_from(line).unwrap_or(usize::MAX);
+    ClientSettings {
+        keep_alive: keys.get("keep-alive", value::seconds).unwrap_or(default.keep_alive),
+        keep_alive_requests: keys.get("keep-alive-requests", value::natural).unwrap_or(default.keep_alive_requests),
+        header_timeout: keys.get("client-header-timeout", value::seconds).unwrap_or(default.header_timeout),
+        body_timeout: keys.get("client-body-timeout", value::seconds).unwrap_or(default.body_timeout),
+        header_line_bytes_max: line,
+        header_bytes_max: line.saturating_mul(number as usize),
+    }
+}
+
+fn upstream(keys: &mut Keys<'_>) -> UpstreamSettings {
+    let default = UpstreamSettings::default();
+    let idle = keys.get("upstream-keepalive-connections", value::natural);
+    UpstreamSettings {
+        idle_max: idle.map_or(default.idle_max, |n| n as usize),
+        idle_timeout: keys.get("upstream-keepalive-timeout", value::seconds).unwrap_or(default.idle_timeout),
+        requests_max: keys.get("upstream-keepalive-requests", value::natural).unwrap_or(default.requests_max),
+        age_max: keys.get("upstream-keepalive-time", value::time).unwrap_or(default.age_max),
+    }
+}
+
+fn tls(keys: &mut Keys<'_>) -> TlsSettings {
+    let default = TlsSettings::default();
+    let (mut tls12, mut tls13) = (default.tls12, default.tls13);
+    if let Some(text) = keys.text("ssl-protocols") {
+        let words: Vec<_> = text.split_ascii_whitespace().map(str::to_owned).collect();
+        let has = |version: &str| words.iter().any(|w| w == version);
+        (tls12, tls13) = (has("TLSv1.2"), has("TLSv1.3"));
+        for word in words.iter().filter(|w| !matches!(w.as_str(), "TLSv1.2" | "TLSv1.3")) {
+            keys.warn("ssl-protocols", format!("{word} cannot be offered"));
+        }
+        if !tls12 && !tls13 {
+            keys.warn("ssl-protocols", "names no version that can be offered; the default is used".into());
+            (tls12, tls13) = (default.tls12, default.tls13);
+        }
+    }
+    let max_age = keys.get("hsts-max-age", value::natural).unwrap_or(31_536_000);
+    let flag = |keys: &mut Keys<'_>, name, default| keys.get(name, value::bool).unwrap_or(default);
+    let mut hsts = format!("max-age={max_age}");
+    if flag(keys, "hsts-include-subdomains", true) {
+        hsts.push_str("; includeSubDomains");
+    }
+    if flag(keys, "hsts-preload", false) {
+        hsts.push_str("; preload");
+    }
+    TlsSettings { tls12, tls13, hsts: flag(keys, "hsts", true).then_some(hsts) }
+}
+
+/// The defaults of annotations. They are read by the same code that reads the annotations.
+fn policy(keys: &mut Keys<'_>) -> RoutePolicy {
+    let mut policy = RoutePolicy::default();
+    annotation::read_policy(keys, &mut policy);
+    if let Some(non_idempotent) = keys.get("retry-non-idempotent", value::bool) {
+        policy.retry.non_idempotent |= non_idempotent;
+    }
+    policy
+}
+
+fn risk(text: &str) -> Result<Risk, Expected> {
+    Risk::parse(text).ok_or("Low, Medium, High or Critical")
+}
+
+fn redirect_status(text: &str) -> Result<u16, Expected> {
+    match text {
+        "301" => Ok(301),
+        "302" => Ok(302),
+        "307" => Ok(307),
+        "308" => Ok(308),
+        _ => Err("301, 302, 307 or 308"),
+    }
+}
+
+struct Keys<'a> {
+    config_map: &'a ConfigMap,
+    object: ObjectRef,
+    findings: Vec<Finding>,
+}
+
+impl Source for Keys<'_> {
+    fn text(&self, name: &str) -> Option<&str> {
+        debug_assert!(find(name).is_some(), "{name} is read but has no row");
+        self.config_map.data.get(name).map(|v| v.trim()).filter(|v| !v.is_empty())
+    }
+
+    fn warn(&mut self, name: &str, message: String) {
+        self.findings.push(Finding::warning(&self.object, format!("data.{name}"), message));
+    }
+}
+
+impl Keys<'_> {
+    /// A finding for each key that does less than its author may expect, and the status that all routes have to
+    /// answer because access control is missing.
+    fn report(&mut self) -> Option<u16> {
+        let mut missing = None;
+        for (name, value) in &self.config_map.data {
+            let (value, field) = (value.trim(), format!("data.{name}"));
+            let row = find(name);
+            if value.is_empty() || row.is_some_and(|row| row.default == value) {
+                continue;
+            }
+            let message = match row.map(|row| row.support) {
+                Some(Support::Honoured | Support::Differs(_)) => continue,
+                None => "is no option of ingress-nginx; it has no effect".into(),
+                Some(Support::Ignored(why)) => format!("has no effect: {why}"),
+                Some(Support::Refused(instead)) => format!("is never inserted; instead, {instead}"),
+                Some(Support::Pending(Meanwhile::NoEffect)) => "is accepted and has no effect yet".into(),
+                Some(Support::Pending(Meanwhile::Answers503 | Meanwhile::Answers403)) => {
+                    missing = Some(503);
+                    "has no effect yet; as it controls access, every path answers 503".into()
+                }
+            };
+            let is_error = missing.is_some() || matches!(row.map(|row| row.support), Some(Support::Refused(_)));
+            let finding = if is_error { Finding::error } else { Finding::warning };
+            self.findings.push(finding(&self.object, field, message));
+        }
+        missing
+    }
+}

@@ -1,0 +1,106 @@
+//! A snapshot as text that a person can read and compare. Ids and identities are left out: they depend on history.
+
+use std::fmt::Write as _;
+
+use ringress_config::snapshot::{
+    Backend, Cluster, HostRoutes, HttpsRedirect, PathKind, PathTable, Route, ServerCertificate, Settings, Snapshot,
+};
+
+/// The whole snapshot.
+pub(crate) fn snapshot(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    let exact = snapshot.hosts.exact.iter().map(|(name, host)| (name.to_string(), host));
+    let wildcard = snapshot.hosts.wildcard.iter().map(|(name, host)| (format!("*.{name}"), host));
+    let mut hosts: Vec<_> = exact.chain(wildcard).collect();
+    hosts.sort_by(|a, b| a.0.cmp(&b.0));
+    hosts.push(("_".into(), &snapshot.hosts.catch_all));
+    for (name, host) in hosts {
+        let certificate = match name.strip_prefix("*.") {
+            Some(rest) => snapshot.certificates.wildcard.get(rest),
+            None => snapshot.certificates.exact.get(&*name),
+        };
+        print_host(&mut out, snapshot, &name, host, certificate);
+    }
+    let mut clusters: Vec<_> = snapshot.clusters.iter().collect();
+    clusters.sort_by(|a, b| a.key.cmp(&b.key));
+    clusters.iter().for_each(|cluster| print_cluster(&mut out, cluster));
+    let default = snapshot.certificates.default.secret.as_ref();
+    let _ = writeln!(out, "default certificate: {}", default.map_or("built in".into(), ToString::to_string));
+    if *snapshot.settings != Settings::default() {
+        let _ = writeln!(out, "settings: {:#?}", snapshot.settings);
+    }
+    out
+}
+
+fn print_host(
+    out: &mut String,
+    snapshot: &Snapshot,
+    name: &str,
+    host: &HostRoutes,
+    certificate: Option<&ServerCertificate>,
+) {
+    assert!(&*host.name == name);
+    let certificate = match certificate {
+        Some(ServerCertificate::Own(own)) => format!(" tls {}", own.secret.as_ref().expect("from a Secret")),
+        Some(ServerCertificate::Default) => " tls default".into(),
+        None => String::new(),
+    };
+    let _ = writeln!(out, "host {name}{certificate}");
+    match &host.paths {
+        PathTable::Literal(table) => {
+            let mut routes: Vec<_> = table.routes().iter().collect();
+            routes.sort_by_key(|route| (route.path.clone(), route.kind));
+            routes.dedup_by(|a, b| a.id == b.id);
+            routes.iter().for_each(|route| print_route(out, snapshot, route, None));
+        }
+        PathTable::Patterns(table) => {
+            for (pattern, route) in table.patterns().iter().zip(table.routes()) {
+                print_route(out, snapshot, route, Some(pattern.text()));
+            }
+        }
+    }
+}
+
+fn print_route(out: &mut String, snapshot: &Snapshot, route: &Route, pattern: Option<&str>) {
+    let kind = match route.kind {
+        PathKind::Exact => "exact",
+        PathKind::Prefix => "prefix",
+        PathKind::Regex => "regex",
+    };
+    let backend = match &route.backend {
+        Backend::Cluster(id) => snapshot.clusters.get(*id).expect("the cluster of a route exists").name.to_string(),
+        Backend::Weighted(parts) => format!("{parts:?}"),
+        Backend::Status(status) => format!("status {status}"),
+    };
+    let _ = write!(out, "  {kind} {} -> {backend}", pattern.unwrap_or(&route.path));
+    match route.https_redirect {
+        HttpsRedirect::Never => {}
+        HttpsRedirect::IfCertificate(status) => out.push_str(&format!(", https {status} if certificate")),
+        HttpsRedirect::Always(status) => out.push_str(&format!(", https {status} always")),
+    }
+    if route.redirect_keeps_slash {
+        out.push_str(" keeping the slash");
+    }
+    if route.empty_status != 503 {
+        let _ = write!(out, ", {} if empty", route.empty_status);
+    }
+    if route.protocol != Default::default() {
+        let _ = write!(out, ", {:?}", route.protocol);
+    }
+    if route.timeouts != Default::default() {
+        let _ = write!(out, ", {:?}", route.timeouts);
+    }
+    if route.body != Default::default() {
+        let _ = write!(out, ", {:?}", route.body);
+    }
+    if route.retry != Default::default() {
+        let _ = write!(out, ", {:?}", route.retry);
+    }
+    let _ = writeln!(out, " [{} {}]", route.source, route.field);
+}
+
+fn print_cluster(out: &mut String, cluster: &Cluster) {
+    let _ = write!(out, "cluster {}:", cluster.name);
+    cluster.endpoints.iter().for_each(|endpoint| out.push_str(&format!(" {}", endpoint.address)));
+    out.push('\n');
+}
