@@ -93,6 +93,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) timeouts: Timeouts,
     pub(crate) body: BodyPolicy,
     pub(crate) retry: RetryPolicy,
+    /// Methods that are not idempotent are retried whatever `retry` says.
+    pub(crate) always_retry: bool,
     /// Every request is answered this: access control is missing.
     pub(crate) deny: Option<u16>,
 }
@@ -106,6 +108,13 @@ pub(crate) struct HttpsPolicy {
     pub(crate) force: bool,
     /// The final slash of the path is not cut.
     pub(crate) keep_slash: bool,
+}
+
+impl RoutePolicy {
+    /// When and how often another attempt is made.
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        RetryPolicy { non_idempotent: self.retry.non_idempotent || self.always_retry, ..self.retry }
+    }
 }
 
 impl Default for HttpsPolicy {

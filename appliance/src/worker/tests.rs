@@ -102,6 +102,7 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
         }),
         https_redirect: HttpsRedirect::Never,
         backend: Backend::Cluster(ClusterId(0)),
+        redirect_keeps_slash: false,
         empty_status: 503,
         protocol: UpstreamProtocol::Http,
         timeouts: Timeouts::default(),

@@ -262,7 +262,7 @@ impl RouteBuilder<'_> {
             protocol: policy.protocol,
             timeouts: policy.timeouts,
             body: policy.body,
-            retry: policy.retry,
+            retry: policy.retry(),
         })
     }
 
@@ -299,7 +299,7 @@ impl RouteBuilder<'_> {
             protocol: policy.protocol,
             timeouts: policy.timeouts,
             body: policy.body,
-            retry: policy.retry,
+            retry: policy.retry(),
         };
         Some(Placed { route: Arc::new(route), kind: PathKind::Prefix, regex: false, broken: false })
     }

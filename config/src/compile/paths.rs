@@ -50,7 +50,7 @@ pub(super) fn select<'a>(name: &HostName, claims: &[Claim<'a>], findings: &mut F
             }
         }
     }
-    let fallback = taken.get(&(PathKind::Prefix, "/")).is_none().then(|| fallback(name, claims)).flatten();
+    let fallback = (!taken.contains_key(&(PathKind::Prefix, "/"))).then(|| fallback(name, claims)).flatten();
     winners.extend(fallback);
     for claim in claims {
         let Some(winner) = unused_fallback(claim, &winners) else { continue };

@@ -117,9 +117,7 @@ fn tls(keys: &mut Keys<'_>) -> TlsSettings {
 fn policy(keys: &mut Keys<'_>) -> RoutePolicy {
     let mut policy = RoutePolicy::default();
     annotation::read_policy(keys, &mut policy);
-    if let Some(non_idempotent) = keys.get("retry-non-idempotent", value::bool) {
-        policy.retry.non_idempotent |= non_idempotent;
-    }
+    policy.always_retry = keys.get("retry-non-idempotent", value::bool).unwrap_or(false);
     policy
 }
 
