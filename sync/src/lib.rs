@@ -1,1 +1,27 @@
-//! placeholder
+//! The control thread: objects from a folder or from the Kubernetes API in, snapshots to the workers out.
+//!
+//! The way of a change: [`watch`] (what differs at the source) → [`thread`] (when to build) →
+//! `ringress_config::compile` (what it means) → [`publish`] (to every worker, and who serves it).
+//! Workers never wait for any of it, and nothing of it is on the request path.
+
+#![forbid(unsafe_code)]
+
+mod default_certificate;
+mod error;
+mod handle;
+mod pace;
+mod publish;
+mod settings;
+mod state;
+mod status;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+mod thread;
+mod watch;
+
+pub use error::SyncError;
+pub use handle::SyncHandle;
+pub use publish::{Publisher, WorkerLink};
+pub use settings::{KubeSettings, SourceSettings, SyncSettings};
+pub use status::{Builds, Propagation, SyncStatus};
+pub use thread::spawn;

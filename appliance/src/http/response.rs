@@ -3,8 +3,7 @@
 use super::connection::ConnectionOptions;
 use super::field::{Field, FieldId, FieldSet};
 use super::framing::{Declared, ResponseBody};
-use super::head::{HeadError, HeadLimits, Progress, Span, Version};
-use super::scan::LineScan;
+use super::head::{HeadError, HeadLimits, LineScan, Progress, Span, Version};
 
 /// What the framing of a response depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,17 +65,14 @@ impl ResponseHead {
     }
 
     fn parse_lines(&mut self, buf: &[u8], limits: &HeadLimits, asked: Asked) -> Result<Progress, HeadError> {
-        if !self.started {
-            match self.scan.next_line(buf, limits, HeadError::FieldTooLong)? {
-                Some(line) => self.status_line(buf, line)?,
-                None => return Ok(Progress::Partial),
-            }
-        }
-        while let Some(line) = self.scan.next_line(buf, limits, HeadError::FieldTooLong)? {
-            if line.is_empty() {
+        while let Some(line) = self.scan.next_line(buf, limits)? {
+            if !self.started {
+                self.status_line(buf, line)?;
+            } else if !line.is_empty() {
+                self.field_line(buf, line, limits)?;
+            } else {
                 return self.complete(buf, asked);
             }
-            self.field_line(buf, line, limits)?;
         }
         Ok(Progress::Partial)
     }
@@ -120,6 +116,7 @@ impl ResponseHead {
     }
 
     fn complete(&mut self, buf: &[u8], asked: Asked) -> Result<Progress, HeadError> {
+        self.scan.check_controls(buf)?;
         self.consumed = self.scan.consumed();
         if self.status == 101 && !asked.upgrade {
             return Err(HeadError::UpgradeUnasked);

@@ -263,7 +263,6 @@ impl RouteBuilder<'_> {
             timeouts: policy.timeouts,
             body: policy.body,
             retry: policy.retry(),
-            policies: None,
         })
     }
 
@@ -301,7 +300,6 @@ impl RouteBuilder<'_> {
             timeouts: policy.timeouts,
             body: policy.body,
             retry: policy.retry(),
-            policies: None,
         };
         Some(Placed { route: Arc::new(route), kind: PathKind::Prefix, regex: false, broken: false })
     }

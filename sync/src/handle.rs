@@ -1,0 +1,127 @@
+//! The control thread seen from other threads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{SyncError, SyncStatus};
+
+/// The longest that [`SyncHandle::sync`] waits.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Calls that may wait for the control thread at the same time; more wait for their place.
+const COMMANDS_MAX: usize = 64;
+
+/// How long [`SyncHandle::stop`] waits for the thread to say its farewells to the API server.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What other threads ask of the control thread.
+pub(crate) enum Command {
+    /// Answer with the generation that has everything visible at the source, once every worker serves it.
+    Sync(oneshot::Sender<u64>),
+    /// End.
+    Stop,
+}
+
+/// What the control thread shows to others.
+pub(crate) struct Shared {
+    pub(crate) status: ArcSwap<SyncStatus>,
+    /// Milliseconds from `started` to the last sign of life.
+    heartbeat: AtomicU64,
+    started: Instant,
+}
+
+impl Shared {
+    pub(crate) fn new(status: SyncStatus) -> Self {
+        Self { status: ArcSwap::from_pointee(status), heartbeat: AtomicU64::new(0), started: Instant::now() }
+    }
+
+    /// A sign of life.
+    pub(crate) fn beat(&self) {
+        self.heartbeat.store(millis(self.started.elapsed()), Ordering::Relaxed);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A handle to the control thread. Cheap to clone; the thread goes on when all handles are gone.
+#[derive(Clone)]
+pub struct SyncHandle {
+    pub(crate) shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    /// Closed when the thread has ended.
+    ended: crossbeam_channel::Receiver<()>,
+}
+
+/// The thread's ends of what a handle holds.
+pub(crate) struct Ends {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    /// Dropped at the end of the thread.
+    pub(crate) ended: crossbeam_channel::Sender<()>,
+}
+
+impl SyncHandle {
+    pub(crate) fn new(shared: Arc<Shared>) -> (Self, Ends) {
+        let (commands, commands_end) = mpsc::channel(COMMANDS_MAX);
+        let (ended_end, ended) = crossbeam_channel::bounded(0);
+        (Self { shared, commands, ended }, Ends { commands: commands_end, ended: ended_end })
+    }
+
+    /// The newest status. Never waits.
+    pub fn status(&self) -> Arc<SyncStatus> {
+        self.shared.status.load_full()
+    }
+
+    /// Waits until everything that is visible at the source now is served by every worker; answers the generation.
+    /// For a folder that is its content, for an API server the events received so far.
+    ///
+    /// Bounded by 30 s. May be called from any Tokio runtime with a timer.
+    pub async fn sync(&self) -> Result<u64, SyncError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.commands.send(Command::Sync(reply)).await.map_err(|_| SyncError::Ended)?;
+            answer.await.map_err(|_| SyncError::Ended)
+        };
+        match tokio::time::timeout(SYNC_TIMEOUT, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(SyncError::Timeout { waited: SYNC_TIMEOUT, waiting_for: self.status().missing() }),
+        }
+    }
+
+    /// Time since the thread's last sign of life, which comes at least every 250 ms.
+    pub fn heartbeat_age(&self) -> Duration {
+        let last = Duration::from_millis(self.shared.heartbeat.load(Ordering::Relaxed));
+        self.shared.started.elapsed().saturating_sub(last)
+    }
+
+    /// Ends the thread and waits for it, for 5 s at most. Workers go on with what they have.
+    pub fn stop(&self) {
+        // A full channel means that the thread is stuck; then there is nothing to wait for.
+        if self.commands.try_send(Command::Stop).is_ok() {
+            // Nothing is ever sent: this returns when the thread drops its end.
+            let _ended = self.ended.recv_timeout(STOP_TIMEOUT);
+        }
+    }
+}
+
+impl SyncStatus {
+    /// What a complete, adopted snapshot still waits for, in words.
+    fn missing(&self) -> String {
+        if self.generation == 0 {
+            return format!("the source {} has not been read completely yet", self.source);
+        }
+        let late: Vec<String> = (self.adopted.iter().enumerate())
+            .filter(|&(_, &adopted)| adopted < self.generation)
+            .map(|(worker, _)| worker.to_string())
+            .collect();
+        if late.is_empty() {
+            return "the control thread is busy".to_owned();
+        }
+        format!("generation {} is not adopted by worker {}", self.generation, late.join(", "))
+    }
+}

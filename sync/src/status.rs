@@ -1,0 +1,54 @@
+//! What the control thread says about itself, for `/api/status`, `/readyz` and the metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ringress_config::diagnostics::Finding;
+
+/// One consistent view, replaced as a whole on every publish and acknowledgement.
+#[derive(Clone, Debug, Default)]
+pub struct SyncStatus {
+    /// `dir:PATH` or `kube`.
+    pub source: String,
+    /// Whether the source could be read the last time that it was tried.
+    pub source_reachable: bool,
+    /// Whether every worker has adopted a complete snapshot (once true, it stays true).
+    pub ready: bool,
+    /// Whether what is served came from the state folder because the API server has not been reached yet.
+    pub last_known_good: bool,
+    /// Generation of the newest published snapshot; 0 before the first.
+    pub generation: u64,
+    /// Per worker the generation that it serves; 0 before its first.
+    pub adopted: Vec<u64>,
+    /// Number of objects by kind.
+    pub objects: BTreeMap<&'static str, usize>,
+    /// Everything that was refused, changed or ignored, of every severity.
+    pub rejected: Arc<[Finding]>,
+    /// When the newest snapshot was published.
+    pub last_change: Option<SystemTime>,
+    /// What the newest snapshot took to reach the workers.
+    pub propagation: Propagation,
+    /// Cost of all builds so far.
+    pub builds: Builds,
+}
+
+/// The way of the newest snapshot, as durations since its oldest change was noticed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Propagation {
+    /// Until it was published.
+    pub published: Duration,
+    /// Until every worker served it; `None` while one does not.
+    pub adopted: Option<Duration>,
+}
+
+/// Counters of the builds since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Builds {
+    /// Builds that led to a new snapshot.
+    pub published: u64,
+    /// Builds that found no difference.
+    pub unchanged: u64,
+    /// Time spent compiling.
+    pub busy: Duration,
+}

@@ -1,0 +1,192 @@
+//! A Kubernetes API server as far as the control thread can tell, which can also lie, hang, refuse and forget.
+//!
+//! It keeps objects in memory, gives every change a resource version, and answers list (with pages), get, watch (with
+//! bookmarks), create, update, patch and delete of any resource it knows by name. Whatever is wrong with it at the
+//! moment is a [`Fault`] that a test has set.
+
+mod faults;
+mod http;
+mod store;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+use tokio::sync::{oneshot, watch};
+
+pub use faults::{Fault, Rule, Verb};
+use store::Store;
+
+/// A running server on loopback. It ends when this is dropped.
+pub struct ApiServer {
+    state: Arc<State>,
+    address: SocketAddr,
+    running: Option<Running>,
+}
+
+struct Running {
+    end: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// What the requests share with the test.
+struct State {
+    inner: Mutex<Inner>,
+    /// Rises with everything that a watch may want to know.
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    store: Store,
+    rules: Vec<Rule>,
+    /// Whether a version that is too old is answered by status 410 or by an event in the stream.
+    gone_as_status: bool,
+    /// Watches of an older epoch break off.
+    epoch: u64,
+    /// Bookmarks asked for so far.
+    bookmarks: u64,
+    /// Bookmarks that have been sent, by resource.
+    bookmarked: BTreeMap<&'static str, usize>,
+    /// Requests by verb and resource.
+    requests: BTreeMap<(Verb, String), usize>,
+}
+
+impl State {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let result = change(&mut self.lock());
+        self.changed.send_modify(|version| *version += 1);
+        result
+    }
+}
+
+impl ApiServer {
+    /// Starts a server without objects on a free port.
+    pub fn start() -> Self {
+        Self::start_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// Starts a server without objects.
+    pub fn start_on(address: SocketAddr) -> Self {
+        let state = Arc::new(State { inner: Mutex::default(), changed: watch::channel(0).0 });
+        let mut server = Self { state, address, running: None };
+        server.up();
+        server
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Creates or replaces an object, whatever is in it, as long as it has a kind and a name.
+    pub fn put(&self, object: Value) {
+        self.state.change(|inner| inner.store.put(object));
+    }
+
+    /// Creates or replaces every object of a YAML or JSON text.
+    pub fn put_all(&self, objects: impl IntoIterator<Item = Value>) {
+        self.state.change(|inner| objects.into_iter().for_each(|object| inner.store.put(object)));
+    }
+
+    /// Removes an object; true when it was there. An empty namespace is that of a cluster-wide object.
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        self.state.change(|inner| inner.store.delete(kind, namespace, name))
+    }
+
+    /// An object as it is now.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.state.lock().store.get(kind, namespace, name).cloned()
+    }
+
+    /// Forgets how the current version came about: a watch from an earlier one is answered by 410.
+    pub fn forget_history(&self) {
+        self.state.change(|inner| inner.store.forget_history());
+    }
+
+    /// Forgets all versions, the current one too: every watch is answered by 410.
+    pub fn compact(&self) {
+        self.state.change(|inner| inner.store.compact());
+    }
+
+    /// Whether a version that is too old is answered by the status 410 rather than by an event in a stream.
+    pub fn set_gone_as_status(&self, as_status: bool) {
+        self.state.lock().gone_as_status = as_status;
+    }
+
+    /// Sends a bookmark to every watch.
+    pub fn bookmark(&self) {
+        self.state.change(|inner| inner.bookmarks += 1);
+    }
+
+    /// How many bookmarks have been sent to watches of a resource.
+    pub fn bookmarks(&self, resource: &str) -> usize {
+        self.state.lock().bookmarked.get(resource).copied().unwrap_or(0)
+    }
+
+    /// Breaks off every watch in the middle of its answer.
+    pub fn cut(&self) {
+        self.state.change(|inner| inner.epoch += 1);
+    }
+
+    /// From now on, requests that the rule is for have its fault. The first rule that fits counts.
+    pub fn fault(&self, rule: Rule) {
+        self.state.change(|inner| inner.rules.push(rule));
+    }
+
+    /// Takes all faults away.
+    pub fn heal(&self) {
+        self.state.change(|inner| inner.rules.clear());
+    }
+
+    /// How many requests of a verb there were for a resource (`ingresses`), answered or not.
+    pub fn requests(&self, verb: Verb, resource: &str) -> usize {
+        self.state.lock().requests.get(&(verb, resource.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// Ends the server as a crash would: connections break, new ones are refused. The objects stay.
+    pub fn down(&mut self) {
+        if let Some(running) = self.running.take() {
+            // The thread may have ended by itself.
+            let _ended = running.end.send(());
+            let _panicked = running.thread.join();
+        }
+    }
+
+    /// Starts the server again, at the same address.
+    ///
+    /// # Panics
+    /// When the address cannot be had: a test cannot go on without its server.
+    pub fn up(&mut self) {
+        assert!(self.running.is_none(), "the server is running already");
+        let (end, ending) = oneshot::channel();
+        let (started, has_started) = std::sync::mpsc::channel();
+        let (state, address) = (Arc::clone(&self.state), self.address);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::bind(address).await.expect("the address is free");
+                started.send(listener.local_addr().expect("it is bound")).expect("somebody waits");
+                tokio::select! {
+                    served = async { axum::serve(listener, http::router(state)).await } => served.expect("it serves"),
+                    _ = ending => {}
+                }
+            });
+            // Dropping the runtime breaks every connection.
+        });
+        self.address = has_started.recv().expect("the server has started");
+        self.running = Some(Running { end, thread });
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.down();
+    }
+}

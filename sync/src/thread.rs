@@ -1,0 +1,307 @@
+//! The control thread: gather → settle → compile → publish, one after the other, nothing in parallel.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use ringress_config::compile::Compiler;
+use ringress_config::diagnostics::{Finding, Severity};
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use crate::handle::{Command, Ends, Shared};
+use crate::pace::Pace;
+use crate::publish::Publishing;
+use crate::state::{Saver, StateFile};
+use crate::status::Propagation;
+use crate::watch::folder::Folder;
+use crate::watch::kube::Kube;
+use crate::watch::{Change, Source};
+use crate::{Publisher, SourceSettings, SyncError, SyncHandle, SyncSettings, SyncStatus, default_certificate};
+
+/// Name of the thread as tools show it.
+const THREAD_NAME: &str = "ringress-sync";
+
+/// A sign of life at least this often; also how soon a snapshot that came back is freed.
+const TICK: Duration = Duration::from_millis(250);
+
+/// While a worker has not acknowledged, its channel is looked at this often: at first…
+const ACK_POLL: Duration = Duration::from_millis(1);
+
+/// …and after [`ACK_SOON`] this often, so that a stuck worker costs no CPU.
+const ACK_POLL_LATE: Duration = Duration::from_millis(20);
+
+/// How soon a live worker acknowledges.
+const ACK_SOON: Duration = Duration::from_millis(200);
+
+/// Findings written to the log per build; all are in the status.
+const FINDINGS_LOGGED_MAX: usize = 50;
+
+/// Starts the control thread. Returns at once; the first snapshot comes when the source has been read completely.
+///
+/// # Errors
+/// When the source can never work with these settings, or the operating system refuses the thread.
+pub fn spawn(settings: SyncSettings, publisher: Publisher) -> Result<SyncHandle, SyncError> {
+    let name = match &settings.source {
+        SourceSettings::Dir(path) => format!("dir:{}", path.display()),
+        SourceSettings::Kube(_) => "kube".to_owned(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(SyncError::Thread)?;
+    let (source, saver) = runtime.block_on(open(&settings))?;
+    let compiler = Compiler::new(settings.options, default_certificate::make()?);
+    let publishing = Publishing::new(publisher);
+    let adopted = publishing.adopted().to_vec();
+    let shared = Arc::new(Shared::new(SyncStatus { source: name, adopted, ..SyncStatus::default() }));
+    let (handle, ends) = SyncHandle::new(Arc::clone(&shared));
+    let control = Control::new(source, saver, compiler, publishing, shared);
+    std::thread::Builder::new()
+        .name(THREAD_NAME.to_owned())
+        .spawn(move || runtime.block_on(control.run(ends)))
+        .map_err(SyncError::Thread)?;
+    Ok(handle)
+}
+
+/// Opens the source, with the state on disk where there is one.
+async fn open(settings: &SyncSettings) -> Result<(Source, Option<Saver>), SyncError> {
+    let mut kube = match &settings.source {
+        // A folder keeps itself.
+        SourceSettings::Dir(path) => return Ok((Source::Folder(Box::new(Folder::open(path)?)), None)),
+        SourceSettings::Kube(kube) => Kube::connect(kube, &settings.options).await?,
+    };
+    let Some(folder) = &settings.state_dir else { return Ok((Source::Kube(Box::new(kube)), None)) };
+    let file = StateFile::new(folder.clone(), kube.identity());
+    match file.load() {
+        Ok(Some(loaded)) => kube.seed(loaded),
+        Ok(None) => {}
+        Err(cause) => warn!(folder = %folder.display(), "the last known good objects are not used: {cause}"),
+    }
+    Ok((Source::Kube(Box::new(kube)), Some(Saver::new(file))))
+}
+
+/// Everything that the thread owns.
+struct Control {
+    source: Source,
+    saver: Option<Saver>,
+    compiler: Compiler,
+    publishing: Publishing,
+    shared: Arc<Shared>,
+    pace: Pace,
+    published_at: Instant,
+    waiting: Vec<Waiting>,
+    source_findings: Arc<[Finding]>,
+    compile_findings: Arc<[Finding]>,
+    status: SyncStatus,
+}
+
+/// A call of `POST /api/sync`.
+struct Waiting {
+    /// The generation to wait for; `None` while the source has not been read completely.
+    generation: Option<u64>,
+    reply: oneshot::Sender<u64>,
+}
+
+/// Why the thread has woken up.
+enum Woken {
+    Command(Option<Command>),
+    Source,
+    Due,
+    Tick,
+}
+
+impl Control {
+    fn new(
+        source: Source,
+        saver: Option<Saver>,
+        compiler: Compiler,
+        publishing: Publishing,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let status = SyncStatus::clone(&shared.status.load());
+        Self {
+            source,
+            saver,
+            compiler,
+            publishing,
+            shared,
+            pace: Pace::default(),
+            published_at: Instant::now(),
+            waiting: Vec::new(),
+            source_findings: Arc::default(),
+            compile_findings: Arc::default(),
+            status,
+        }
+    }
+
+    async fn run(mut self, ends: Ends) {
+        let Ends { mut commands, ended } = ends;
+        loop {
+            self.shared.beat();
+            match self.next(&mut commands).await {
+                Woken::Command(Some(Command::Sync(reply))) => self.sync(reply).await,
+                Woken::Command(Some(Command::Stop)) => break,
+                // All handles are gone; nobody can ask for anything, but the workers still want snapshots.
+                Woken::Command(None) => commands.close(),
+                Woken::Source => {
+                    let changes = self.source.take();
+                    self.apply(changes);
+                }
+                Woken::Due => {
+                    // What came in while the thread rested goes into the same build.
+                    let changes = self.source.take();
+                    self.apply(changes);
+                    self.build();
+                }
+                Woken::Tick => {}
+            }
+            self.collect();
+            if let Some(saver) = &mut self.saver {
+                saver.look(|| self.source.objects()).await;
+            }
+        }
+        if let Some(saver) = self.saver.take() {
+            saver.finish(|| self.source.objects()).await;
+        }
+        // Closes every channel before `stop` returns.
+        drop(self);
+        drop(ended);
+    }
+
+    async fn next(&mut self, commands: &mut tokio::sync::mpsc::Receiver<Command>) -> Woken {
+        let due = self.pace.due().filter(|_| self.source.complete());
+        let tick = self.tick();
+        tokio::select! {
+            biased;
+            command = commands.recv(), if !commands.is_closed() => Woken::Command(command),
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => Woken::Due,
+            () = self.source.changed() => Woken::Source,
+            () = tokio::time::sleep(tick) => Woken::Tick,
+        }
+    }
+
+    fn tick(&self) -> Duration {
+        if !self.publishing.outstanding() {
+            TICK
+        } else if self.published_at.elapsed() < ACK_SOON {
+            ACK_POLL
+        } else {
+            ACK_POLL_LATE
+        }
+    }
+
+    /// Tells the compiler what has changed. The build follows when the pace allows it.
+    fn apply(&mut self, changes: Vec<Change>) {
+        // The first snapshot is built even from nothing at all.
+        let first = self.publishing.generation() == 0 && self.source.complete();
+        if first || !changes.is_empty() {
+            self.pace.note_change(Instant::now());
+        }
+        if let Some(saver) = self.saver.as_mut().filter(|_| !changes.is_empty() && self.source.listed()) {
+            saver.note_change();
+        }
+        for change in changes {
+            match change {
+                Change::Upsert(object) => self.compiler.upsert(object),
+                Change::Remove(reference) => self.compiler.remove(&reference),
+            }
+        }
+        let findings = self.source.findings();
+        if !Arc::ptr_eq(&findings, &self.source_findings) {
+            let known = std::mem::replace(&mut self.source_findings, findings);
+            log_new(&known, &self.source_findings);
+            self.join_findings();
+        }
+        self.show();
+    }
+
+    fn build(&mut self) {
+        let started = Instant::now();
+        let compiled = self.compiler.compile();
+        let ended = Instant::now();
+        let noticed = self.pace.note_build(started, ended).unwrap_or(started);
+        self.status.builds.busy += ended - started;
+        self.status.objects = compiled.objects.iter().map(|(kind, &count)| (kind.as_str(), count)).collect();
+        if !Arc::ptr_eq(&compiled.findings, &self.compile_findings) {
+            let known = std::mem::replace(&mut self.compile_findings, compiled.findings);
+            log_new(&known, &self.compile_findings);
+            self.join_findings();
+        }
+        if compiled.changed || self.publishing.generation() == 0 {
+            self.publishing.publish(&compiled.snapshot, noticed);
+            self.published_at = Instant::now();
+            self.status.last_change = Some(SystemTime::now());
+            self.status.propagation = Propagation { published: self.published_at - noticed, adopted: None };
+            self.status.builds.published += 1;
+            info!(generation = compiled.snapshot.generation, took = ?(ended - started), "published");
+        } else {
+            self.status.builds.unchanged += 1;
+        }
+        self.show();
+    }
+
+    /// Takes in what the workers say and answers who waits for it.
+    fn collect(&mut self) {
+        let was_ready = self.status.ready;
+        if self.publishing.collect() {
+            if let Some(took) = self.publishing.take_settled(Instant::now()) {
+                self.status.propagation.adopted = Some(took);
+            }
+            self.show();
+        }
+        if self.status.ready && !was_ready {
+            info!(generation = self.publishing.generation(), "every worker serves");
+        }
+        let newest = self.publishing.generation();
+        for waiting in std::mem::take(&mut self.waiting) {
+            let wanted = waiting.generation.or((newest > 0).then_some(newest));
+            match wanted {
+                // The caller may have given up.
+                Some(wanted) if self.publishing.served(wanted) => drop(waiting.reply.send(wanted)),
+                _ if waiting.reply.is_closed() => {}
+                _ => self.waiting.push(Waiting { generation: wanted, ..waiting }),
+            }
+        }
+    }
+
+    async fn sync(&mut self, reply: oneshot::Sender<u64>) {
+        let changes = self.source.catch_up().await;
+        self.apply(changes);
+        if self.source.complete() && self.pace.due().is_some() {
+            self.build();
+        }
+        let newest = self.publishing.generation();
+        self.waiting.push(Waiting { generation: (newest > 0).then_some(newest), reply });
+    }
+
+    fn join_findings(&mut self) {
+        self.status.rejected = self.source_findings.iter().chain(self.compile_findings.iter()).cloned().collect();
+    }
+
+    /// Shows the status to the other threads.
+    fn show(&mut self) {
+        let publishing = &self.publishing;
+        self.status.last_known_good = self.source.serves_last_good();
+        self.status.source_reachable = self.source.reachable();
+        self.status.ready = publishing.ready();
+        self.status.generation = publishing.generation();
+        self.status.adopted.clear();
+        self.status.adopted.extend_from_slice(publishing.adopted());
+        self.shared.status.store(Arc::new(self.status.clone()));
+    }
+}
+
+/// Writes the findings to the log that were not there before.
+fn log_new(before: &[Finding], now: &[Finding]) {
+    let before: HashSet<&Finding> = before.iter().collect();
+    let new: Vec<&Finding> = now.iter().filter(|finding| !before.contains(finding)).collect();
+    for finding in new.iter().take(FINDINGS_LOGGED_MAX) {
+        let Finding { object, field, message, .. } = finding;
+        match finding.severity {
+            Severity::Error => error!(%object, field, "{message}"),
+            Severity::Warning => warn!(%object, field, "{message}"),
+            Severity::Info => info!(%object, field, "{message}"),
+        }
+    }
+    if let Some(more) = new.len().checked_sub(FINDINGS_LOGGED_MAX).filter(|&more| more > 0) {
+        warn!(more, "findings that are not written here; GET /api/status has all");
+    }
+}

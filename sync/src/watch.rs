@@ -1,0 +1,103 @@
+//! START OF THE CONTROL THREAD'S WORK: where objects come from.
+//!
+//! Both sources say the same thing, [`Change`]s of single objects, and only true ones: what was read again and is
+//! equal to what is served leads to nothing.
+
+pub(crate) mod folder;
+pub(crate) mod kube;
+
+use std::sync::Arc;
+
+use ringress_config::diagnostics::Finding;
+use ringress_config::model::{Object, ObjectRef};
+
+use self::kube::Kube;
+use folder::Folder;
+
+/// A difference between what the source holds now and what it held before.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Change {
+    /// The object is new or differs.
+    Upsert(Object),
+    /// The object is gone.
+    Remove(ObjectRef),
+}
+
+/// One of the two sources.
+pub(crate) enum Source {
+    /// A folder of manifests.
+    Folder(Box<Folder>),
+    /// An API server.
+    Kube(Box<Kube>),
+}
+
+impl Source {
+    /// Waits until [`take`](Self::take) may have something. Cancel-safe.
+    pub(crate) async fn changed(&mut self) {
+        match self {
+            Self::Folder(folder) => folder.changed().await,
+            Self::Kube(kube) => kube.changed().await,
+        }
+    }
+
+    /// What has changed since the last call.
+    pub(crate) fn take(&mut self) -> Vec<Change> {
+        match self {
+            Self::Folder(folder) => folder.take(),
+            Self::Kube(kube) => kube.take(),
+        }
+    }
+
+    /// What has changed, with everything that is visible at the source now.
+    pub(crate) async fn catch_up(&mut self) -> Vec<Change> {
+        match self {
+            Self::Folder(folder) => folder.catch_up().await,
+            Self::Kube(kube) => kube.catch_up().await,
+        }
+    }
+
+    /// Whether what has been told so far makes a complete snapshot.
+    pub(crate) fn complete(&self) -> bool {
+        self.listed() || self.serves_last_good()
+    }
+
+    /// Whether objects from the state folder stand in for a source that has not been read yet.
+    pub(crate) fn serves_last_good(&self) -> bool {
+        match self {
+            Self::Folder(_) => false,
+            Self::Kube(kube) => kube.serves_last_good(),
+        }
+    }
+
+    /// All objects that are worth keeping for the next start: none of a folder, which keeps itself.
+    pub(crate) fn objects(&self) -> Vec<Object> {
+        match self {
+            Self::Folder(_) => Vec::new(),
+            Self::Kube(kube) => kube.objects().cloned().collect(),
+        }
+    }
+
+    /// Whether everything that a complete snapshot needs has been read once.
+    pub(crate) fn listed(&self) -> bool {
+        match self {
+            Self::Folder(folder) => folder.listed(),
+            Self::Kube(kube) => kube.listed(),
+        }
+    }
+
+    /// Whether the source could be read the last time that it was tried.
+    pub(crate) fn reachable(&self) -> bool {
+        match self {
+            Self::Folder(folder) => folder.reachable(),
+            Self::Kube(kube) => kube.reachable(),
+        }
+    }
+
+    /// What is wrong with the source's content before it even gets to the compiler.
+    pub(crate) fn findings(&mut self) -> Arc<[Finding]> {
+        match self {
+            Self::Folder(folder) => folder.findings(),
+            Self::Kube(kube) => kube.findings(),
+        }
+    }
+}

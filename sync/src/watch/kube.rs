@@ -1,0 +1,346 @@
+//! A Kubernetes API server as source (`--source=kube`).
+//!
+//! One feed (list and watch) a kind; Secrets of type `kubernetes.io/tls` as a whole, every other Secret and the own
+//! ConfigMap by name. Nothing is told to the compiler before everything needed has been listed once, so no snapshot is
+//! ever built from a part. In an outage nothing is told at all; afterwards only what differs.
+
+mod backoff;
+mod client;
+mod feed;
+mod row;
+mod store;
+mod wanted;
+mod watched;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use ringress_config::diagnostics::Finding;
+use ringress_config::model::{Kind, Object, ObjectKey, ObjectRef};
+use ringress_config::options::Options;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::state::Loaded;
+use crate::watch::Change;
+use crate::{KubeSettings, SyncError};
+use feed::News;
+use store::Store;
+use wanted::Wanted;
+use watched::{Feed, Watched, subject};
+
+/// News that may wait for the control thread; then the feeds wait, and with them the server.
+const NEWS_MAX: usize = 256;
+
+/// News taken in one go, so that a flood does not hold up publishing.
+const BATCH_MAX: usize = 4096;
+
+/// Watches on single Secrets, at most.
+const NAMED_SECRETS_MAX: usize = 200;
+
+/// Turns given to the feeds before what they have told is taken in…
+const CATCH_UP_YIELDS: usize = 16;
+
+/// …and how often at most, when more and more comes.
+const CATCH_UP_ROUNDS: usize = 256;
+
+/// How long the server is waited for at the start before the last known good objects are served in its place.
+const SERVER_PATIENCE: Duration = Duration::from_secs(2);
+
+const TLS_SECRET: &str = "kubernetes.io/tls";
+
+/// A feed's number, never used twice, so that news of an ended feed is recognised.
+type FeedId = u64;
+
+/// The objects that were known good when this was last run.
+enum LastGood {
+    /// There are none, or the server has been read.
+    None,
+    /// Used if the server has not been read completely by then.
+    Waiting { from: Instant, objects: Vec<Change>, saved: String },
+    /// They are served.
+    Served,
+}
+
+/// The API server and what is known of it.
+pub(crate) struct Kube {
+    client: Client,
+    url: String,
+    /// The one namespace that is watched.
+    namespace: Option<Arc<str>>,
+    feeds: BTreeMap<FeedId, Watched>,
+    next_id: FeedId,
+    news: mpsc::Receiver<(FeedId, News)>,
+    news_in: mpsc::Sender<(FeedId, News)>,
+    wanted: Wanted,
+    /// Needed Secrets that no watch is left for.
+    unwatched: BTreeSet<ObjectKey>,
+    /// Told by the feeds and not yet taken.
+    changes: Vec<Change>,
+    /// Stands in for a server that is away at the start.
+    last_good: LastGood,
+    /// Whether everything needed has been listed once.
+    listed: bool,
+    findings: Option<Arc<[Finding]>>,
+}
+
+impl Kube {
+    /// Makes the client and starts the feeds. The server may be away. To be called inside the runtime.
+    pub(crate) async fn connect(settings: &KubeSettings, options: &Options) -> Result<Self, SyncError> {
+        let (client, url) = client::connect(settings).await?;
+        let (news_in, news) = mpsc::channel(NEWS_MAX);
+        let mut kube = Self {
+            client,
+            url,
+            namespace: settings.namespace.as_deref().map(Arc::from),
+            feeds: BTreeMap::new(),
+            next_id: 0,
+            news,
+            news_in,
+            wanted: Wanted::new(Arc::clone(&options.annotations_prefix), options.default_ssl_certificate.clone()),
+            unwatched: BTreeSet::new(),
+            changes: Vec::new(),
+            last_good: LastGood::None,
+            listed: false,
+            findings: None,
+        };
+        for kind in [Kind::Ingress, Kind::IngressClass, Kind::Service, Kind::EndpointSlice, Kind::Secret] {
+            kube.start(Feed::All(kind));
+        }
+        if let Some(key) = &options.configmap {
+            kube.start(Feed::Named(ObjectRef { kind: Kind::ConfigMap, key: key.clone() }));
+        }
+        Ok(kube)
+    }
+
+    /// Takes in what was known good when this was last run. It is served if the server cannot be read soon, and until
+    /// it can; the first complete list then tells only what differs from it.
+    pub(crate) fn seed(&mut self, loaded: Loaded) {
+        let mut objects = Vec::new();
+        for object in loaded.objects {
+            if let Some(store) = self.store_for(&object) {
+                store.seed(object.clone());
+                let change = Change::Upsert(object);
+                self.wanted.note(&change);
+                objects.push(change);
+            }
+        }
+        self.last_good = LastGood::Waiting { from: Instant::now() + SERVER_PATIENCE, objects, saved: loaded.saved };
+    }
+
+    /// Waits for news.
+    pub(crate) async fn changed(&mut self) {
+        let patience = match &self.last_good {
+            LastGood::Waiting { from, .. } => Some(*from),
+            LastGood::None | LastGood::Served => None,
+        };
+        tokio::select! {
+            // Cancel-safe: news that was received is taken in at once. The sender is held here, so it never ends.
+            Some((id, news)) = self.news.recv() => self.take_in(id, news),
+            () = tokio::time::sleep_until(patience.unwrap_or_else(Instant::now).into()), if patience.is_some() => {}
+        }
+    }
+
+    /// What has changed since the last call; nothing before everything has been listed.
+    pub(crate) fn take(&mut self) -> Vec<Change> {
+        for _ in 0..BATCH_MAX {
+            let Ok((id, news)) = self.news.try_recv() else { break };
+            self.take_in(id, news);
+        }
+        self.ready_changes()
+    }
+
+    /// All changes once everything has been listed; before, the last known good objects when their time has come.
+    fn ready_changes(&mut self) -> Vec<Change> {
+        let is_due = |from: Instant| self.listed || Instant::now() >= from;
+        let mut changes = match std::mem::replace(&mut self.last_good, LastGood::None) {
+            LastGood::Waiting { from, objects, saved } if is_due(from) => {
+                if !self.listed {
+                    warn!(saved, "the API server cannot be read: the last known good objects are served");
+                    self.last_good = LastGood::Served;
+                }
+                objects
+            }
+            before => {
+                self.last_good = before;
+                Vec::new()
+            }
+        };
+        if self.listed {
+            self.last_good = LastGood::None;
+            changes.append(&mut self.changes);
+        }
+        changes
+    }
+
+    /// What has changed, with the events received so far.
+    pub(crate) async fn catch_up(&mut self) -> Vec<Change> {
+        // The feeds run on this thread: let them read what has arrived, until nothing more comes.
+        for _ in 0..CATCH_UP_ROUNDS {
+            for _ in 0..CATCH_UP_YIELDS {
+                tokio::task::yield_now().await;
+            }
+            let Ok((id, news)) = self.news.try_recv() else { break };
+            self.take_in(id, news);
+            while let Ok((id, news)) = self.news.try_recv() {
+                self.take_in(id, news);
+            }
+        }
+        self.take()
+    }
+
+    /// Whether everything needed has been listed once.
+    pub(crate) fn listed(&self) -> bool {
+        self.listed
+    }
+
+    /// Whether the last known good objects stand in for the server.
+    pub(crate) fn serves_last_good(&self) -> bool {
+        matches!(self.last_good, LastGood::Served)
+    }
+
+    /// Whether no needed feed fails.
+    pub(crate) fn reachable(&self) -> bool {
+        self.feeds.values().all(|watched| watched.optional || watched.is_reached())
+    }
+
+    /// What is wrong with objects, and what the server refuses.
+    pub(crate) fn findings(&mut self) -> Arc<[Finding]> {
+        if let Some(findings) = &self.findings {
+            return Arc::clone(findings);
+        }
+        let mut findings: Vec<Finding> =
+            self.feeds.values().filter_map(|w| w.refusal(self.namespace.as_deref())).collect();
+        for key in &self.unwatched {
+            let object = ObjectRef { kind: Kind::Secret, key: key.clone() };
+            let message =
+                format!("not read: only {NAMED_SECRETS_MAX} Secrets of other types than kubernetes.io/tls are");
+            findings.push(Finding::error(&object, "type", message));
+        }
+        findings.extend(self.feeds.values().flat_map(|watched| watched.store.findings().cloned()));
+        let findings: Arc<[Finding]> = findings.into();
+        self.findings = Some(Arc::clone(&findings));
+        findings
+    }
+
+    /// The server and the scope: whose objects these are.
+    pub(crate) fn identity(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} namespace {namespace}", self.url),
+            None => self.url.clone(),
+        }
+    }
+
+    /// All objects that are known.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.feeds.values().flat_map(|watched| watched.store.objects())
+    }
+
+    fn take_in(&mut self, id: FeedId, news: News) {
+        let from = self.changes.len();
+        let Some(watched) = self.feeds.get_mut(&id) else { return };
+        match news {
+            News::Listed(rows) => {
+                watched.reached();
+                watched.listed = true;
+                watched.store.list(rows, &mut self.changes);
+            }
+            News::Applied(row) => watched.store.apply(*row, &mut self.changes),
+            News::Deleted(key) => watched.store.delete(&key, &mut self.changes),
+            News::Reached => {
+                if !watched.reached() {
+                    return;
+                }
+            }
+            News::Failed(failure) => watched.failed(failure),
+        }
+        self.findings = None;
+        let mut needs_others = false;
+        for change in &self.changes[from..] {
+            needs_others |= self.wanted.note(change);
+        }
+        let is_secrets = matches!(&self.feeds[&id].feed, Feed::All(Kind::Secret));
+        if needs_others || is_secrets {
+            self.watch_wanted();
+        }
+        self.listed = self.listed || self.is_complete();
+    }
+
+    /// Starts and ends watches on single Secrets as references come and go.
+    fn watch_wanted(&mut self) {
+        let tls = self.feeds.values().find(|watched| watched.feed == Feed::All(Kind::Secret));
+        let Some(tls) = tls.filter(|watched| watched.listed) else { return };
+        let missing: BTreeSet<ObjectKey> =
+            self.wanted.secrets().filter(|key| !tls.store.contains(key)).cloned().collect();
+        let ended: Vec<FeedId> = (self.feeds.iter())
+            .filter(|(_, watched)| watched.secret().is_some_and(|key| !missing.contains(key)))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in ended {
+            self.end(id);
+        }
+        let watched: BTreeSet<ObjectKey> = self.feeds.values().filter_map(Watched::secret).cloned().collect();
+        let room = NAMED_SECRETS_MAX.saturating_sub(watched.len());
+        let mut new = missing.into_iter().filter(|key| !watched.contains(key));
+        let starting: Vec<ObjectKey> = new.by_ref().take(room).collect();
+        self.unwatched = new.collect();
+        for key in starting {
+            self.start(Feed::Named(ObjectRef { kind: Kind::Secret, key }));
+        }
+    }
+
+    /// The store that an object of the state belongs to; `None` for one that is no longer asked for.
+    fn store_for(&mut self, object: &Object) -> Option<&mut Store> {
+        let reference = object.reference();
+        let feed = match object {
+            Object::Secret(secret) if &*secret.kind != TLS_SECRET => Feed::Named(reference),
+            Object::ConfigMap(_) => Feed::Named(reference),
+            _ => Feed::All(reference.kind),
+        };
+        let known = self.feeds.iter().find(|(_, watched)| watched.feed == feed).map(|(&id, _)| id);
+        let id = match (known, &feed) {
+            (Some(id), _) => id,
+            (None, Feed::Named(ObjectRef { kind: Kind::Secret, .. })) => self.start(feed),
+            (None, _) => return None,
+        };
+        self.feeds.get_mut(&id).map(|watched| &mut watched.store)
+    }
+
+    fn start(&mut self, feed: Feed) -> FeedId {
+        let id = self.next_id;
+        self.next_id += 1;
+        let subject = subject(&feed, self.namespace.as_deref());
+        let store = Store::new(subject.kind);
+        let task = tokio::spawn(feed::run(self.client.clone(), subject, id, self.news_in.clone())).abort_handle();
+        self.feeds.insert(id, Watched::new(feed, store, task));
+        id
+    }
+
+    fn end(&mut self, id: FeedId) {
+        let Some(watched) = self.feeds.remove(&id) else { return };
+        watched.task.abort();
+        let tls = self.feeds.values().find(|watched| watched.feed == Feed::All(Kind::Secret));
+        // Unless the list of TLS Secrets has it now.
+        for object in watched.store.objects().filter(|o| !tls.is_some_and(|tls| tls.store.contains(&o.meta().key))) {
+            self.changes.push(Change::Remove(object.reference()));
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.feeds.values().all(|watched| {
+            let may_be_refused =
+                watched.optional || (watched.feed == Feed::All(Kind::Secret) && self.wanted.is_empty());
+            watched.listed || (may_be_refused && watched.is_refused())
+        })
+    }
+}
+
+impl Drop for Kube {
+    fn drop(&mut self) {
+        for watched in self.feeds.values() {
+            watched.task.abort();
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! From the settings to a client of the API server.
+
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::{KubeSettings, SyncError};
+
+/// Longest wait for a TCP connection to the API server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Makes a client, and says of which server. Does not talk to it yet: it may be away.
+///
+/// To be called inside the runtime that the client is used in.
+pub(crate) async fn connect(settings: &KubeSettings) -> Result<(Client, String), SyncError> {
+    let mut config = config(settings).await?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    // Every request has its own limit and its own way to be tried again.
+    config.default_retry = false;
+    let url = config.cluster_url.to_string();
+    let client = Client::try_from(config).map_err(|cause| SyncError::KubeSettings(describe(&cause)))?;
+    Ok((client, url))
+}
+
+async fn config(settings: &KubeSettings) -> Result<Config, SyncError> {
+    let failed = |cause: String| SyncError::KubeSettings(cause);
+    if let Some(host) = &settings.apiserver_host {
+        let url = host.parse().map_err(|cause| failed(format!("--apiserver-host={host}: {cause}")))?;
+        let mut config = Config::new(url);
+        config.root_cert_file.clone_from(&settings.certificate_authority);
+        return Ok(config);
+    }
+    let options = KubeConfigOptions::default();
+    if let Some(path) = &settings.kubeconfig {
+        let named = |cause| failed(format!("--kubeconfig={}: {}", path.display(), describe(&cause)));
+        let kubeconfig = Kubeconfig::read_from(path).map_err(named)?;
+        return Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(named);
+    }
+    if std::env::var_os("KUBECONFIG").is_some() {
+        let named = |cause| failed(format!("KUBECONFIG: {}", describe(&cause)));
+        return Config::from_kubeconfig(&options).await.map_err(named);
+    }
+    Config::incluster().map_err(|cause| {
+        failed(format!(
+            "this is not a pod with a service account ({}), and neither --kubeconfig, KUBECONFIG nor \
+             --apiserver-host is set",
+            describe(&cause)
+        ))
+    })
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

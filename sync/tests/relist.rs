@@ -1,0 +1,173 @@
+//! The promises in an outage of the API server: what is served goes on, and afterwards only true differences count.
+
+use std::time::{Duration, Instant};
+
+use ringress_sync::SourceSettings;
+use ringress_sync::testkit::api_server::{ApiServer, Fault, Rule, Verb};
+use ringress_sync::testkit::fixtures::{ingress, ingress_class, ingress_tls, service};
+use ringress_sync::testkit::rig::Rig;
+use ringress_sync::testkit::workers::eventually;
+
+fn server_with(hosts: &[&str]) -> ApiServer {
+    let server = ApiServer::start();
+    server.put(ingress_class());
+    server.put(service("n", "web"));
+    server.put_all(hosts.iter().map(|host| ingress("n", host.trim_end_matches(".test"), host)));
+    server
+}
+
+#[test]
+fn an_outage_changes_nothing_that_is_served_and_is_shown() {
+    let mut server = server_with(&["a.test"]);
+    let rig = Rig::on_server(&server).ready();
+    let generation = rig.generation();
+    server.down();
+    eventually("the outage is shown", || !rig.handle.status().source_reachable);
+    assert!(rig.serves("a.test") && rig.handle.status().ready);
+    server.up();
+    let back = Instant::now();
+    eventually("its end is shown", || rig.handle.status().source_reachable);
+    assert!(back.elapsed() < Duration::from_secs(3), "{:?}", back.elapsed());
+    assert_eq!(rig.sync(), generation, "nothing differs, nothing is published");
+}
+
+#[test]
+fn after_a_list_only_differences_are_published() {
+    let server = server_with(&["a.test", "b.test"]);
+    let rig = Rig::on_server(&server).ready();
+    let generation = rig.generation();
+    server.compact();
+    eventually("all is listed again", || {
+        ["ingresses", "services", "endpointslices", "secrets"].iter().all(|kind| server.requests(Verb::List, kind) >= 2)
+    });
+    assert_eq!(rig.sync(), generation);
+    server.put(ingress("n", "a", "a2.test"));
+    eventually("a true difference is", || rig.serves("a2.test"));
+    assert_eq!(rig.generation(), generation + 1);
+}
+
+#[test]
+fn nothing_is_ready_before_every_needed_kind_is_listed() {
+    for kind in ["ingresses", "services", "endpointslices"] {
+        let server = server_with(&["a.test"]);
+        server.fault(Rule::on(Verb::List, Fault::Status(503)).of(kind));
+        let rig = Rig::on_server(&server);
+        eventually("it is asked for repeatedly", || server.requests(Verb::List, kind) >= 4);
+        assert_eq!(rig.generation(), 0, "without {kind}");
+        assert!(!rig.handle.status().ready && !rig.handle.status().source_reachable);
+        assert!(rig.workers.current().is_none());
+        server.heal();
+        let rig = rig.ready();
+        assert!(rig.serves("a.test"));
+        assert_eq!(rig.generation(), 1);
+    }
+}
+
+#[test]
+fn secrets_are_needed_only_where_one_is_referred_to() {
+    let refused = Rule::on(Verb::List, Fault::Status(403)).of("secrets");
+    let server = server_with(&["a.test"]);
+    server.fault(refused.clone());
+    let rig = Rig::on_server(&server).ready();
+    assert!(rig.reports("Secret *"), "{:?}", rig.handle.status().rejected);
+
+    let server = server_with(&["a.test"]);
+    server.put(ingress_tls("n", "t", "t.test", "t"));
+    server.fault(refused);
+    let rig = Rig::on_server(&server);
+    eventually("it is asked for repeatedly", || server.requests(Verb::List, "secrets") >= 4);
+    assert_eq!(rig.generation(), 0);
+    server.heal();
+    assert!(rig.ready().serves("t.test"));
+}
+
+#[test]
+fn a_refused_optional_kind_is_reported_and_does_not_hold_up() {
+    let server = server_with(&["a.test"]);
+    server.fault(Rule::on(Verb::List, Fault::Status(403)).of("ingressclasses"));
+    let rig = Rig::on_server(&server).ready();
+    let status = rig.handle.status();
+    let finding = status.rejected.iter().find(|finding| finding.object.to_string() == "IngressClass *");
+    assert!(finding.is_some_and(|finding| finding.message.contains("list")), "{:?}", status.rejected);
+    assert!(status.source_reachable);
+    server.heal();
+    eventually("granted later, it is read", || rig.handle.status().objects.get("IngressClass") == Some(&1));
+    assert!(!rig.reports("IngressClass *"));
+}
+
+#[test]
+fn a_server_that_is_away_at_the_start_is_waited_for() {
+    let mut server = server_with(&["a.test"]);
+    server.down();
+    let rig = Rig::on_server(&server);
+    eventually("the thread lives", || !rig.handle.status().source_reachable);
+    assert!(!rig.handle.status().ready);
+    server.up();
+    assert!(rig.ready().serves("a.test"));
+}
+
+#[test]
+fn a_server_that_hangs_is_given_up_and_asked_again() {
+    let server = server_with(&["a.test"]);
+    server.fault(Rule::on(Verb::List, Fault::Hang).of("services"));
+    let rig = Rig::on_server(&server);
+    eventually("asked once", || server.requests(Verb::List, "services") == 1);
+    // The hanging request never gets an answer; only another one can.
+    server.heal();
+    eventually("asked again", || server.requests(Verb::List, "services") >= 2);
+    assert!(rig.ready().serves("a.test"));
+}
+
+#[test]
+fn a_watch_that_hangs_at_its_start_is_given_up_and_asked_again() {
+    let server = server_with(&["a.test"]);
+    server.fault(Rule::on(Verb::Watch, Fault::Hang).of("ingresses"));
+    let rig = Rig::on_server(&server).ready();
+    eventually("asked once", || server.requests(Verb::Watch, "ingresses") == 1);
+    server.heal();
+    server.put(ingress("n", "b", "b.test"));
+    eventually("the change comes over another watch", || rig.serves("b.test"));
+}
+
+#[test]
+fn errors_of_every_sort_are_waited_out() {
+    for fault in [
+        Fault::Status(429),
+        Fault::Status(500),
+        Fault::Status(401),
+        Fault::Garbage,
+        Fault::Slow(Duration::from_millis(100)),
+    ] {
+        let server = server_with(&["a.test"]);
+        server.fault(Rule::always(fault));
+        let rig = Rig::on_server(&server);
+        eventually("asked", || server.requests(Verb::List, "ingresses") >= 1);
+        server.heal();
+        let rig = rig.ready();
+        server.put(ingress("n", "b", "b.test"));
+        eventually("b is served", || rig.serves("b.test"));
+    }
+}
+
+#[test]
+fn a_failing_server_is_asked_about_once_a_second() {
+    let server = server_with(&["a.test"]);
+    server.fault(Rule::always(Fault::Status(500)));
+    let _rig = Rig::on_server(&server);
+    std::thread::sleep(Duration::from_secs(3));
+    let lists = server.requests(Verb::List, "ingresses");
+    assert!((4..=12).contains(&lists), "{lists} lists in three seconds");
+}
+
+#[test]
+fn one_namespace_can_be_served_with_rights_on_it_alone() {
+    let server = server_with(&["a.test"]);
+    server.put(ingress("other", "o", "o.test"));
+    server.fault(Rule::on(Verb::List, Fault::Status(403)).of("ingressclasses"));
+    let mut settings = Rig::server_settings(&server);
+    if let SourceSettings::Kube(kube) = &mut settings.source {
+        kube.namespace = Some("n".to_owned());
+    }
+    let rig = Rig::start(settings).expect("the settings are right").ready();
+    assert_eq!(rig.handle.status().objects.get("Ingress"), Some(&1));
+}
