@@ -13,7 +13,7 @@ mod prometheus;
 mod serve;
 mod sources;
 #[cfg(test)]
-mod testkit;
+pub(crate) mod testkit;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -23,6 +23,7 @@ use axum::Router;
 use axum::routing::get;
 use tokio::sync::oneshot;
 
+pub(crate) use api::Rejected;
 pub use listen::{ListenError, Listeners};
 pub use sources::{ControlPlane, ControlStatus, Phase, Sources, SyncFuture, WorkerPlane};
 

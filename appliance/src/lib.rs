@@ -6,6 +6,7 @@
 mod accept;
 pub mod admin;
 mod buffers;
+pub mod check;
 pub mod cli;
 pub mod demo;
 mod error;
@@ -14,6 +15,7 @@ pub mod explain;
 mod faults;
 pub mod http;
 pub mod io;
+pub mod lifecycle;
 mod limits;
 pub mod logging;
 pub mod metrics;

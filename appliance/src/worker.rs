@@ -16,4 +16,4 @@ pub use settings::WorkerSettings;
 #[cfg(test)]
 mod tests;
 
-pub use supervise::{StartError, WorkerLink, WorkerStatus, Workers, start};
+pub use supervise::{Control, StartError, WorkerLink, WorkerStatus, Workers, start};

@@ -14,7 +14,6 @@ use ringress_config::snapshot::{Backend, Certificate, Cluster, Route, ServerCert
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::health;
 use super::sources::Sources;
 
 /// Bound of `POST /api/sync`.
@@ -33,7 +32,7 @@ pub(super) fn router(sources: Arc<Sources>) -> Router {
 }
 
 async fn index(State(sources): State<Arc<Sources>>) -> Html<String> {
-    let state = health::unready(&sources).unwrap_or_else(|| "ready".into());
+    let state = sources.unready().unwrap_or_else(|| "ready".into());
     let links = ["/api/status", "/api/routes", "/api/clusters", "/api/certificates", "/metrics", "/healthz", "/readyz"]
         .map(|path| format!("<li><a href=\"{path}\">{path}</a></li>"))
         .concat();
@@ -93,7 +92,7 @@ async fn status(State(sources): State<Arc<Sources>>) -> Response {
         source: &control.source,
         source_reachable: control.source_reachable,
         last_known_good: control.last_known_good,
-        ready: health::unready(&sources).is_none(),
+        ready: sources.unready().is_none(),
         draining: sources.phase.is_draining(),
         generation: control.generation,
         adopted: cores.iter().map(|core| core.generation.get()).collect(),

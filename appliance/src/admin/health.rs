@@ -16,43 +16,46 @@ const WORKER_STUCK_AFTER: Duration = Duration::from_secs(5);
 /// The control thread may compile for seconds without a beat.
 const CONTROL_STUCK_AFTER: Duration = Duration::from_secs(30);
 
-/// Why the process is not live.
-fn failures(sources: &Sources) -> Vec<String> {
-    let mut failures = sources.workers.failures();
-    for (number, core) in sources.metrics.counters().iter().enumerate() {
-        let age = core.heartbeat_age();
-        if age > WORKER_STUCK_AFTER {
-            failures.push(format!("worker {number} has made no progress for {:.1} s", age.as_secs_f64()));
+impl Sources {
+    /// Why the process is not live, one sentence each; none when it is.
+    pub fn failures(&self) -> Vec<String> {
+        let mut failures = self.workers.failures();
+        for (number, core) in self.metrics.counters().iter().enumerate() {
+            let age = core.heartbeat_age();
+            // Workers that have ended after a drain do not beat any more.
+            if age > WORKER_STUCK_AFTER && !self.phase.is_draining() {
+                failures.push(format!("worker {number} has made no progress for {:.1} s", age.as_secs_f64()));
+            }
         }
+        let age = self.control.heartbeat_age();
+        if age > CONTROL_STUCK_AFTER {
+            failures.push(format!("the control thread has made no progress for {:.1} s", age.as_secs_f64()));
+        }
+        failures
     }
-    let age = sources.control.heartbeat_age();
-    if age > CONTROL_STUCK_AFTER {
-        failures.push(format!("the control thread has made no progress for {:.1} s", age.as_secs_f64()));
-    }
-    failures
-}
 
-/// Why the process is not ready, `None` when it is.
-pub(super) fn unready(sources: &Sources) -> Option<String> {
-    if sources.phase.is_draining() {
-        return Some("draining".into());
+    /// Why the process is not ready, `None` when it is.
+    pub fn unready(&self) -> Option<String> {
+        if self.phase.is_draining() {
+            return Some("draining".into());
+        }
+        if self.control.status().generation == 0 {
+            return Some("no complete snapshot yet".into());
+        }
+        let behind = self.metrics.counters().iter().position(|core| core.generation.get() == 0)?;
+        Some(format!("worker {behind} serves no snapshot yet"))
     }
-    if sources.control.status().generation == 0 {
-        return Some("no complete snapshot yet".into());
-    }
-    let behind = sources.metrics.counters().iter().position(|core| core.generation.get() == 0)?;
-    Some(format!("worker {behind} serves no snapshot yet"))
 }
 
 pub(super) async fn healthz(State(sources): State<Arc<Sources>>) -> Response {
-    match failures(&sources) {
+    match sources.failures() {
         none if none.is_empty() => "ok\n".into_response(),
         failures => (StatusCode::INTERNAL_SERVER_ERROR, failures.join("\n") + "\n").into_response(),
     }
 }
 
 pub(super) async fn readyz(State(sources): State<Arc<Sources>>) -> Response {
-    match unready(&sources) {
+    match sources.unready() {
         None => "ok\n".into_response(),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason + "\n").into_response(),
     }
@@ -74,24 +77,24 @@ mod tests {
     #[test]
     fn ready_once_every_worker_serves_a_snapshot_and_not_while_draining() {
         let fake = Fake::new(2);
-        assert_eq!(unready(&fake.sources).unwrap(), "no complete snapshot yet");
+        assert_eq!(fake.sources.unready().unwrap(), "no complete snapshot yet");
         fake.control.set(|status| status.generation = 1);
         worker_adopts(&fake, 0, 1);
-        assert_eq!(unready(&fake.sources).unwrap(), "worker 1 serves no snapshot yet");
+        assert_eq!(fake.sources.unready().unwrap(), "worker 1 serves no snapshot yet");
         worker_adopts(&fake, 1, 1);
-        assert_eq!(unready(&fake.sources), None);
+        assert_eq!(fake.sources.unready(), None);
         fake.sources.phase.begin_drain();
-        assert_eq!(unready(&fake.sources).unwrap(), "draining");
+        assert_eq!(fake.sources.unready().unwrap(), "draining");
     }
 
     #[test]
     fn whoever_is_stuck_is_named() {
         let fake = Fake::new(1);
-        assert!(failures(&fake.sources).is_empty());
+        assert!(fake.sources.failures().is_empty());
         fake.control.set_heartbeat_age(CONTROL_STUCK_AFTER + Duration::from_secs(1));
         fake.workers.fail("worker 3 cannot be replaced");
         let expected =
             ["worker 3 cannot be replaced", "the control thread has made no progress for 31.0 s"].map(String::from);
-        assert_eq!(failures(&fake.sources), expected);
+        assert_eq!(fake.sources.failures(), expected);
     }
 }

@@ -12,7 +12,6 @@ use ringress_config::diagnostics::Severity;
 use ringress_config::snapshot::Snapshot;
 
 use super::api::{self, Shown};
-use super::health;
 use super::sources::{ControlStatus, Sources};
 use crate::metrics::{Page, RequestMetricsSettings, float};
 
@@ -43,7 +42,7 @@ fn write_process(page: &mut Page, sources: &Sources) {
     page.gauge("ringress_workers", "Worker cores", count(sources.metrics.counters().len()));
     let dropped = float(crate::logging::lines_dropped());
     page.counters("ringress_log_dropped_total", "Lines of the own log dropped", [(vec![], dropped)]);
-    page.gauge("ringress_ready", "1 when /readyz is 200", flag(health::unready(sources).is_none()));
+    page.gauge("ringress_ready", "1 when /readyz is 200", flag(sources.unready().is_none()));
 }
 
 fn write_control(page: &mut Page, status: &ControlStatus, settings: &RequestMetricsSettings) {

@@ -12,7 +12,7 @@ use crate::cli::{Command, Surroundings};
 use crate::metrics::{self, CoreMetricsSource};
 
 #[derive(Default)]
-pub(super) struct FakeControl(Mutex<FakeState>);
+pub(crate) struct FakeControl(Mutex<FakeState>);
 
 #[derive(Default)]
 struct FakeState {
@@ -27,15 +27,15 @@ impl FakeControl {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn set(&self, f: impl FnOnce(&mut ControlStatus)) {
+    pub(crate) fn set(&self, f: impl FnOnce(&mut ControlStatus)) {
         self.with(|state| f(&mut state.status));
     }
 
-    pub(super) fn set_heartbeat_age(&self, age: Duration) {
+    pub(crate) fn set_heartbeat_age(&self, age: Duration) {
         self.with(|state| state.heartbeat_age = age);
     }
 
-    pub(super) fn set_sync(&self, result: Result<u64, String>) {
+    pub(crate) fn set_sync(&self, result: Result<u64, String>) {
         self.with(|state| state.sync = Some(result));
     }
 }
@@ -60,10 +60,10 @@ impl ControlPlane for FakeControl {
 }
 
 #[derive(Default)]
-pub(super) struct FakeWorkers(Mutex<Vec<String>>);
+pub(crate) struct FakeWorkers(Mutex<Vec<String>>);
 
 impl FakeWorkers {
-    pub(super) fn fail(&self, sentence: &str) {
+    pub(crate) fn fail(&self, sentence: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sentence.to_owned());
     }
 }
@@ -79,15 +79,15 @@ impl WorkerPlane for FakeWorkers {
 }
 
 /// Sources with their handles.
-pub(super) struct Fake {
-    pub(super) control: Arc<FakeControl>,
-    pub(super) workers: Arc<FakeWorkers>,
-    pub(super) cores: CoreMetricsSource,
-    pub(super) sources: Sources,
+pub(crate) struct Fake {
+    pub(crate) control: Arc<FakeControl>,
+    pub(crate) workers: Arc<FakeWorkers>,
+    pub(crate) cores: CoreMetricsSource,
+    pub(crate) sources: Sources,
 }
 
 impl Fake {
-    pub(super) fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize) -> Self {
         let arguments = ["ringress", "run", "--source=dir:/"].map(std::ffi::OsString::from);
         let Ok(Command::Run(settings)) = crate::cli::parse(arguments, &Surroundings::default()) else {
             panic!("the default command line parses");
@@ -105,6 +105,6 @@ impl Fake {
 }
 
 /// A worker says that it serves a generation.
-pub(super) fn worker_adopts(fake: &Fake, worker: usize, generation: u64) {
+pub(crate) fn worker_adopts(fake: &Fake, worker: usize, generation: u64) {
     fake.cores.counters(worker).generation.set(generation);
 }

@@ -1,6 +1,7 @@
 //! From named values to the typed settings of a run.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,7 +107,7 @@ pub enum AdminAddress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerCores {
     /// Number of workers; `None` is the CPUs this process may use.
-    pub count: Option<usize>,
+    pub count: Option<NonZeroUsize>,
     /// The CPUs to pin to; empty is any.
     pub cpus: Vec<usize>,
     /// How they wait for sockets.
@@ -170,7 +171,16 @@ pub enum LogLevel {
     Trace,
 }
 
+/// The state folder when no flag names one.
+const STATE_DIR: &str = "/var/lib/ringress";
+
 impl RunSettings {
+    /// The state folder, or the default one if it exists and can be written to.
+    pub fn state_dir_or_default(&self) -> Option<PathBuf> {
+        let usable = || rustix::fs::access(STATE_DIR, rustix::fs::Access::WRITE_OK).is_ok();
+        self.state_dir.clone().or_else(|| usable().then(|| PathBuf::from(STATE_DIR)))
+    }
+
     pub(super) fn resolve(layers: Layers, surroundings: &Surroundings) -> Result<Self, CliError> {
         let source = source(&layers, surroundings)?;
         let mut warnings = layers.warnings.clone();
@@ -294,10 +304,10 @@ fn worker_cores(layers: &Layers) -> Result<WorkerCores, CliError> {
     let cpus = cpu_list(&layers.text("cpus").unwrap_or_default())?;
     let count = match layers.int("workers") {
         None => None,
-        Some(count @ 1..=WORKERS_MAX) => usize::try_from(count).ok(),
+        Some(count @ 1..=WORKERS_MAX) => usize::try_from(count).ok().and_then(NonZeroUsize::new),
         Some(_) => return Err(CliError::setting("workers", format!("expected 1 to {WORKERS_MAX}"))),
     };
-    if !cpus.is_empty() && count.is_some_and(|count| count > cpus.len()) {
+    if !cpus.is_empty() && count.is_some_and(|count| count.get() > cpus.len()) {
         return Err(CliError::setting("workers", "more workers than CPUs in --cpus"));
     }
     let driver = match layers.choice("driver") {

@@ -139,7 +139,7 @@ fn the_cluster_is_found_as_kubectl_finds_it() {
 #[test]
 fn the_other_commands_are_read() {
     let Ok(Command::Demo(demo)) = parse_line("ringress demo --v1 --workers=1") else { panic!() };
-    assert!(demo.v1 && demo.settings.workers.count == Some(1));
+    assert!(demo.v1 && demo.settings.workers.count.is_some_and(|n| n.get() == 1));
     let Ok(Command::Check(check)) = parse_line("ringress check a - --output json --ingress-class=x") else { panic!() };
     assert_eq!((check.paths, check.output), (vec!["a".into(), "-".into()], Output::Json));
     let line = "ringress explain https://a.test/x --method POST -H A:b -H C:d --client-ip ::1 --source dir:/m";

@@ -1,0 +1,161 @@
+//! Asking a snapshot.
+
+use std::sync::Arc;
+
+use ringress_config::snapshot::{Backend, HostRoutes, PathKind, Route, Snapshot};
+
+use super::answer::{Answer, Explanation, Rule, Target};
+use super::question::Question;
+use crate::policy::{self, Request, Verdict};
+use crate::route::{self, Found};
+
+/// Routes of the host that are listed beside the one that serves.
+const OTHERS_MAX: usize = 100;
+
+/// Says what a snapshot does with a request.
+pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
+    let mut explanation = Explanation { generation: snapshot.generation, ..Explanation::new(question.line()) };
+    let head = match question.parse() {
+        Ok(head) => head,
+        Err(error) => {
+            explanation.answer = Answer::Refused { status: error.status(), reason: error.to_string() };
+            return explanation;
+        }
+    };
+    let name = head.host().name();
+    let host = snapshot.hosts.find(name);
+    explanation.host = host.name.to_string();
+    explanation.host_match = host_match(name, host).to_owned();
+    if question.scheme() == crate::http::edge::Scheme::Https {
+        explanation.certificate = Some(certificate(snapshot, name));
+    }
+    let (mut scratch, mut path) = (Vec::new(), Vec::new());
+    let found = match route::find(snapshot, &head, question.bytes(), &mut scratch) {
+        Ok(found) => found,
+        Err(error) => {
+            explanation.answer = Answer::Refused { status: 400, reason: error.to_string() };
+            return explanation;
+        }
+    };
+    let path = head.normalised_path(question.bytes(), &mut path).unwrap_or_default();
+    explanation.normalised_path = String::from_utf8_lossy(path).into_owned();
+    let request = Request { head: &head, bytes: question.bytes(), scheme: question.scheme() };
+    explanation.answer = answer(snapshot, &found, &request);
+    let chosen = match &found {
+        Found::Route(route) | Found::AddSlash(route) => Some(*route),
+        Found::Nothing => None,
+    };
+    explanation.rule = chosen.map(|route| rule(route, chosen_why(route).into()));
+    explanation.others = others(host, chosen, path);
+    explanation
+}
+
+fn host_match(asked: &str, host: &HostRoutes) -> &'static str {
+    match &*host.name {
+        "_" => "no rule names this host, so the catch-all serves it",
+        name if name == asked => "exact",
+        name if name.starts_with("*.") => "wildcard",
+        _ => "alias",
+    }
+}
+
+/// What the policies say. Which part of a weighted backend is met is chance, so all are named.
+fn answer(snapshot: &Snapshot, found: &Found<'_>, request: &Request<'_>) -> Answer {
+    let verdict = policy::run(snapshot, found, request, &mut fastrand::Rng::with_seed(0));
+    let answer = match verdict {
+        Verdict::Forward(route, _) => return proxied(snapshot, route),
+        Verdict::Answer(answer) => answer,
+    };
+    let (status, reason) = (answer.status, why_answered(found).to_owned());
+    match answer.location {
+        Some(location) => {
+            let location = String::from_utf8_lossy(&location).into_owned();
+            Answer::Redirect { status, location, reason }
+        }
+        None => Answer::Status { status, reason },
+    }
+}
+
+fn why_answered(found: &Found<'_>) -> &'static str {
+    match found {
+        Found::Nothing => "no rule of this host has a matching path",
+        Found::AddSlash(_) => "the rule's path has a final slash",
+        Found::Route(route) => match route.backend {
+            Backend::Status(_) => "the rule has no usable backend",
+            _ => "https is asked for",
+        },
+    }
+}
+
+fn proxied(snapshot: &Snapshot, route: &Route) -> Answer {
+    let target = |id, weight| {
+        let cluster = snapshot.clusters.get(id)?;
+        let endpoints = cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
+        Some(Target { cluster: cluster.name.to_string(), weight, endpoints })
+    };
+    let clusters: Vec<Target> = match &route.backend {
+        Backend::Cluster(id) => target(*id, 1).into_iter().collect(),
+        Backend::Weighted(parts) => parts.iter().filter_map(|part| target(part.cluster, part.weight)).collect(),
+        Backend::Status(_) => Vec::new(),
+    };
+    if clusters.iter().all(|cluster| cluster.endpoints.is_empty()) {
+        return Answer::Status { status: route.empty_status, reason: "the service has no endpoints".into() };
+    }
+    Answer::Proxied { clusters }
+}
+
+fn certificate(snapshot: &Snapshot, host: &str) -> String {
+    let certificate = snapshot.certificates.present(Some(host));
+    match &certificate.secret {
+        Some(secret) => format!("Secret {secret} for {}", certificate.names.join(", ")),
+        None => "the built-in self-signed one".to_owned(),
+    }
+}
+
+/// The word for a kind of path.
+pub(crate) fn kind_name(kind: PathKind) -> &'static str {
+    match kind {
+        PathKind::Exact => "exact",
+        PathKind::Prefix => "prefix",
+        PathKind::Regex => "regex",
+    }
+}
+
+fn rule(route: &Route, why: String) -> Rule {
+    Rule {
+        object: route.source.to_string(),
+        field: route.field.clone(),
+        path: route.path.to_string(),
+        kind: kind_name(route.kind).to_owned(),
+        why,
+    }
+}
+
+fn chosen_why(route: &Route) -> &'static str {
+    match route.kind {
+        PathKind::Exact => "the path is equal",
+        PathKind::Prefix => "the longest prefix of the path",
+        PathKind::Regex => "the first pattern that matches, longest text first",
+    }
+}
+
+fn others(host: &HostRoutes, chosen: Option<&Arc<Route>>, path: &[u8]) -> Vec<Rule> {
+    let routes = host.paths.routes();
+    let place = chosen.and_then(|chosen| routes.iter().position(|route| Arc::ptr_eq(route, chosen)));
+    let others = routes.iter().enumerate().filter(|(index, _)| Some(*index) != place);
+    others.take(OTHERS_MAX).map(|(index, route)| rule(route, why_not(route, path, place, index).into())).collect()
+}
+
+/// `routes()` is in the order in which patterns are tried, so of patterns only the place has to be known.
+fn why_not(route: &Route, path: &[u8], chosen: Option<usize>, index: usize) -> &'static str {
+    let rest = path.strip_prefix(route.path.trim_end_matches('/').as_bytes());
+    match route.kind {
+        PathKind::Regex if chosen.is_some_and(|chosen| chosen < index) => "comes after the one that matched",
+        PathKind::Regex => "the pattern does not match",
+        PathKind::Exact => "the path is not equal",
+        PathKind::Prefix if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")) => {
+            "a longer or exact path matched"
+        }
+        PathKind::Prefix => "not a prefix of the path",
+    }
+}

@@ -1,0 +1,108 @@
+use ringress_config::options::Options;
+
+use super::*;
+
+const MANIFESTS: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: shop}
+spec:
+  ingressClassName: nginx
+  tls: [{hosts: [tls.test], secretName: missing}]
+  rules:
+  - host: a.test
+    http:
+      paths:
+      - {path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+      - {path: /api, pathType: Prefix, backend: {service: {name: api, port: {number: 80}}}}
+      - {path: /api/x, pathType: Exact, backend: {service: {name: web, port: {number: 80}}}}
+      - {path: /docs/, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+  - host: tls.test
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.2]}]
+ports: [{port: 8080}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: api, namespace: shop}
+spec: {ports: [{port: 80}]}
+"#;
+
+fn ask(url: &str) -> Explanation {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.yaml"), MANIFESTS).unwrap();
+    let checked = check::read(&[folder.path().to_path_buf()], Options { assume_class: true, ..Options::default() });
+    explain(&checked.snapshot.unwrap(), &Question::new(url, "GET", &[], None).unwrap())
+}
+
+fn why<'a>(explanation: &'a Explanation, path: &str) -> &'a str {
+    let rule = explanation.others.iter().find(|rule| rule.path == path);
+    &rule.unwrap_or_else(|| panic!("{path} in {:?}", explanation.others)).why
+}
+
+#[test]
+fn the_serving_rule_is_named_with_its_backend_and_the_others_with_why_not() {
+    let explanation = ask("http://A.test./shop?q");
+    let clusters = vec![Target {
+        cluster: "shop-web-80".into(),
+        weight: 1,
+        endpoints: vec!["10.0.0.1:8080".into(), "10.0.0.2:8080".into()],
+    }];
+    assert_eq!(explanation.answer, Answer::Proxied { clusters });
+    let rule = explanation.rule.as_ref().unwrap();
+    assert_eq!((rule.object.as_str(), rule.kind.as_str(), rule.path.as_str()), ("Ingress shop/web", "prefix", "/"));
+    assert_eq!((explanation.host.as_str(), explanation.host_match.as_str()), ("a.test", "exact"));
+    assert_eq!(why(&explanation, "/api"), "not a prefix of the path");
+    assert_eq!(why(&explanation, "/api/x"), "the path is not equal");
+    let text = explanation.to_string();
+    assert!(text.contains("backend  shop-web-80 (weight 1): 10.0.0.1:8080, 10.0.0.2:8080\n"), "{text}");
+}
+
+#[test]
+fn a_path_is_shown_as_it_is_matched() {
+    let explanation = ask("http://a.test/x/..//api/%78");
+    assert_eq!(explanation.normalised_path, "/api/x");
+    assert_eq!(explanation.rule.as_ref().unwrap().kind, "exact");
+    assert_eq!(why(&explanation, "/api"), "a longer or exact path matched");
+}
+
+#[test]
+fn what_the_proxy_answers_itself_has_a_status_and_a_reason() {
+    let status = |url: &str| match ask(url).answer {
+        Answer::Status { status, reason } | Answer::Refused { status, reason } => (status, reason),
+        other => panic!("{url}: {other:?}"),
+    };
+    assert_eq!(status("http://a.test/api/y"), (503, "the service has no endpoints".into()));
+    assert_eq!(status("http://other.test/").0, 404);
+    assert_eq!(status("http://a.test/%00").0, 400);
+    assert_eq!(status("http://a.test/../x").0, 400);
+}
+
+#[test]
+fn redirects_have_the_location_that_a_client_would_get() {
+    let location = |url: &str| match ask(url).answer {
+        Answer::Redirect { status, location, .. } => (status, location),
+        other => panic!("{url}: {other:?}"),
+    };
+    assert_eq!(location("http://tls.test/x?y=1"), (308, "https://tls.test/x?y=1".into()));
+    assert_eq!(location("http://a.test/docs?y"), (301, "http://a.test/docs/?y".into()));
+}
+
+#[test]
+fn an_explanation_survives_the_way_through_the_api() {
+    let explanation = ask("https://tls.test/");
+    assert_eq!(explanation.certificate.as_deref(), Some("the built-in self-signed one"));
+    let json = serde_json::to_string(&explanation).unwrap();
+    assert_eq!(serde_json::from_str::<Explanation>(&json).unwrap(), explanation);
+    assert_eq!(escape("a b&c=é"), "a%20b%26c%3D%C3%A9");
+}
