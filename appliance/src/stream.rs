@@ -61,11 +61,6 @@ impl Stream {
         }
     }
 
-    /// What can end this stream from elsewhere on the core.
-    pub(crate) fn aborter(&self) -> Aborter {
-        self.socket().aborter()
-    }
-
     /// Whether an idle stream is open and silent: nothing received, nothing left unread.
     pub(crate) fn is_quiet(&self) -> bool {
         match self {

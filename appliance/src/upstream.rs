@@ -108,7 +108,7 @@ impl Upstreams {
         let pinned = core.pin();
         let state = self.clusters.get_mut(cluster.id.index())?.as_mut()?;
         let idle = &mut state.endpoints.iter_mut().find(|e| e.address == address)?.idle;
-        let now = Now { ms: core.uptime_ms(), settings: &pinned.settings.upstream };
+        let now = Now { ms: core.timers.now_ms(), settings: &pinned.settings.upstream };
         while let Some(at) = idle.iter().rposition(|i| i.connection.protocol == protocol) {
             let candidate = idle.swap_remove(at);
             self.idle -= 1;
@@ -135,7 +135,7 @@ impl Upstreams {
             return;
         }
         let Some(endpoint) = state.endpoints.iter_mut().find(|e| e.address == connection.address) else { return };
-        endpoint.idle.push(Idle { connection, since_ms: core.uptime_ms() });
+        endpoint.idle.push(Idle { connection, since_ms: core.timers.now_ms() });
         self.idle += 1;
         core.metrics.pool_idle.set(self.idle as u64);
     }
@@ -159,7 +159,7 @@ impl Upstreams {
     /// Closes what idled too long or was closed by its upstream.
     pub(crate) fn sweep(&mut self, core: &Core) {
         let pinned = core.pin();
-        let now = Now { ms: core.uptime_ms(), settings: &pinned.settings.upstream };
+        let now = Now { ms: core.timers.now_ms(), settings: &pinned.settings.upstream };
         for endpoint in self.clusters.iter_mut().flatten().flat_map(|c| &mut c.endpoints) {
             endpoint.idle.retain(|idle| now.is_fresh(idle) && idle.connection.stream.is_quiet());
         }

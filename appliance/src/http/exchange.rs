@@ -4,7 +4,6 @@ mod answer;
 mod forward;
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringress_config::snapshot::{Cluster, Route};
@@ -30,11 +29,13 @@ pub(crate) enum After {
 }
 
 /// What an exchange knows throughout.
-pub(crate) struct Exchange {
+///
+/// It borrows from the snapshot that it pinned: counting references to what all cores share would be the only thing
+/// that they write in common.
+pub(crate) struct Exchange<'s> {
     core: Rc<Core>,
-    /// Keeps what `route` and `cluster` came from, and the settings.
-    snapshot: Rc<Pinned>,
-    route: Option<Arc<Route>>,
+    snapshot: &'s Pinned,
+    route: Option<&'s Route>,
     started: Instant,
     times: Times,
     /// The connection may serve another request when this one ends well.
@@ -76,20 +77,19 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         }
     };
     let route = match &found {
-        Ok(route::Found::Route(route) | route::Found::AddSlash(route)) => Some(Arc::clone(route)),
+        Ok(route::Found::Route(route) | route::Found::AddSlash(route)) => Some(&***route),
         Ok(route::Found::Nothing) | Err(_) => None,
     };
     let target = match verdict {
         Verdict::Forward(route, id) => match snapshot.clusters.get(id) {
-            Some(cluster) => Ok((Arc::clone(route), Arc::clone(cluster))),
+            Some(cluster) => Ok((&**route, cluster)),
             None => Err(Answer::status(503)),
         },
         Verdict::Answer(answer) => Err(answer),
     };
-    drop(found);
     let exchange = Exchange {
         core: Rc::clone(core),
-        snapshot: Rc::clone(&snapshot),
+        snapshot: &snapshot,
         route,
         started,
         times: Times::default(),
@@ -97,18 +97,18 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         bytes_received: scratch.request.consumed as u64,
     };
     match target {
-        Ok((route, cluster)) => exchange.forward(client, scratch, inbox, &route, &cluster).await,
+        Ok((route, cluster)) => exchange.forward(client, scratch, inbox, (route, cluster)).await,
         Err(answer) => exchange.answer(client, &scratch.request, inbox, answer).await,
     }
 }
 
-impl Exchange {
+impl Exchange<'_> {
     /// The request is over: count it.
     fn record(&self, head: &RequestHead, bytes: &[u8], status: u16, bytes_sent: u64) {
         self.core.metrics.bytes_sent.add(bytes_sent);
         self.core.metrics.bytes_received.add(self.bytes_received);
         self.core.metrics.record(
-            self.route.as_deref(),
+            self.route,
             &Outcome {
                 method: Method::of(head.method_bytes(bytes)),
                 status,
@@ -124,7 +124,7 @@ impl Exchange {
 
     /// Takes note of a failure for the log.
     fn log(&self, cluster: &Cluster, failure: &Failure) {
-        let route = self.route.as_deref();
+        let route = self.route;
         tracing::debug!(
             ingress = route.map(|r| r.source.key.to_string()),
             upstream = %cluster.name,

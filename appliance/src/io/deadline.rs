@@ -133,6 +133,11 @@ impl Timers {
         }
     }
 
+    /// Milliseconds since the start, in steps of [`TICK`]: a clock that costs nothing to read.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now.get() * TICK.as_millis() as u64
+    }
+
     /// The first tick that is not before `after` from now; one more than the division says, as part of the current
     /// tick has passed.
     fn tick_after(&self, after: Duration) -> u64 {

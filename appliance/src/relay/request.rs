@@ -31,7 +31,7 @@ pub(crate) struct Gathered {
 
 impl Gathered {
     pub(crate) fn new(core: &Rc<Core>) -> Self {
-        Self { core: Rc::clone(core), counted: 0, bytes: core.buffers.body() }
+        Self { core: Rc::clone(core), counted: 0, bytes: Vec::new() }
     }
 
     /// Whether more may be gathered; counts what has been.

@@ -150,7 +150,7 @@ pub(crate) async fn relay(
     };
     let chunked = outgoing == ResponseBody::Chunked;
     let mut bytes = 0;
-    let mut buf = core.buffers.body();
+    let mut buf = Vec::new();
     let mut piece = if first.is_empty() && !matches!(incoming, Incoming::Length { left: 0 }) {
         Piece { last: false, surplus: false }
     } else {
@@ -163,6 +163,9 @@ pub(crate) async fn relay(
             out = returned;
             sent.map_err(|_| Failure::ClientGone)?;
             out.clear();
+        }
+        if buf.capacity() == 0 {
+            buf = core.buffers.body();
         }
         buf.clear();
         let (received, returned) = super::recv(upstream, buf, timeout).await;

@@ -40,7 +40,7 @@ pub(crate) async fn connect(
         if error.kind() == io::ErrorKind::TimedOut { Failure::ConnectTimeout } else { Failure::Connect(error) }
     })?;
     core.metrics.upstream_connects.increment();
-    Ok(Connection { stream, address, protocol, created_ms: core.uptime_ms(), requests: 0 })
+    Ok(Connection { stream, address, protocol, created_ms: core.timers.now_ms(), requests: 0 })
 }
 
 async fn open(core: &Core, address: SocketAddr, timeouts: &Timeouts) -> io::Result<Socket> {

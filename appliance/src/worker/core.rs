@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use crossbeam_channel::Sender;
 use futures_util::FutureExt;
@@ -49,7 +49,6 @@ pub(crate) struct Core {
     live_next: Cell<u64>,
     end: Flag<End>,
     scratches: RefCell<Vec<Box<Scratch>>>,
-    started: Instant,
 }
 
 /// Why a core ends.
@@ -136,7 +135,6 @@ impl Core {
             live_next: Cell::new(0),
             end: Flag::new(),
             scratches: RefCell::default(),
-            started: Instant::now(),
         };
         core.refresh_date();
         // The counters of a worker that died go on, but what it held is gone.
@@ -157,11 +155,6 @@ impl Core {
         let new = Pinned::new(snapshot, self.retired.clone());
         let old = self.snapshot.replace(new);
         drop(old);
-    }
-
-    /// Milliseconds since the core started, for ages of pooled connections.
-    pub(crate) fn uptime_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Calls `f` with the value of a `Date` field, at most a second old.

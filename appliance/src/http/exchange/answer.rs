@@ -12,7 +12,7 @@ use crate::policy::Answer;
 use crate::relay;
 use crate::worker::Core;
 
-impl Exchange {
+impl Exchange<'_> {
     /// Answers without asking an upstream.
     pub(super) async fn answer(
         mut self,

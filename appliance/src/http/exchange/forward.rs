@@ -39,6 +39,9 @@ struct Outbound<'a> {
     framing: BodyFraming,
 }
 
+/// Where a request goes.
+type Target<'s> = (&'s Route, &'s Arc<Cluster>);
+
 /// Where the attempts of one request stand.
 struct Attempts {
     tried: Tried,
@@ -48,15 +51,14 @@ struct Attempts {
     fresh: bool,
 }
 
-impl Exchange {
+impl<'s> Exchange<'s> {
     /// Carries a request to an endpoint of the cluster and its response back.
     pub(super) async fn forward(
         mut self,
         mut client: Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
-        route: &Arc<Route>,
-        cluster: &Arc<Cluster>,
+        (route, cluster): Target<'s>,
     ) -> After {
         let mut body = Gathered::new(&self.core);
         let decoder = self.receive_body(&mut client, &scratch.request, inbox, route, &mut body).await;
@@ -65,7 +67,10 @@ impl Exchange {
             Ok(decoder) if decoder.is_complete() => {
                 self.forward_whole(client, scratch, inbox, (route, cluster), &body).await
             }
-            Ok(decoder) => self.forward_streaming(client, scratch, inbox, (route, cluster), body, decoder).await,
+            // Boxed: it is the rare case, and its state would make every connection's larger.
+            Ok(decoder) => {
+                Box::pin(self.forward_streaming(client, scratch, inbox, (route, cluster), body, decoder)).await
+            }
             Err(failure) => {
                 self.keep_alive = false;
                 self.fail(client, &scratch.request, inbox, cluster, &failure).await
@@ -86,6 +91,7 @@ impl Exchange {
         if decoder.is_complete() {
             return Ok(decoder);
         }
+        body.bytes = self.core.buffers.body();
         request::take_received(&mut decoder, inbox, head.consumed, &mut body.bytes)?;
         if decoder.is_complete() {
             return Ok(decoder);
@@ -106,7 +112,7 @@ impl Exchange {
         mut client: Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
-        (route, cluster): (&Arc<Route>, &Arc<Cluster>),
+        (route, cluster): Target<'s>,
         body: &Gathered,
     ) -> After {
         let framing = match scratch.request.framing {
@@ -167,7 +173,7 @@ impl Exchange {
         mut client: Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
-        (route, cluster): (&Arc<Route>, &Arc<Cluster>),
+        (route, cluster): Target<'s>,
         mut connection: Connection,
         received: Vec<u8>,
         began: Instant,
@@ -223,7 +229,7 @@ impl Exchange {
         client: Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
-        (route, cluster): (&Arc<Route>, &Arc<Cluster>),
+        (route, cluster): Target<'s>,
         body: Gathered,
         mut decoder: BodyDecoder,
     ) -> After {
@@ -388,7 +394,7 @@ impl Outbound<'_> {
     }
 }
 
-impl Exchange {
+impl<'s> Exchange<'s> {
     /// A connection to the endpoint whose turn it is, and whether it came from the pool.
     async fn connect(
         &mut self,
@@ -459,7 +465,7 @@ impl Exchange {
         failure: &Failure,
     ) -> After {
         self.log(cluster, failure);
-        let empty = self.route.as_deref().map(|route| route.empty_status);
+        let empty = self.route.map(|route| route.empty_status);
         match failure
             .status()
             .map(|status| if matches!(failure, Failure::NoEndpoint) { empty.unwrap_or(status) } else { status })
