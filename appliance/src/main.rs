@@ -1,2 +1,246 @@
-//! placeholder
-fn main() {}
+//! The start-up story: command line → settings → log → workers → sync → admin → signals.
+//!
+//! The only file that knows `ringress_sync`; it hands what the other crate offers to this one as plain values.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringress::admin::{
+    Admin, AdminSettings, ControlPlane, ControlStatus, Listeners, Phase, Sources, SyncFuture, WorkerPlane,
+};
+use ringress::cli::{self, Command, HttpListeners, RunSettings, Source, Surroundings};
+use ringress::demo::{Demo, Reached};
+use ringress::io::Driver;
+use ringress::lifecycle::{self, End, Process};
+use ringress::worker::{self, ListenAddress, ListenerKind, Placement, WorkerSettings, Workers};
+use ringress::{check, explain, logging, metrics};
+use ringress_sync::{KubeSettings, Publisher, SourceSettings, SyncHandle, SyncSettings, WorkerLink};
+
+type BoxError = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let command = match cli::parse(std::env::args_os(), &Surroundings::of_process()) {
+        Ok(command) => command,
+        Err(cli::CliError::Usage(message)) => message.exit(),
+        Err(error) => return fail(&error.into()),
+    };
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        return fail(&"a TLS provider was installed before main".into());
+    }
+    match command {
+        Command::Run(settings) => finish(run(&settings, |_| {})),
+        Command::Demo(demo) => finish(run_demo(demo)),
+        Command::Check(options) => check::run(&options),
+        Command::Explain(options) => explain::run(&options),
+        Command::Version => {
+            println!("{}", version());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn fail(error: &BoxError) -> ExitCode {
+    // Standard error may be closed; there is nobody else to tell.
+    let _ = writeln!(std::io::stderr(), "ringress: {error}");
+    ExitCode::FAILURE
+}
+
+fn finish(result: Result<End, BoxError>) -> ExitCode {
+    match result {
+        Ok(End::Drained | End::DrainTimeout) => ExitCode::SUCCESS,
+        // As a shell reports a process that the signal ended.
+        Ok(End::Interrupted(signal)) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
+        Ok(End::WorkersDied) => fail(&"all workers have ended".into()),
+        Err(error) => fail(&error),
+    }
+}
+
+fn version() -> String {
+    let driver = match Driver::choose(ringress::io::DriverChoice::Auto) {
+        Ok((driver, None)) => driver.to_string(),
+        Ok((driver, Some(refused))) => format!("{driver} (io_uring: {refused})"),
+        Err(error) => error.to_string(),
+    };
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("RINGRESS_COMMIT").unwrap_or("unknown"));
+    format!("ringress {version}\ncommit {commit}\ndriver {driver}\ntls rustls with aws-lc-rs")
+}
+
+fn run_demo(demo: cli::Demo) -> Result<End, BoxError> {
+    let demo = Demo::prepare(demo)?;
+    for message in &demo.moved {
+        println!("{message}");
+    }
+    run(&demo.settings, |serving| {
+        let address = |kind| serving.workers.addresses().iter().find(|(k, _)| *k == kind).map(|(_, address)| *address);
+        if let (Some(http), Some(https)) = (address(ListenerKind::Http), address(ListenerKind::Https)) {
+            print!("{}", demo.instructions(Reached { http, https, admin: serving.admin.as_deref() }));
+        }
+    })
+}
+
+/// What has been started, for whom it concerns once it is ready.
+struct Serving {
+    workers: Arc<worker::Control>,
+    admin: Option<String>,
+}
+
+/// Serves until a signal.
+fn run(settings: &RunSettings, on_ready: impl Fn(&Serving)) -> Result<End, BoxError> {
+    let _log = logging::start(settings.log)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let health = settings.health.port.map(|port| (settings.health.host, port));
+    let listeners = Listeners::bind(health, &settings.admin)?;
+    let admin_address = listeners.admin_address();
+
+    let (driver, refused) = Driver::choose(settings.workers.driver)?;
+    if let Some(refused) = refused {
+        tracing::warn!(%refused, "io_uring is not available here, so epoll is used");
+    }
+    let placement = Placement::choose(settings.workers.count, &settings.workers.cpus)?;
+    tracing::info!(workers = placement.workers(), placement = placement.reason(), %driver, "starting");
+    let (core_metrics, reader) = metrics::channel(&settings.metrics, placement.workers());
+    let listen = listen_addresses(&settings.listeners);
+    let mut workers = worker::start(WorkerSettings { placement, driver, listen, metrics: core_metrics })?;
+
+    let sync = ringress_sync::spawn(sync_settings(settings), publisher(&mut workers))?;
+    let sources = Sources {
+        control: Arc::new(Control { sync: sync.clone(), current: Arc::clone(&workers.current) }),
+        workers: Arc::new(Cores { driver, control: workers.control() }),
+        metrics: Arc::new(reader),
+        phase: Arc::new(Phase::default()),
+    };
+    let admin_settings =
+        AdminSettings { health_path: settings.health.path.clone(), health_timeout: settings.health.timeout };
+    let admin = Admin::start(listeners, admin_settings, sources.clone())?;
+
+    let serving = Serving { workers: workers.control(), admin: admin_address };
+    let running = Running { workers: &workers, serving, on_ready };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let end = runtime.block_on(lifecycle::run(&running, &sources, settings.shutdown))?;
+    sync.stop();
+    drop(admin);
+    Ok(end)
+}
+
+/// The process as the lifecycle sees it.
+struct Running<'a, F> {
+    workers: &'a Workers,
+    serving: Serving,
+    on_ready: F,
+}
+
+impl<F: Fn(&Serving)> Process for Running<'_, F> {
+    fn drain(&self) {
+        self.serving.workers.drain();
+    }
+
+    fn ended(&self) -> bool {
+        // The supervisor sends once, then goes.
+        !matches!(self.workers.ended().try_recv(), Err(crossbeam_channel::TryRecvError::Empty))
+    }
+
+    fn ready(&self) {
+        for (kind, address) in self.serving.workers.addresses() {
+            tracing::info!(%kind, %address, "listening");
+        }
+        tracing::info!(admin = self.serving.admin.as_deref().unwrap_or("off"), "ready");
+        (self.on_ready)(&self.serving);
+    }
+}
+
+fn listen_addresses(listeners: &HttpListeners) -> Vec<ListenAddress> {
+    let all = || {
+        let v6 = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+        let v4 = [IpAddr::from(Ipv4Addr::UNSPECIFIED)];
+        v4.into_iter().chain(v6.then_some(IpAddr::from(Ipv6Addr::UNSPECIFIED))).collect()
+    };
+    let ips: Vec<IpAddr> = if listeners.addresses.is_empty() { all() } else { listeners.addresses.clone() };
+    let ports = [(ListenerKind::Http, listeners.http_port), (ListenerKind::Https, listeners.https_port)];
+    let ports = ports.into_iter().filter_map(|(kind, port)| Some((kind, port?)));
+    ports
+        .flat_map(|(kind, port)| ips.iter().map(move |ip| ListenAddress { kind, address: SocketAddr::new(*ip, port) }))
+        .collect()
+}
+
+fn sync_settings(settings: &RunSettings) -> SyncSettings {
+    let source = match &settings.source {
+        Source::Folder(path) => SourceSettings::Dir(path.clone()),
+        Source::Kube(kube) => SourceSettings::Kube(KubeSettings {
+            kubeconfig: kube.kubeconfig.clone(),
+            apiserver_host: kube.apiserver_host.clone(),
+            certificate_authority: kube.certificate_authority.clone(),
+            namespace: kube.namespace.clone(),
+        }),
+    };
+    SyncSettings { source, options: settings.options.clone(), state_dir: settings.state_dir_or_default() }
+}
+
+fn publisher(workers: &mut Workers) -> Publisher {
+    let links = std::mem::take(&mut workers.links);
+    let link = |link: worker::WorkerLink| WorkerLink { snapshots: link.snapshots, stale: link.stale, wake: link.wake };
+    Publisher {
+        workers: links.into_iter().map(link).collect(),
+        adopted: workers.adopted.clone(),
+        retired: workers.retired.clone(),
+        current: Arc::clone(&workers.current),
+    }
+}
+
+/// The control thread as the admin thread sees it.
+struct Control {
+    sync: SyncHandle,
+    current: Arc<arc_swap::ArcSwapOption<ringress_config::snapshot::Snapshot>>,
+}
+
+impl ControlPlane for Control {
+    fn status(&self) -> ControlStatus {
+        let status = self.sync.status();
+        ControlStatus {
+            source: status.source.clone(),
+            source_reachable: status.source_reachable,
+            last_known_good: status.last_known_good,
+            generation: status.generation,
+            objects: status.objects.clone(),
+            findings: Arc::clone(&status.rejected),
+            last_change: status.last_change,
+            propagation: status.propagation.adopted,
+            builds: status.builds.published,
+            build_time: status.builds.busy,
+        }
+    }
+
+    fn heartbeat_age(&self) -> Duration {
+        self.sync.heartbeat_age()
+    }
+
+    fn snapshot(&self) -> Option<Arc<ringress_config::snapshot::Snapshot>> {
+        self.current.load_full()
+    }
+
+    fn sync(&self) -> SyncFuture {
+        let sync = self.sync.clone();
+        Box::pin(async move { sync.sync().await.map_err(|error| error.to_string()) })
+    }
+}
+
+/// The workers as the admin thread sees them.
+struct Cores {
+    driver: Driver,
+    control: Arc<worker::Control>,
+}
+
+impl WorkerPlane for Cores {
+    fn driver(&self) -> String {
+        self.driver.to_string()
+    }
+
+    fn failures(&self) -> Vec<String> {
+        let failed = self.control.beyond_repair();
+        failed.map(|number| format!("worker {number} died and is not replaced any more")).into_iter().collect()
+    }
+}
