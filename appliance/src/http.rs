@@ -9,7 +9,9 @@ mod connection;
 pub mod field;
 pub mod framing;
 pub mod host;
+mod lanes;
 pub mod request;
+mod scan;
 pub mod target;
 
 pub mod edge;

@@ -9,9 +9,11 @@ mod cluster;
 mod host;
 mod literal;
 mod pattern;
+mod policy;
 mod route;
 mod settings;
 mod sharded;
+mod template;
 
 use std::sync::Arc;
 
@@ -20,12 +22,17 @@ pub use cluster::{Balancer, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, 
 pub use host::{HostRoutes, Hosts, PathMatch, PathTable};
 pub use literal::{Literal, LiteralTable};
 pub use pattern::{Pattern, PatternError, PatternTable};
+pub use policy::{
+    Access, Affinity, AuthCache, BasicAuth, Canary, CanaryHeader, Cors, ErrorPages, ExternalAuth, FieldRules, Limits,
+    Mirror, OriginPattern, Origins, Policies, Rate, Redirect, ResponseRate, Rewrite, Signin, UpstreamWords,
+};
 pub use route::{
     Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts, UpstreamProtocol,
     WeightedCluster,
 };
 pub use settings::{ClientSettings, ForwardedSettings, Settings, TlsSettings, UpstreamSettings};
 pub use sharded::Sharded;
+pub use template::{Part, Template, UnknownVariable, Variable};
 
 /// One complete, consistent state of the routing world.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use super::field::is_token_character;
-use super::head::is_control;
+use super::scan::is_control;
 
 /// Hex digits of a chunk size, leading zeros included.
 const SIZE_DIGITS_MAX: u8 = 16;

@@ -1,7 +1,8 @@
 //! The Connection field: what it says of the connection, and the fields it takes out of the message (RFC 9110 7.6.1).
 
 use super::field::{Field, FieldId, is_token};
-use super::head::{HeadError, Version, trim};
+use super::head::{HeadError, Version};
+use super::scan::trim;
 
 /// Options of one message that name fields. Nobody needs more; each costs a look at every field.
 const NOMINATIONS_MAX: usize = 32;
@@ -17,7 +18,18 @@ pub(super) struct ConnectionOptions {
 
 impl ConnectionOptions {
     /// One Connection line. What is no token in it is no option.
+    #[inline]
     pub(super) fn add(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        // What nearly everybody sends.
+        match value {
+            b"keep-alive" => self.keep_alive = true,
+            b"close" => self.close = true,
+            list => return self.add_list(list),
+        }
+        Ok(())
+    }
+
+    fn add_list(&mut self, value: &[u8]) -> Result<(), HeadError> {
         for option in options(value) {
             if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep_alive = true;

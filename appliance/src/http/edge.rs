@@ -4,9 +4,10 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use super::field::FieldId;
-use super::head::trim;
+
 use super::host;
 use super::request::RequestHead;
+use super::scan::trim;
 
 /// Scheme the client used, as far as the proxy believes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Fields: names that the proxy knows, how a line is read, and how lines that pass are written again.
 
-use super::head::{HeadError, Span, is_control};
+use super::head::{HeadError, Span};
+use super::lanes::{LANES, Lanes, block};
+use super::scan::is_control;
 
 /// A field whose name the proxy knows, found once while parsing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,12 +72,18 @@ pub enum FieldId {
 
 impl FieldId {
     /// The field of that name, whatever its case. `name` must be a token.
-    #[inline]
     pub fn of(name: &[u8]) -> Self {
+        Self::of_start(name, lower_start(name))
+    }
+
+    /// As [`FieldId::of`]; `start` is the first eight bytes with bit 5 set, zero behind the end of a shorter name. Nearly
+    /// all names are told apart by length and start.
+    #[inline(always)]
+    fn of_start(name: &[u8], start: u64) -> Self {
         /// The first name that is equal; all of an arm have the same length.
         macro_rules! one_of {
             ($($known:literal => $id:ident),+ $(,)?) => {{
-                $(if is_name(name, $known) { return Self::$id; })+
+                $(if start == const { start_of($known) } && is_rest(name, $known) { return Self::$id; })+
             }};
         }
         match name.len() {
@@ -113,28 +121,47 @@ impl FieldId {
             ),
             _ => {}
         }
-        Self::of_family(name)
-    }
-
-    /// Names that are known by their beginning.
-    #[inline]
-    fn of_family(name: &[u8]) -> Self {
-        match name {
-            [b'x' | b'X', b'-', b'f' | b'F', ..] if starts_with(name, b"x-forwarded-") => Self::XForwardedOther,
-            [b'x' | b'X', b'-', b'a' | b'A', ..] if starts_with(name, b"x-accel-") => Self::XAccel,
-            [b's' | b'S', b's' | b'S', b'l' | b'L', ..] if starts_with(name, b"ssl-client-") => Self::SslClient,
+        match start {
+            X_FORWAR if starts_with(name, b"x-forwarded-") => Self::XForwardedOther,
+            X_ACCEL if starts_with(name, b"x-accel-") => Self::XAccel,
+            SSL_CLIE if starts_with(name, b"ssl-client-") => Self::SslClient,
             _ => Self::Other,
         }
     }
 }
 
-/// Equal but for case. Among the characters of tokens, only letters and their capitals become equal by setting bit 5 to
-/// a letter, and only `-` to `-`.
+// Starts of the families of names that are known by their beginning.
+const X_FORWAR: u64 = start_of(b"x-forwar");
+const X_ACCEL: u64 = start_of(b"x-accel-");
+const SSL_CLIE: u64 = start_of(b"ssl-clie");
+
+/// The first eight bytes of a name in lower case.
+const fn start_of(name: &[u8]) -> u64 {
+    let mut start = [0; 8];
+    let mut index = 0;
+    while index < 8 && index < name.len() {
+        start[index] = name[index];
+        index += 1;
+    }
+    u64::from_le_bytes(start)
+}
+
+/// The first eight bytes of a name with bit 5 set.
+fn lower_start(name: &[u8]) -> u64 {
+    let mut start = [0; 8];
+    for (lower, byte) in start.iter_mut().zip(name) {
+        *lower = byte | 0x20;
+    }
+    u64::from_le_bytes(start)
+}
+
+/// Equal behind the first eight bytes, but for case. Among the characters of tokens, only letters and their capitals
+/// become equal by setting bit 5 to a letter, and only `-` to `-`.
 #[inline(always)]
-fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+fn is_rest<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
     let mut difference = 0;
-    for index in 0..N {
+    for index in 8..N {
         difference |= (name[index] | 0x20) ^ known[index];
     }
     difference == 0
@@ -259,41 +286,96 @@ pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_character(byte))
 }
 
+/// The name of a field line.
+struct Name {
+    /// Its length: where the colon is.
+    colon: usize,
+    marks: u8,
+    /// As [`FieldId::of_start`] wants it.
+    start: u64,
+}
+
+/// The name when it is letters, digits and `-` only, read sixteen bytes at a time. `None` when it is not, and near the
+/// end of the buffer.
+#[inline(always)]
+fn ordinary_name(buf: &[u8], line: Span) -> Option<Name> {
+    let first = block(buf, line.start as usize)?;
+    let mut colon = Lanes::name_characters(first).leading();
+    if colon == LANES {
+        colon = long_ordinary_name(buf, line)?;
+    } else if first[colon] != b':' {
+        return None;
+    }
+    let start = u128::from_le_bytes(*first) as u64 | u64::from_ne_bytes([0x20; 8]);
+    let start = if colon < 8 { start & ((1 << (8 * colon)) - 1) } else { start };
+    (colon > 0 && colon < line.len()).then_some(Name { colon, marks: 0, start })
+}
+
+/// Where the colon is behind a name of more than fifteen characters.
+fn long_ordinary_name(buf: &[u8], line: Span) -> Option<usize> {
+    let mut at = LANES;
+    loop {
+        let bytes = block(buf, line.start as usize + at)?;
+        let leading = Lanes::name_characters(bytes).leading();
+        if leading < LANES {
+            return (bytes[leading] == b':').then_some(at + leading);
+        }
+        at += LANES;
+    }
+}
+
+/// The name whatever it is made of.
+#[cold]
+fn any_name(line: &[u8]) -> Result<Name, HeadError> {
+    let mut marks = 0;
+    let colon = line.iter().position(|&byte| {
+        let class = NAME_CLASS[usize::from(byte)];
+        marks |= class;
+        class == 0
+    });
+    match colon {
+        Some(colon) if colon > 0 && line[colon] == b':' => {
+            Ok(Name { colon, marks, start: lower_start(&line[..colon]) })
+        }
+        _ => Err(Field::refusal(line)),
+    }
+}
+
+#[inline]
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+#[inline]
+fn begins_or_ends_blank(value: &[u8]) -> bool {
+    matches!((value.first(), value.last()), (Some(b' ' | b'\t'), _) | (_, Some(b' ' | b'\t')))
+}
+
 impl Field {
     /// Reads one line, its CRLF cut off.
-    #[inline]
+    #[inline(always)]
     pub(super) fn parse(buf: &[u8], line: Span) -> Result<Self, HeadError> {
         let bytes = line.of(buf);
-        let mut marks = 0;
-        let mut colon = 0;
-        while let Some(&byte) = bytes.get(colon) {
-            let class = NAME_CLASS[usize::from(byte)];
-            if class == 0 {
-                break;
-            }
-            marks |= class;
-            colon += 1;
-        }
-        if colon == 0 || bytes.get(colon) != Some(&b':') {
-            return Err(Self::refusal(bytes));
-        }
-        let mut start = colon + 1;
-        let mut end = bytes.len();
-        while start < end && matches!(bytes[start], b' ' | b'\t') {
-            start += 1;
-        }
-        while start < end && matches!(bytes[end - 1], b' ' | b'\t') {
-            end -= 1;
-        }
-        if start == colon + 2 && bytes[colon + 1] == b' ' && end == bytes.len() {
-            marks |= PLAIN_LINE;
-        }
+        let Name { colon, mut marks, start } = match ordinary_name(buf, line) {
+            Some(name) => name,
+            None => any_name(bytes)?,
+        };
+        let id = FieldId::of_start(&bytes[..colon], start);
         let at = |offset: usize| line.start + offset as u32;
-        let name = Span { start: line.start, end: at(colon) };
-        Ok(Self { name, value: Span { start: at(start), end: at(end) }, id: FieldId::of(&bytes[..colon]), marks })
+        let value = match &bytes[colon + 1..] {
+            [b' ', value @ ..] if !begins_or_ends_blank(value) => {
+                marks |= PLAIN_LINE;
+                Span { start: at(colon + 2), end: line.end }
+            }
+            padded => {
+                let value_start = padded.iter().position(|byte| !is_blank(*byte)).unwrap_or(padded.len());
+                let value_end = padded.iter().rposition(|byte| !is_blank(*byte)).map_or(value_start, |last| last + 1);
+                Span { start: at(colon + 1 + value_start), end: at(colon + 1 + value_end) }
+            }
+        };
+        Ok(Self { name: Span { start: line.start, end: at(colon) }, value, id, marks })
     }
 
-    #[cold]
     fn refusal(line: &[u8]) -> HeadError {
         match line {
             [b' ' | b'\t', ..] => HeadError::FieldFold,
@@ -424,6 +506,27 @@ mod tests {
         for name in ["Hosts", "Hos~", "Content_Length", "X-Forwarded", "X-Forwarded-", "Transfer-Encodin", "H0st"] {
             let id = FieldId::of(name.as_bytes());
             assert!(matches!(id, FieldId::Other | FieldId::XForwardedOther), "{name}: {id:?}");
+        }
+    }
+
+    #[test]
+    fn reading_a_block_at_a_time_finds_the_same_name() {
+        for length in 1..35 {
+            for place in 0..length {
+                for byte in 0..=255_u8 {
+                    let mut line = b"Content-Encoding-Xz9-abcdefghijklmnop"[..length].to_vec();
+                    line[place] = byte;
+                    line.extend_from_slice(b": value\r\n and some more");
+                    let span = Span { start: 0, end: length as u32 + 7 };
+                    let slow = any_name(span.of(&line)).ok();
+                    let fast = ordinary_name(&line, span);
+                    let ordinary = slow.as_ref().is_some_and(|name| name.marks & (UNDERSCORE | UNUSUAL) == 0);
+                    assert_eq!(fast.is_some(), ordinary, "{byte:#x} at {place} of {length}");
+                    if let (Some(fast), Some(slow)) = (fast, slow) {
+                        assert_eq!((fast.colon, fast.start), (slow.colon, slow.start));
+                    }
+                }
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! How long a body is: exactly one reading, or a refusal (RFC 9112 6.3).
 
 use super::field::is_token;
-use super::head::{HeadError, Version, trim};
+use super::head::{HeadError, Version};
+use super::scan::trim;
 
 /// Body of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

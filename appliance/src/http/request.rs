@@ -3,8 +3,9 @@
 use super::connection::{ConnectionOptions, is_forwardable_upgrade};
 use super::field::{Field, FieldId, FieldSet};
 use super::framing::{BodyFraming, Declared};
-use super::head::{HeadError, HeadLimits, LineScan, Progress, Span, Version};
+use super::head::{HeadError, HeadLimits, Progress, Span, Version};
 use super::host::Host;
+use super::scan::LineScan;
 use super::target::{self, BadTarget, Shape};
 
 /// Empty lines that are skipped before a request line (RFC 9112 2.2 asks for one).
@@ -126,16 +127,21 @@ impl RequestHead {
     }
 
     fn parse_lines(&mut self, buf: &[u8], limits: &HeadLimits) -> Result<Progress, HeadError> {
-        while let Some(line) = self.scan.next_line(buf, limits)? {
-            if !line.is_empty() && self.seen.start_line {
-                self.field_line(buf, line, limits)?;
-            } else if !line.is_empty() {
-                self.request_line(buf, line)?;
-            } else if self.seen.start_line {
-                return self.complete(buf);
-            } else if self.scan.consumed() > 2 * LEADING_EMPTY_LINES_MAX {
-                return Err(HeadError::LeadingEmptyLines);
+        while !self.seen.start_line {
+            match self.scan.next_line(buf, limits, HeadError::RequestLineTooLong)? {
+                Some(line) if !line.is_empty() => self.request_line(buf, line)?,
+                Some(_) if self.scan.consumed() > 2 * LEADING_EMPTY_LINES_MAX => {
+                    return Err(HeadError::LeadingEmptyLines);
+                }
+                Some(_) => {}
+                None => return Ok(Progress::Partial),
             }
+        }
+        while let Some(line) = self.scan.next_line(buf, limits, HeadError::FieldTooLong)? {
+            if line.is_empty() {
+                return self.complete(buf);
+            }
+            self.field_line(buf, line, limits)?;
         }
         Ok(Progress::Partial)
     }
@@ -194,7 +200,6 @@ impl RequestHead {
     }
 
     fn complete(&mut self, buf: &[u8]) -> Result<Progress, HeadError> {
-        self.scan.check_controls(buf)?;
         self.consumed = self.scan.consumed();
         let seen = self.seen;
         self.framing = seen.declared.check(self.version)?.of_request();

@@ -3,7 +3,8 @@
 use super::connection::ConnectionOptions;
 use super::field::{Field, FieldId, FieldSet};
 use super::framing::{Declared, ResponseBody};
-use super::head::{HeadError, HeadLimits, LineScan, Progress, Span, Version};
+use super::head::{HeadError, HeadLimits, Progress, Span, Version};
+use super::scan::LineScan;
 
 /// What the framing of a response depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,14 +66,17 @@ impl ResponseHead {
     }
 
     fn parse_lines(&mut self, buf: &[u8], limits: &HeadLimits, asked: Asked) -> Result<Progress, HeadError> {
-        while let Some(line) = self.scan.next_line(buf, limits)? {
-            if !self.started {
-                self.status_line(buf, line)?;
-            } else if !line.is_empty() {
-                self.field_line(buf, line, limits)?;
-            } else {
+        if !self.started {
+            match self.scan.next_line(buf, limits, HeadError::FieldTooLong)? {
+                Some(line) => self.status_line(buf, line)?,
+                None => return Ok(Progress::Partial),
+            }
+        }
+        while let Some(line) = self.scan.next_line(buf, limits, HeadError::FieldTooLong)? {
+            if line.is_empty() {
                 return self.complete(buf, asked);
             }
+            self.field_line(buf, line, limits)?;
         }
         Ok(Progress::Partial)
     }
@@ -116,7 +120,6 @@ impl ResponseHead {
     }
 
     fn complete(&mut self, buf: &[u8], asked: Asked) -> Result<Progress, HeadError> {
-        self.scan.check_controls(buf)?;
         self.consumed = self.scan.consumed();
         if self.status == 101 && !asked.upgrade {
             return Err(HeadError::UpgradeUnasked);

@@ -49,6 +49,7 @@ fn route(id: u32, ingress: &str, path: &str) -> Route {
         timeouts: Timeouts::default(),
         body: BodyPolicy::default(),
         retry: RetryPolicy::default(),
+        policies: None,
     }
 }
 

@@ -108,6 +108,7 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
         timeouts: Timeouts::default(),
         body: BodyPolicy { bytes_max: None, buffer: true },
         retry: RetryPolicy::default(),
+        policies: None,
     });
     let paths = PathTable::Literal(LiteralTable::new([(Literal::Below("/"), route)]));
     let generated = rcgen::generate_simple_self_signed(["default.test".to_owned()]).unwrap();

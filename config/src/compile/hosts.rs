@@ -263,6 +263,7 @@ impl RouteBuilder<'_> {
             timeouts: policy.timeouts,
             body: policy.body,
             retry: policy.retry(),
+            policies: None,
         })
     }
 
@@ -300,6 +301,7 @@ impl RouteBuilder<'_> {
             timeouts: policy.timeouts,
             body: policy.body,
             retry: policy.retry(),
+            policies: None,
         };
         Some(Placed { route: Arc::new(route), kind: PathKind::Prefix, regex: false, broken: false })
     }

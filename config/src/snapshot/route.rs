@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ClusterId;
+use super::{ClusterId, Policies};
 use crate::model::ObjectRef;
 
 /// Index of a route's counters on every core. Ids of removed routes are given to later ones.
@@ -167,4 +167,6 @@ pub struct Route {
     pub body: BodyPolicy,
     /// Other attempts.
     pub retry: RetryPolicy,
+    /// Everything else that is done with its requests; most routes have nothing.
+    pub policies: Option<Arc<Policies>>,
 }

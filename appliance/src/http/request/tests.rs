@@ -87,7 +87,7 @@ fn rfc9112_2_2_lines_end_with_crlf_only() {
     }
     for text in [get("A: b\rc\r\n"), get("A: b\r\r\n"), get("A: \rTransfer-Encoding: chunked\r\n"), of_target("/a\rb")]
     {
-        assert_eq!(refusal(&text), Some(HeadError::ControlCharacter), "{text:?}");
+        assert_eq!(refusal(&text), Some(HeadError::LineEnd), "{text:?}");
     }
 }
 
@@ -100,7 +100,7 @@ fn control_characters_are_refused_wherever_they_stand() {
         {
             assert_eq!(refusal(&text), Some(HeadError::ControlCharacter), "{text:?}");
         }
-        assert_eq!(refusal(get(&format!("A{control}: b\r\n"))), Some(HeadError::FieldName));
+        assert_eq!(refusal(get(&format!("A{control}: b\r\n"))), Some(HeadError::ControlCharacter));
     }
     assert!(parse(get("A: b\tc\r\n")).is_ok());
     assert!(parse(get("A: b\u{e4}c\r\n")).is_ok());

@@ -1,0 +1,332 @@
+//! What a route does with a request besides forwarding it: typed filters, compiled once, carried out by the workers.
+//!
+//! Nothing here knows annotations. The fields stand in the order in which they run (reference 3.10): redirects,
+//! preflights, refusals, rewrite, https redirect (on the route itself), limits, access, balancing, then what shapes the
+//! exchange. A route without policies has none of this allocated and none of it checked.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{ClusterId, Pattern, Template};
+
+/// All policies of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policies {
+    /// Answered with a redirect before anything else.
+    pub redirect: Option<Redirect>,
+    /// Cross-origin headers and preflights.
+    pub cors: Option<Arc<Cors>>,
+    /// Every request is answered with this status: access control that could not be compiled must not fail open.
+    pub refuse: Option<u16>,
+    /// The target is replaced.
+    pub rewrite: Option<Rewrite>,
+    /// Rates and numbers of requests per client.
+    pub limits: Option<Arc<Limits>>,
+    /// Who may pass.
+    pub access: Option<Arc<Access>>,
+    /// Other clusters that take a share of the requests, asked in order.
+    pub canaries: Box<[Canary]>,
+    /// A client stays on one endpoint.
+    pub affinity: Option<Arc<Affinity>>,
+    /// Request fields toward the upstream.
+    pub request_fields: FieldRules,
+    /// `Host` toward the upstream.
+    pub upstream_host: Option<Template>,
+    /// Response fields toward the client.
+    pub response_fields: FieldRules,
+    /// Rewriting of what the upstream says about itself.
+    pub upstream_words: Option<Arc<UpstreamWords>>,
+    /// Answers with these statuses are replaced by another backend's.
+    pub error_pages: Option<Arc<ErrorPages>>,
+    /// Every request is copied there.
+    pub mirror: Option<Arc<Mirror>>,
+    /// Bytes per second to one client, after the first so many.
+    pub rate: Option<ResponseRate>,
+    /// No line in the access log.
+    pub unlogged: bool,
+}
+
+/// An answer with `Location`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// 300 to 308.
+    pub status: u16,
+    /// Where to.
+    pub location: Template,
+}
+
+/// Cross-origin resource sharing, answered by the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    /// Whose requests get the fields.
+    pub origins: Origins,
+    /// `Access-Control-Allow-Methods`.
+    pub methods: Box<str>,
+    /// `Access-Control-Allow-Headers`.
+    pub headers: Box<str>,
+    /// `Access-Control-Allow-Credentials: true`.
+    pub credentials: bool,
+    /// `Access-Control-Expose-Headers`; empty sends none.
+    pub expose: Box<str>,
+    /// `Access-Control-Max-Age`, seconds.
+    pub max_age: u64,
+}
+
+/// Origins of a [`Cors`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// Any, told as a literal `*`.
+    Any,
+    /// These, echoed.
+    List(Box<[OriginPattern]>),
+}
+
+/// One allowed origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginPattern {
+    /// Scheme, host and port as given, compared without case.
+    Exact(Box<str>),
+    /// `before` + one label + `after`, from `https://*.example.com:8443`.
+    OneLabel {
+        /// Scheme and `//`.
+        before: Box<str>,
+        /// From the dot on.
+        after: Box<str>,
+    },
+}
+
+/// A replaced target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Its groups are what `$1` to `$9` of the target stand for; searched in the normalised path, not anchored.
+    pub pattern: Arc<Pattern>,
+    /// The new path, query kept; `http(s)://` answers 302 instead.
+    pub target: Template,
+    /// `X-Forwarded-Prefix`.
+    pub prefix: Option<Template>,
+}
+
+/// Limits per client address, shared by all cores and by all routes with the same `key`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Names the table: the same key counts together (one per Ingress).
+    pub key: Arc<str>,
+    /// Requests in flight.
+    pub in_flight: Option<u32>,
+    /// Leaky buckets, all of which must have room.
+    pub rates: Box<[Rate]>,
+    /// Clients that are not counted.
+    pub exempt: Box<[IpNet]>,
+    /// Status over the rate.
+    pub rate_status: u16,
+    /// Status over the number in flight.
+    pub in_flight_status: u16,
+}
+
+/// A leaky bucket without delay: `1 + burst` requests pass at once, then one for each interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests.
+    pub requests: u32,
+    /// In so much time.
+    pub per: Duration,
+    /// Beyond the first.
+    pub burst: u32,
+}
+
+/// Who may pass: address lists, password, external service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// 403, before `allow`.
+    pub deny: Box<[IpNet]>,
+    /// Others get 403; `None` allows all.
+    pub allow: Option<Box<[IpNet]>>,
+    /// HTTP basic authentication.
+    pub basic: Option<BasicAuth>,
+    /// Ask another service.
+    pub external: Option<ExternalAuth>,
+    /// One of the checks is enough; without it all must pass.
+    pub satisfy_any: bool,
+}
+
+impl Access {
+    /// Whether the lists let an address pass; `None` when there are none.
+    pub fn address_passes(&self, client: IpAddr) -> Option<bool> {
+        if self.deny.is_empty() && self.allow.is_none() {
+            return None;
+        }
+        let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&client));
+        Some(!within(&self.deny) && self.allow.as_deref().is_none_or(within))
+    }
+}
+
+/// Passwords of a route.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BasicAuth {
+    /// Shown in the challenge.
+    pub realm: Box<str>,
+    /// User → password hash as htpasswd has it (apr1, SHA, bcrypt, crypt).
+    pub users: Arc<[(Box<str>, Box<str>)]>,
+}
+
+/// Names only: hashes never reach a log.
+impl std::fmt::Debug for BasicAuth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BasicAuth").field("realm", &self.realm).field("users", &self.users.len()).finish()
+    }
+}
+
+/// An external service that decides (reference 3.13).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalAuth {
+    /// Where to ask: `http` or `https`, host, port, target.
+    pub url: Template,
+    /// Method of the question; `None` is GET.
+    pub method: Option<Box<str>>,
+    /// A 401 becomes a 302 to this.
+    pub signin: Option<Signin>,
+    /// Fields of its answer that replace the client's toward the upstream.
+    pub response_fields: Box<[Box<str>]>,
+    /// `X-Auth-Request-Redirect`; `None` is the request's target.
+    pub request_redirect: Option<Template>,
+    /// Its `Set-Cookie` goes to the client whatever the final status.
+    pub always_set_cookie: bool,
+    /// Fields set on the question.
+    pub request_fields: Box<[(Box<str>, Template)]>,
+    /// Answers kept: by this key, for these times by status.
+    pub cache: Option<AuthCache>,
+}
+
+/// Where to sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signin {
+    /// The page.
+    pub url: Template,
+    /// Parameter with the original URL, appended unless the page has it.
+    pub parameter: Box<str>,
+}
+
+/// Kept answers of an [`ExternalAuth`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthCache {
+    /// What makes requests alike.
+    pub key: Template,
+    /// Status → how long.
+    pub durations: Box<[(u16, Duration)]>,
+}
+
+/// A cluster that takes some of a route's requests (reference 3.17).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Canary {
+    /// Where they go.
+    pub cluster: ClusterId,
+    /// By a request field.
+    pub header: Option<(Box<str>, CanaryHeader)>,
+    /// By a cookie that says `always` or `never`.
+    pub cookie: Option<Box<str>>,
+    /// So many of `total` requests, by chance.
+    pub weight: u32,
+    /// At least 100.
+    pub total: u32,
+    /// A client with an affinity cookie stays where it is.
+    pub sticky: bool,
+}
+
+/// Which value of the field sends a request to the canary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CanaryHeader {
+    /// `always`; `never` sends it to the main cluster.
+    Always,
+    /// This one.
+    Value(Box<str>),
+    /// One that the pattern finds.
+    Pattern(Arc<Pattern>),
+}
+
+/// A cookie that names the endpoint (reference 3.17).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Affinity {
+    /// Name of the cookie.
+    pub cookie: Box<str>,
+    /// The cookie names the endpoint itself instead of a place on the ring.
+    pub persistent: bool,
+    /// `Path`.
+    pub path: Box<str>,
+    /// `Domain`.
+    pub domain: Option<Box<str>>,
+    /// `Max-Age`, seconds.
+    pub max_age: Option<i64>,
+    /// `Expires`, seconds from now.
+    pub expires: Option<i64>,
+    /// `SameSite`.
+    pub same_site: Option<Box<str>>,
+    /// `SameSite=None` is left out for browsers that mishandle it.
+    pub conditional_same_site_none: bool,
+    /// `Secure` on plain http as well.
+    pub secure: bool,
+    /// After a failure another endpoint and a new cookie.
+    pub change_on_failure: bool,
+}
+
+/// Changes to the fields of a head.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldRules {
+    /// Written in place of those of the same name.
+    pub set: Box<[(Box<str>, Template)]>,
+    /// Written beside them.
+    pub add: Box<[(Box<str>, Template)]>,
+    /// Taken out.
+    pub remove: Box<[Box<str>]>,
+}
+
+impl FieldRules {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
+    }
+}
+
+/// Rewriting of `Location`, `Refresh` and `Set-Cookie` of the upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamWords {
+    /// Start of `Location` and `Refresh`: from, to.
+    pub redirect: Option<(Box<str>, Box<str>)>,
+    /// `Domain` of cookies: from, to.
+    pub cookie_domain: Option<(Box<str>, Box<str>)>,
+    /// `Path` of cookies: from, to.
+    pub cookie_path: Option<(Box<str>, Box<str>)>,
+}
+
+/// Answers replaced by those of an error backend (reference 3.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorPages {
+    /// Statuses, sorted.
+    pub statuses: Box<[u16]>,
+    /// Who is asked.
+    pub cluster: ClusterId,
+    /// Only for errors that the proxy makes itself.
+    pub own_only: bool,
+}
+
+/// A copy of each request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// Where to.
+    pub url: Template,
+    /// `Host` of the copy; `None` is that of `url`.
+    pub host: Option<Template>,
+    /// With the body.
+    pub body: bool,
+}
+
+/// Bandwidth of one response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseRate {
+    /// Bytes per second.
+    pub bytes_per_second: u64,
+    /// Bytes sent at full speed first.
+    pub after_bytes: u64,
+}

@@ -1,0 +1,221 @@
+//! Text with variables, parsed once: what users write as `$host`, `$request_uri`, `$http_x`.
+
+/// A parsed text. Evaluated by the workers without looking at a `$` again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Template {
+    parts: Box<[Part]>,
+}
+
+/// A piece of a [`Template`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// As it is.
+    Text(Box<str>),
+    /// What the request says.
+    Variable(Variable),
+}
+
+/// What a request can be asked for (reference 1.1, the fixed list).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Variable {
+    /// `$request_uri`: path and query as sent.
+    RequestUri,
+    /// `$uri`: the normalised path.
+    Uri,
+    /// `$args`, `$query_string`.
+    Args,
+    /// `$is_args`: `?` or nothing.
+    IsArgs,
+    /// `$scheme`, `$pass_access_scheme`: as believed.
+    Scheme,
+    /// `$host`: lower case, without port.
+    Host,
+    /// `$http_host`: as sent.
+    HttpHost,
+    /// `$best_http_host`: as believed, with port.
+    BestHttpHost,
+    /// `$server_name`: the rule's host.
+    ServerName,
+    /// `$server_port`, `$pass_server_port`.
+    ServerPort,
+    /// `$remote_addr`, `$the_real_ip`: the client as resolved.
+    RemoteAddr,
+    /// `$remote_port`.
+    RemotePort,
+    /// `$remote_user`.
+    RemoteUser,
+    /// `$request_method`.
+    RequestMethod,
+    /// `$request_id`, `$req_id`.
+    RequestId,
+    /// `$http_NAME`, the name as in a head (dashes).
+    Field(Box<str>),
+    /// `$cookie_NAME`.
+    Cookie(Box<str>),
+    /// `$arg_NAME`.
+    Arg(Box<str>),
+    /// `$1` to `$9`, groups of the path's pattern.
+    Capture(u8),
+    /// `$namespace`.
+    Namespace,
+    /// `$ingress_name`.
+    IngressName,
+    /// `$service_name`.
+    ServiceName,
+    /// `$service_port`.
+    ServicePort,
+    /// `$location_path`.
+    LocationPath,
+}
+
+/// A `$` that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("${0} is not a variable that is supported")]
+pub struct UnknownVariable(pub String);
+
+impl Template {
+    /// A text without variables, `$` included.
+    pub fn literal(text: &str) -> Self {
+        let parts = if text.is_empty() { Vec::new() } else { vec![Part::Text(text.into())] };
+        Self { parts: parts.into() }
+    }
+
+    /// Reads `$name`, `${name}` and `$1`; any other `$` stays.
+    ///
+    /// # Errors
+    /// For a name that is none of [`Variable`].
+    pub fn parse(text: &str) -> Result<Self, UnknownVariable> {
+        let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
+        while let Some(at) = rest.find('$') {
+            plain.push_str(&rest[..at]);
+            let (name, after) = name_at(&rest[at + 1..]);
+            rest = after;
+            if name.is_empty() {
+                plain.push('$');
+                continue;
+            }
+            let variable = variable(name).ok_or_else(|| UnknownVariable(name.into()))?;
+            if !plain.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut plain).into()));
+            }
+            parts.push(Part::Variable(variable));
+        }
+        plain.push_str(rest);
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain.into()));
+        }
+        Ok(Self { parts: parts.into() })
+    }
+
+    /// The pieces in order.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The text when there is no variable in it.
+    pub fn as_literal(&self) -> Option<&str> {
+        match &*self.parts {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// The variable's name at the start of what follows a `$`, and what is behind it.
+fn name_at(text: &str) -> (&str, &str) {
+    if let Some(inner) = text.strip_prefix('{')
+        && let Some(end) = inner.find('}')
+    {
+        return (&inner[..end], &inner[end + 1..]);
+    }
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return text.split_at(1);
+    }
+    text.split_at(text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len()))
+}
+
+fn variable(name: &str) -> Option<Variable> {
+    if let Some(digit) = name.parse().ok().filter(|d| (1..=9).contains(d)) {
+        return Some(Variable::Capture(digit));
+    }
+    let named = |prefix| name.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty());
+    Some(match name {
+        "request_uri" => Variable::RequestUri,
+        "uri" | "document_uri" => Variable::Uri,
+        "args" | "query_string" => Variable::Args,
+        "is_args" => Variable::IsArgs,
+        "scheme" | "pass_access_scheme" => Variable::Scheme,
+        "host" => Variable::Host,
+        "http_host" => Variable::HttpHost,
+        "best_http_host" => Variable::BestHttpHost,
+        "server_name" => Variable::ServerName,
+        "server_port" | "pass_server_port" => Variable::ServerPort,
+        "remote_addr" | "the_real_ip" => Variable::RemoteAddr,
+        "remote_port" => Variable::RemotePort,
+        "remote_user" => Variable::RemoteUser,
+        "request_method" => Variable::RequestMethod,
+        "request_id" | "req_id" => Variable::RequestId,
+        "namespace" => Variable::Namespace,
+        "ingress_name" => Variable::IngressName,
+        "service_name" => Variable::ServiceName,
+        "service_port" => Variable::ServicePort,
+        "location_path" => Variable::LocationPath,
+        _ => {
+            if let Some(field) = named("http_") {
+                Variable::Field(field.replace('_', "-").into())
+            } else if let Some(cookie) = named("cookie_") {
+                Variable::Cookie(cookie.into())
+            } else {
+                Variable::Arg(named("arg_")?.into())
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_variables_are_told_apart() {
+        let template = Template::parse("$scheme://${host}:8443$request_uri?x=$arg_id&y=$http_x_y$").unwrap();
+        let text = |t: &str| Part::Text(t.into());
+        assert_eq!(
+            template.parts(),
+            [
+                Part::Variable(Variable::Scheme),
+                text("://"),
+                Part::Variable(Variable::Host),
+                text(":8443"),
+                Part::Variable(Variable::RequestUri),
+                text("?x="),
+                Part::Variable(Variable::Arg("id".into())),
+                text("&y="),
+                Part::Variable(Variable::Field("x-y".into())),
+                text("$"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_digit_is_one_group_and_what_follows_is_text() {
+        let template = Template::parse("/$12").unwrap();
+        assert_eq!(template.parts()[1..], [Part::Variable(Variable::Capture(1)), Part::Text("2".into())]);
+    }
+
+    #[test]
+    fn an_unknown_variable_is_named() {
+        assert_eq!(
+            Template::parse("/$request_body").unwrap_err().to_string(),
+            "$request_body is not a variable that is supported"
+        );
+    }
+
+    #[test]
+    fn a_literal_keeps_its_dollar() {
+        assert_eq!(Template::literal("a $host b").as_literal(), Some("a $host b"));
+        assert_eq!(Template::parse("plain").unwrap().as_literal(), Some("plain"));
+        assert_eq!(Template::parse("$host").unwrap().as_literal(), None);
+    }
+}
