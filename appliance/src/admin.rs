@@ -36,7 +36,7 @@ const RETIRE_EVERY: u32 = 5;
 /// What the answers depend on besides the sources.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// `--health-check-path`; `/healthz` is answered too.
+    /// `--health-check-path` of the health listener; `/healthz` is answered too.
     pub health_path: String,
     /// Bound of one health answer.
     pub health_timeout: Duration,
@@ -84,19 +84,20 @@ impl Drop for Admin {
 
 async fn run(listeners: Listeners, settings: &AdminSettings, sources: Sources) {
     let sources = Arc::new(sources);
-    let probes = probes(settings, &sources);
-    let admin = probes.clone().merge(api::router(Arc::clone(&sources)));
-    tokio::join!(serve::health(listeners.health, probes), serve::admin(listeners.admin, admin), housekeeping(&sources),);
+    let health = probes(settings, &sources, Some(&settings.health_path));
+    // Without the path of the flag, which could be one of the API's.
+    let admin = probes(settings, &sources, None).merge(api::router(Arc::clone(&sources)));
+    tokio::join!(serve::health(listeners.health, health), serve::admin(listeners.admin, admin), housekeeping(&sources));
 }
 
-/// The three paths of the health listener.
-fn probes(settings: &AdminSettings, sources: &Arc<Sources>) -> Router {
+/// The three paths of the health listener, and perhaps one more for health.
+fn probes(settings: &AdminSettings, sources: &Arc<Sources>, path: Option<&str>) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(prometheus::metrics));
-    if settings.health_path != "/healthz" {
-        router = router.route(&settings.health_path, get(health::healthz));
+    if let Some(path) = path.filter(|path| *path != "/healthz") {
+        router = router.route(path, get(health::healthz));
     }
     let timeout = settings.health_timeout;
     let bounded = axum::middleware::from_fn(move |request, next| health::bounded(timeout, request, next));

@@ -18,6 +18,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often readiness and the end of a drain are looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
+/// How often a ready process is looked at: for workers that ended, and for systemd's watchdog.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
 /// What a lifecycle moves through its phases.
 pub trait Process {
     /// Accept nothing more, finish what runs.
@@ -127,7 +130,7 @@ async fn serve(process: &impl Process, sources: &Sources) {
     process.ready();
     systemd::ready();
     let mut watchdog = systemd::Watchdog::new();
-    let mut look = interval(Duration::from_millis(100));
+    let mut look = interval(LOOK_INTERVAL);
     while !process.ended() {
         look.tick().await;
         watchdog.feed(|| sources.failures().is_empty());

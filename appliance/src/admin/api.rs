@@ -121,7 +121,9 @@ fn failure(status: StatusCode, message: &str) -> (StatusCode, Json<Value>) {
 
 /// Every route of a snapshot.
 pub(super) fn routes(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Route>> {
-    hosts(snapshot).into_iter().flat_map(|host| host.paths.routes())
+    let hosts = &snapshot.hosts;
+    let named = hosts.exact.iter().chain(hosts.wildcard.iter()).map(|(_, host)| host);
+    named.chain([&hosts.catch_all]).flat_map(|host| host.paths.routes())
 }
 
 /// All hosts by name, the catch-all last.

@@ -268,7 +268,7 @@ pub(crate) const NGINX_FLAGS: &[Flag] = &[
         "watch-namespace-selector",
         Text,
         "",
-        NotYet("labels of namespaces are not read, all namespaces are served"),
+        NotYet("refused, as going on without it would serve what was excluded"),
         "Serve the namespaces with these labels; excludes --watch-namespace.",
     ),
 ];

@@ -20,7 +20,7 @@ pub(crate) const OWN_FLAGS: &[Flag] = &[
         "access-log",
         Text,
         "auto",
-        Honoured,
+        NotYet("no access log is written"),
         "auto (as the ConfigMap says; off with a dir: source that has none), off, or a file.",
     ),
     flag(

@@ -230,8 +230,10 @@ fn source(layers: &Layers, surroundings: &Surroundings) -> Result<Source, CliErr
 pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
     let folder = layers.text("source").is_some_and(|source| source_folder(&source).is_some());
     let watch_namespace = layers.text("watch-namespace").map(Into::into);
-    if watch_namespace.is_some() && layers.text("watch-namespace-selector").is_some() {
-        return Err(CliError::setting("watch-namespace-selector", "excludes --watch-namespace"));
+    // Going on without it would serve what the operator excluded.
+    if layers.text("watch-namespace-selector").is_some() {
+        let message = "selecting namespaces by label is not carried out by this version; use --watch-namespace";
+        return Err(CliError::setting("watch-namespace-selector", message));
     }
     let text = |name| layers.text(name).unwrap_or_default().into();
     Ok(Options {
@@ -272,8 +274,8 @@ fn listen_address(text: &str) -> Result<IpAddr, CliError> {
 
 fn health(layers: &Layers) -> Result<Health, CliError> {
     let path = layers.text("health-check-path").unwrap_or_default();
-    if !path.starts_with('/') || path.contains(['{', '}', '?', '#', '*']) {
-        return Err(CliError::setting("health-check-path", "expected a path that starts with /, without ? # * { }"));
+    if !path.starts_with('/') || path.contains(['{', '}', '?', '#', '*', ':']) {
+        return Err(CliError::setting("health-check-path", "expected a path that starts with /, without ? # * : { }"));
     }
     if matches!(path.as_str(), "/readyz" | "/metrics") {
         return Err(CliError::setting("health-check-path", format!("{path} has another meaning on this port")));

@@ -18,13 +18,17 @@ struct Running {
 }
 
 fn start(workers: usize) -> Running {
+    start_with(workers, "/alive")
+}
+
+fn start_with(workers: usize, health_path: &str) -> Running {
     let fake = Fake::new(workers);
     let loopback = Ipv4Addr::LOCALHOST.into();
     let any = AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into());
     let listeners = Listeners::bind(Some((Some(loopback), 0)), &any).unwrap();
     let health = AdminAddress::Tcp(listeners.health_address().unwrap());
     let admin = AdminAddress::Tcp(listeners.admin_address().unwrap().parse().unwrap());
-    let settings = AdminSettings { health_path: "/alive".into(), health_timeout: Duration::from_secs(10) };
+    let settings = AdminSettings { health_path: health_path.into(), health_timeout: Duration::from_secs(10) };
     let running = Admin::start(listeners, settings, fake.sources.clone()).unwrap();
     Running { fake, health, admin, _admin: running }
 }
@@ -61,6 +65,16 @@ fn the_health_listener_answers_its_paths_and_nothing_else() {
     assert!(status == 200 && page.contains("ringress_ready 0") && page.contains("ringress_workers 1"), "{page}");
     for path in ["/", "/api/status", "/api/sync", "/other"] {
         assert_eq!(fetch(&running.health, path).0, 404, "{path}");
+    }
+}
+
+#[test]
+fn a_health_path_that_is_one_of_the_apis_harms_neither() {
+    for path in ["/", "/api/status"] {
+        let running = start_with(1, path);
+        assert_eq!(fetch(&running.health, path), (200, "ok\n".into()));
+        assert!(fetch(&running.admin, path).1.contains("ringress") || path != "/");
+        assert_eq!(fetch(&running.admin, "/healthz").0, 200);
     }
 }
 
