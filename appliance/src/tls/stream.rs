@@ -22,6 +22,8 @@ impl TlsStream {
     /// When the peer breaks the protocol, leaves, or the deadline passes. Alerts are sent first.
     pub(crate) async fn handshake(socket: Socket, session: Session, buffers: Rc<Buffers>) -> io::Result<Self> {
         let mut stream = Self { socket, session: Rc::new(RefCell::new(session)), buffers };
+        // The client's side speaks first.
+        stream.session.borrow_mut().advance_handshake().map_err(io::Error::other)?;
         stream.flush().await?;
         loop {
             if stream.session.borrow().established() {
