@@ -11,6 +11,7 @@ mod literal;
 mod pattern;
 mod policy;
 mod route;
+mod search;
 mod settings;
 mod sharded;
 mod template;
@@ -30,6 +31,7 @@ pub use route::{
     Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts, UpstreamProtocol,
     WeightedCluster,
 };
+pub use search::{GROUPS_MAX, Groups, Search};
 pub use settings::{ClientSettings, ForwardedSettings, Settings, TlsSettings, UpstreamSettings};
 pub use sharded::Sharded;
 pub use template::{Part, Template, UnknownVariable, Variable};

@@ -98,15 +98,6 @@ impl Pattern {
     }
 }
 
-/// The text says it all: equal texts compile alike.
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Eq for Pattern {}
-
 impl Rest {
     fn new(anchored: &str, hir: &Hir) -> Result<Self, PatternError> {
         if let Some(automaton) = Automaton::new(anchored, hir) {

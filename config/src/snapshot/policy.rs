@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{ClusterId, Pattern, Template};
+use super::{ClusterId, Search, Template};
 
 /// All policies of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +102,7 @@ pub enum OriginPattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewrite {
     /// Its groups are what `$1` to `$9` of the target stand for; searched in the normalised path, not anchored.
-    pub pattern: Arc<Pattern>,
+    pub pattern: Arc<Search>,
     /// The new path, query kept; `http(s)://` answers 302 instead.
     pub target: Template,
     /// `X-Forwarded-Prefix`.
@@ -243,7 +243,7 @@ pub enum CanaryHeader {
     /// This one.
     Value(Box<str>),
     /// One that the pattern finds.
-    Pattern(Arc<Pattern>),
+    Pattern(Arc<Search>),
 }
 
 /// A cookie that names the endpoint (reference 3.17).
