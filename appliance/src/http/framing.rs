@@ -112,7 +112,7 @@ fn refusal_of_encoding(value: &[u8]) -> HeadError {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     let all_known_form = codings().all(is_token);
     let chunked_is_last_only =
-        codings().filter(|coding| is_chunked(coding)).count() == 1 && codings().last().is_some_and(is_chunked);
+        codings().filter(|coding| is_chunked(coding)).count() == 1 && codings().next_back().is_some_and(is_chunked);
     if all_known_form && (chunked_is_last_only || !codings().any(is_chunked)) {
         HeadError::EncodingUnsupported
     } else {

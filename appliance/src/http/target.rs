@@ -48,15 +48,20 @@ pub(super) struct Shape {
 }
 
 const ORDINARY: u8 = 0;
-const BLANK_OR_FRAGMENT: u8 = 1;
+const REFUSED: u8 = 1;
 const QUESTION_MARK: u8 = 2;
 const ENCODED: u8 = 3;
 const DOT_OR_SLASH: u8 = 4;
 
 const PATH_CLASS: [u8; 256] = {
     let mut table = [ORDINARY; 256];
-    table[b' ' as usize] = BLANK_OR_FRAGMENT;
-    table[b'#' as usize] = BLANK_OR_FRAGMENT;
+    let mut control_or_blank = 0;
+    while control_or_blank <= b' ' as usize {
+        table[control_or_blank] = REFUSED;
+        control_or_blank += 1;
+    }
+    table[0x7f] = REFUSED;
+    table[b'#' as usize] = REFUSED;
     table[b'?' as usize] = QUESTION_MARK;
     table[b'%' as usize] = ENCODED;
     table[b'\\' as usize] = ENCODED;
@@ -66,7 +71,7 @@ const PATH_CLASS: [u8; 256] = {
 };
 
 /// Looks over a target that starts with `/` (or is the nothing behind an authority). `None` when a blank or a fragment is in
-/// it; control characters are the head's business.
+/// it. The scan for lines lets no control character through but HTAB.
 pub(super) fn shape(target: &[u8]) -> Option<Shape> {
     let mut is_normal = true;
     let mut before = 0;
@@ -78,7 +83,7 @@ pub(super) fn shape(target: &[u8]) -> Option<Shape> {
             ENCODED => is_normal = false,
             QUESTION_MARK => {
                 let query = &target[index + 1..];
-                let refused = memchr::memchr2(b' ', b'#', query).is_some();
+                let refused = memchr::memchr3(b' ', b'\t', b'#', query).is_some();
                 return (!refused).then_some(Shape { path_bytes: index, has_query: true, is_normal });
             }
             _ => return None,
@@ -296,6 +301,14 @@ mod tests {
     fn dot_segments_beside_ambiguous_segments_pass() {
         assert_eq!(normal("/a%2Fb/c/../d").as_deref(), Ok("/a/b/d"));
         assert_eq!(normal("/a/../b%2Fc").as_deref(), Ok("/b/c"));
+    }
+
+    #[test]
+    fn control_characters_and_blanks_are_in_no_target() {
+        for target in ["/a b", "/a\tb", "/a\0", "/a\x7f", "/a#", "/?a b", "/?a\tb", "/?#"] {
+            assert_eq!(shape(target.as_bytes()), None, "{target:?}");
+        }
+        assert_eq!(normal("/a\0b"), Err(BadTarget::Nul));
     }
 
     #[test]
