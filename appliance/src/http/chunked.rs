@@ -225,8 +225,8 @@ fn expect_line_feed(byte: u8) -> Result<(), ChunkError> {
     if byte == b'\n' { Ok(()) } else { Err(ChunkError::LineEnd) }
 }
 
-/// Appends the size line of a chunk of `len` bytes; nothing for an empty one, which would end the body. Behind the data
-/// goes [`CHUNK_END`].
+/// Appends the size line of a chunk of `len` bytes; behind the data goes [`CHUNK_END`]. An empty piece is no chunk (it
+/// would end the body): nothing is written then, and the caller writes no `CHUNK_END` either.
 pub fn write_chunk_header(out: &mut Vec<u8>, len: usize) {
     if len == 0 {
         return;

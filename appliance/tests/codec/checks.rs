@@ -33,7 +33,7 @@ const NEVER_FROM_CLIENTS: &[&str] = &[
 ];
 
 /// Any bytes as a request head: the same outcome however they are split, and what is forwarded is one plain request.
-pub fn request_head(data: &[u8]) {
+pub(crate) fn request_head(data: &[u8]) {
     let mut whole = RequestHead::default();
     let outcome = whole.parse(data, &LIMITS);
     let mut split = RequestHead::default();
@@ -160,7 +160,7 @@ fn second_opinion(bytes: &[u8], read: &StrictHead) {
 }
 
 /// Any bytes as a response head; the first byte says what was asked.
-pub fn response_head(data: &[u8]) {
+pub(crate) fn response_head(data: &[u8]) {
     let Some((&choice, data)) = data.split_first() else { return };
     let asked = Asked { head: choice & 1 == 1, upgrade: choice & 2 == 2 };
     let mut whole = ResponseHead::default();
@@ -210,7 +210,7 @@ fn written_response(head: &ResponseHead, data: &[u8], version: Version) {
 }
 
 /// Any bytes as a chunked body: the same outcome however they are split, and what is relayed reads back the same.
-pub fn chunked(data: &[u8]) {
+pub(crate) fn chunked(data: &[u8]) {
     let whole = decode(data, usize::MAX);
     for piece in [1, 2, 7] {
         let pieces = decode(data, piece);
@@ -237,7 +237,7 @@ pub fn chunked(data: &[u8]) {
 }
 
 /// The data, and how many bytes the body took if it is complete.
-pub fn decode(body: &[u8], piece: usize) -> Result<(Vec<u8>, Option<usize>), ChunkError> {
+pub(crate) fn decode(body: &[u8], piece: usize) -> Result<(Vec<u8>, Option<usize>), ChunkError> {
     let mut decoder = ChunkDecoder::default();
     let mut data = Vec::new();
     let mut taken = 0;
@@ -255,7 +255,7 @@ pub fn decode(body: &[u8], piece: usize) -> Result<(Vec<u8>, Option<usize>), Chu
 }
 
 /// Any bytes as a path: a normal one comes out, the one that a plain reading gives.
-pub fn target(data: &[u8]) {
+pub(crate) fn target(data: &[u8]) {
     let path = [b"/", data].concat();
     let mut scratch = Vec::new();
     match normalise(&path, &mut scratch) {

@@ -108,7 +108,7 @@ fn field_line() -> impl Strategy<Value = String> {
 }
 
 /// A request head and some bytes behind it.
-pub fn request() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn request() -> impl Strategy<Value = Vec<u8>> {
     let method =
         prop_oneof![8 => Just("GET"), 4 => Just("POST"), 2 => Just("OPTIONS"), 1 => Just("get"), 1 => Just("CONNECT")];
     let target = prop_oneof![4 => Just("/a/b?c"), 4 => select(TARGETS)];
@@ -123,7 +123,7 @@ pub fn request() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// What was asked, as the check wants it, and a response head.
-pub fn response() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn response() -> impl Strategy<Value = Vec<u8>> {
     let start = prop_oneof![
         6 => Just("HTTP/1.1 200 OK"), 2 => Just("HTTP/1.0 200 OK"), 1 => Just("HTTP/1.1 204"), 1 => Just("HTTP/1.1 304 x"),
         1 => Just("HTTP/1.1 101 x"), 1 => Just("HTTP/1.1 100 "), 1 => Just("HTTP/2 200"), 1 => Just("x"),
@@ -133,7 +133,7 @@ pub fn response() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A chunked body, or nearly one.
-pub fn chunked() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn chunked() -> impl Strategy<Value = Vec<u8>> {
     let sound =
         vec(any::<u8>(), 1..20).prop_map(|data| [format!("{:x}\r\n", data.len()).as_bytes(), &data, b"\r\n"].concat());
     let odd = select(
@@ -160,7 +160,7 @@ pub fn chunked() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A path behind its first slash.
-pub fn path() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn path() -> impl Strategy<Value = Vec<u8>> {
     let piece = select(
         &[
             "a", "bc", "/", "//", ".", "..", "...", "%2e", "%2E%2e", "%2F", "%5c", "\\", ";", "%3b", "%00", "%", "%4",

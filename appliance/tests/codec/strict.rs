@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 
 /// A head as this reader understands it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct StrictHead {
+pub(crate) struct StrictHead {
     /// The start line.
-    pub start: Vec<u8>,
+    pub(crate) start: Vec<u8>,
     /// Names as written, values as written.
-    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) fields: Vec<(Vec<u8>, Vec<u8>)>,
     /// Bytes of the head.
-    pub length: usize,
+    pub(crate) length: usize,
 }
 
 /// How the body behind a head is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StrictBody {
+pub(crate) enum StrictBody {
     /// Nothing says so.
     Undeclared,
     /// Content-Length.
@@ -33,7 +33,7 @@ fn is_token(bytes: &[u8]) -> bool {
 
 impl StrictHead {
     /// Reads the head at the start of `bytes`; the reason when it is not one.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").ok_or("no end of the head")?;
         let head = &bytes[..end];
         let text: Vec<&[u8]> = split_lines(head);
@@ -60,13 +60,13 @@ impl StrictHead {
     }
 
     /// Values of all fields of that name.
-    pub fn all(&self, name: &str) -> Vec<&[u8]> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&[u8]> {
         let is_it = |field: &&(Vec<u8>, Vec<u8>)| field.0.eq_ignore_ascii_case(name.as_bytes());
         self.fields.iter().filter(is_it).map(|(_, value)| value.as_slice()).collect()
     }
 
     /// The one framing; the reason when it is not one.
-    pub fn body(&self) -> Result<StrictBody, String> {
+    pub(crate) fn body(&self) -> Result<StrictBody, String> {
         match (self.all("Content-Length").as_slice(), self.all("Transfer-Encoding").as_slice()) {
             ([], []) => Ok(StrictBody::Undeclared),
             ([], [b"chunked"]) => Ok(StrictBody::Chunked),
@@ -79,7 +79,7 @@ impl StrictHead {
     }
 
     /// How often each name occurs, in lower case.
-    pub fn names(&self) -> BTreeMap<Vec<u8>, usize> {
+    pub(crate) fn names(&self) -> BTreeMap<Vec<u8>, usize> {
         let mut names = BTreeMap::new();
         for (name, _) in &self.fields {
             *names.entry(name.to_ascii_lowercase()).or_default() += 1;
@@ -99,7 +99,7 @@ fn split_lines(mut rest: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Reads a whole chunked body without extensions: the data and its length in bytes, `None` when it is none.
-pub fn read_chunked(body: &[u8]) -> Option<(Vec<u8>, usize)> {
+pub(crate) fn read_chunked(body: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut data = Vec::new();
     let mut at = 0;
     loop {
