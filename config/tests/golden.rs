@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ringress_config::manifest;
 use ringress_config::options::Options;
 
 #[test]
@@ -26,9 +27,10 @@ fn every_case_compiles_to_what_is_written() {
 
 fn check(case: &Path) -> Result<(), String> {
     let input = fs::read_to_string(case.join("input.yaml")).unwrap();
-    let (objects, mut findings) = manifests::objects(&with_certificates(&input));
-    let mut compiler = manifests::compiler(options(&input));
-    objects.into_iter().for_each(|object| compiler.upsert(object));
+    let content = manifest::parse("input.yaml", with_certificates(&input).as_bytes());
+    let mut findings = content.findings;
+    let mut compiler = manifests::compiler(options(&input), &manifests::issue(&["ingress.local"]));
+    content.objects.into_iter().for_each(|object| compiler.upsert(object));
     let compiled = compiler.compile();
     findings.extend(compiled.findings.iter().cloned());
     let diagnostics: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
