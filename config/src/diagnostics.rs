@@ -1,6 +1,7 @@
 //! Findings: what was refused, changed or ignored, on which object and field, and why.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -29,31 +30,31 @@ impl Severity {
     }
 }
 
-/// One remark on one field of one object.
+/// One remark on one field of one object. Cheap to clone: there may be tens of thousands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {
     /// The object at fault.
     pub object: ObjectRef,
     /// Path of the field, as `kubectl explain` writes it; empty for the object as a whole.
-    pub field: String,
+    pub field: Arc<str>,
     /// How much it matters.
     pub severity: Severity,
     /// What is wrong and what follows from it, in one sentence.
-    pub message: String,
+    pub message: Arc<str>,
 }
 
 impl Finding {
     /// A finding of severity error.
-    pub fn error(object: &ObjectRef, field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn error(object: &ObjectRef, field: impl Into<Arc<str>>, message: impl Into<Arc<str>>) -> Self {
         Self::new(Severity::Error, object, field, message)
     }
 
     /// A finding of severity warning.
-    pub fn warning(object: &ObjectRef, field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn warning(object: &ObjectRef, field: impl Into<Arc<str>>, message: impl Into<Arc<str>>) -> Self {
         Self::new(Severity::Warning, object, field, message)
     }
 
-    fn new(severity: Severity, object: &ObjectRef, field: impl Into<String>, message: impl Into<String>) -> Self {
+    fn new(severity: Severity, object: &ObjectRef, field: impl Into<Arc<str>>, message: impl Into<Arc<str>>) -> Self {
         Self { object: object.clone(), field: field.into(), severity, message: message.into() }
     }
 }

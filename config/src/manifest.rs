@@ -4,6 +4,8 @@
 mod json;
 mod yaml;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::diagnostics::Finding;
@@ -55,7 +57,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn unreadable(&mut self, message: impl Into<String>) {
+    fn unreadable(&mut self, message: impl Into<Arc<str>>) {
         let file = ObjectRef { kind: Kind::File, key: ObjectKey::new("", self.path) };
         self.content.findings.push(Finding::error(&file, "", message));
         self.content.readable = false;

@@ -1,6 +1,11 @@
 //! What the unit tests share.
 
+use std::sync::Arc;
+
 use crate::model::{Age, Ingress, Kind, Meta, ObjectKey, ObjectRef};
+use crate::snapshot::{
+    Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts, UpstreamProtocol,
+};
 
 /// An Ingress with these annotations; a name without slash gets the usual prefix.
 pub(crate) fn annotated(pairs: &[(&str, &str)]) -> Ingress {
@@ -21,4 +26,34 @@ pub(crate) fn annotated(pairs: &[(&str, &str)]) -> Ingress {
 /// The reference of that Ingress.
 pub(crate) fn reference() -> ObjectRef {
     ObjectRef { kind: Kind::Ingress, key: ObjectKey::new("default", "web") }
+}
+
+/// A route of a path.
+pub(crate) fn route(id: usize, path: &str) -> Route {
+    let empty = || Arc::from("");
+    let labels = RouteLabels {
+        namespace: empty(),
+        ingress: empty(),
+        service: empty(),
+        service_port: empty(),
+        host: empty(),
+        path: path.into(),
+    };
+    Route {
+        id: RouteId(u32::try_from(id).expect("tests are small")),
+        source: reference(),
+        field: String::new(),
+        kind: PathKind::Prefix,
+        path: path.into(),
+        labels: Arc::new(labels),
+        https_redirect: HttpsRedirect::Never,
+        redirect_keeps_slash: false,
+        backend: Backend::Status(404),
+        empty_status: 503,
+        protocol: UpstreamProtocol::Http,
+        timeouts: Timeouts::default(),
+        body: BodyPolicy::default(),
+        retry: RetryPolicy::default(),
+        policies: None,
+    }
 }

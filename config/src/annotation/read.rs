@@ -1,5 +1,7 @@
 //! Reading the annotations of one Ingress: values with findings, and the rows that have no effect.
 
+use std::sync::Arc;
+
 use super::{Meanwhile, Row, Support, find};
 use crate::diagnostics::Finding;
 use crate::model::{Ingress, ObjectRef};
@@ -7,7 +9,8 @@ use crate::value::Source;
 
 /// The annotations of one Ingress, with the findings that reading them makes.
 pub(crate) struct Annotations<'a> {
-    ingress: &'a Ingress,
+    /// Name without prefix and trimmed value, of the prefix and of those whose row has a whole name.
+    known: Vec<(&'a str, &'a str, Option<&'static Row>)>,
     object: &'a ObjectRef,
     prefix: &'a str,
     findings: Vec<Finding>,
@@ -16,11 +19,8 @@ pub(crate) struct Annotations<'a> {
 impl Source for Annotations<'_> {
     fn text(&self, name: &str) -> Option<&str> {
         debug_assert!(find(name).is_some(), "{name} is read but has no row");
-        let value = match name.contains('/') {
-            true => self.ingress.annotations.get(name),
-            false => self.ingress.annotations.get(&*format!("{}/{name}", self.prefix)),
-        };
-        value.map(|v| v.trim()).filter(|v| !v.is_empty())
+        let found = self.known.iter().find(|(known, ..)| *known == name);
+        found.map(|(_, value, _)| *value).filter(|value| !value.is_empty())
     }
 
     fn warn(&mut self, name: &str, message: String) {
@@ -30,27 +30,26 @@ impl Source for Annotations<'_> {
 
 impl<'a> Annotations<'a> {
     pub(crate) fn new(ingress: &'a Ingress, object: &'a ObjectRef, prefix: &'a str) -> Self {
-        Self { ingress, object, prefix, findings: Vec::new() }
+        let known = ingress.annotations.iter().filter_map(|(name, value)| {
+            let own = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/'));
+            match own {
+                Some(short) => Some((short, value.trim(), find(short))),
+                None => find(name).filter(|row| row.name.contains('/')).map(|row| (&**name, value.trim(), Some(row))),
+            }
+        });
+        Self { known: known.collect(), object, prefix, findings: Vec::new() }
     }
 
     /// Every annotation that has a row, and those of the prefix that have none.
-    pub(crate) fn known(&self) -> impl Iterator<Item = (&'a str, &'a str, Option<&'static Row>)> {
-        let prefix = self.prefix;
-        self.ingress.annotations.iter().filter_map(move |(name, value)| {
-            let value = value.trim();
-            let own = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/'));
-            match own {
-                Some(short) => Some((short, value, find(short))),
-                None => find(name).filter(|row| row.name.contains('/')).map(|row| (&**name, value, Some(row))),
-            }
-        })
+    pub(crate) fn known(&self) -> Vec<(&'a str, &'a str, Option<&'static Row>)> {
+        self.known.clone()
     }
 
     /// A finding for each annotation that does less than its author may expect, and the status that the routes and
     /// the hosts have to answer because access control is missing.
     pub(crate) fn report(&mut self) -> Missing {
         let mut missing = Missing::default();
-        for (name, value, row) in self.known().collect::<Vec<_>>() {
+        for (name, value, row) in self.known() {
             if value.is_empty() || row.is_some_and(|row| row.default == value) {
                 continue;
             }
@@ -78,7 +77,7 @@ impl<'a> Annotations<'a> {
         missing
     }
 
-    pub(crate) fn error(&mut self, name: &str, message: impl Into<String>) {
+    pub(crate) fn error(&mut self, name: &str, message: impl Into<Arc<str>>) {
         self.findings.push(Finding::error(self.object, self.field(name), message));
     }
 

@@ -377,7 +377,7 @@ fn choose(
                     Lookup::Broken(field, _) => format!("{field} of Secret {secret} cannot be used"),
                 };
                 let message = format!("{fault}; the default certificate is presented");
-                paths::add(findings, intent, Finding::warning(&intent.source, field, message));
+                paths::add(findings, intent, Finding::warning(&intent.source, field.as_str(), message));
                 return (Some(ServerCertificate::Default), secrets);
             }
             Some(TlsIntent::AnyOf(all)) => {

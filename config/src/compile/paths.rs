@@ -89,7 +89,7 @@ fn lost(name: &HostName, loser: &Intent, route: &RouteIntent, winner: &Intent) -
         format!("{}, which is older", winner.source)
     };
     let message = format!("host {name}, {kind} path {} is already served by {by}", route.path);
-    Finding::warning(&loser.source, &route.field, message)
+    Finding::warning(&loser.source, route.field.as_str(), message)
 }
 
 /// A winner's route with what is needed to place it.

@@ -205,7 +205,7 @@ impl Translator<'_> {
         if secrets.is_empty() { TlsIntent::None } else { TlsIntent::AnyOf(secrets) }
     }
 
-    fn error(&mut self, field: impl Into<String>, message: impl Into<String>) {
+    fn error(&mut self, field: impl Into<Arc<str>>, message: impl Into<Arc<str>>) {
         self.findings.push(Finding::error(self.object, field, message));
     }
 }

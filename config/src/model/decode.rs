@@ -155,7 +155,7 @@ impl Decoder {
     }
 
     /// An error on an object that has no name to report it under: the file stands in.
-    fn nameless(&self, field: &str, message: impl Into<String>) -> Refused {
+    fn nameless(&self, field: &str, message: impl Into<Arc<str>>) -> Refused {
         Refused { finding: Box::new(Finding::error(&self.file(), field, message)), object: None }
     }
 

@@ -1,1 +1,100 @@
+use std::time::Duration;
 
+use super::*;
+use crate::annotation::Risk;
+use crate::model::{Age, ConfigMap, Meta, ObjectKey};
+
+fn read(pairs: &[(&str, &str)]) -> (Globals, Vec<String>) {
+    let meta = Meta { key: ObjectKey::new("ingress-nginx", "controller"), age: Age::Unknown };
+    let data = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    let (globals, findings) = Globals::read(&ConfigMap { meta, data });
+    (globals, findings.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn every_key_has_one_row() {
+    let names: std::collections::BTreeSet<_> = rows().iter().map(|row| row.name).collect();
+    assert_eq!(names.len(), rows().len());
+}
+
+#[test]
+fn an_empty_config_map_is_the_defaults() {
+    assert_eq!(read(&[]), (Globals::default(), vec![]));
+    assert_eq!(read(&[("keep-alive", ""), ("hsts", " ")]), (Globals::default(), vec![]));
+}
+
+#[test]
+fn the_defaults_of_the_table_are_the_defaults_that_act() {
+    // A key that has been given its default is the same as an absent one, so each can be read.
+    let defaults: Vec<_> = rows()
+        .iter()
+        .filter(|row| matches!(row.support, Support::Honoured | Support::Differs(_)) && !row.default.is_empty())
+        .map(|row| (row.name, row.default))
+        .collect();
+    let (globals, findings) = read(&defaults);
+    assert_eq!(findings, [""; 0]);
+    // An absent worker-shutdown-timeout leaves the drain to the flag, whose default is shorter.
+    let mut expected = Globals::default();
+    Arc::make_mut(&mut expected.settings).drain_timeout = Some(Duration::from_secs(240));
+    assert_eq!(globals, expected);
+}
+
+#[test]
+fn values_act() {
+    let (globals, findings) = read(&[
+        ("keep-alive", "0"),
+        ("large-client-header-buffers", "2 1k"),
+        ("annotations-risk-level", "critical"),
+        ("annotation-value-word-blocklist", "load_module, lua_package"),
+        ("no-tls-redirect-locations", "/a,/b"),
+        ("http-redirect-code", "307"),
+        ("use-forwarded-headers", "true"),
+        ("hsts", "false"),
+        ("upstream-keepalive-timeout", "5"),
+    ]);
+    assert_eq!(findings, [""; 0]);
+    assert_eq!(globals.settings.client.keep_alive, Duration::ZERO);
+    assert_eq!((globals.settings.client.header_line_bytes_max, globals.settings.client.header_bytes_max), (1024, 2048));
+    assert_eq!(globals.settings.upstream.idle_timeout, Duration::from_secs(5));
+    assert!(globals.settings.forwarded.trust && globals.settings.tls.hsts.is_none());
+    assert_eq!((globals.risk_max, globals.redirect_status), (Risk::Critical, 307));
+    assert_eq!(&*globals.blocked_words, &[Box::from("load_module"), Box::from("lua_package")]);
+    assert_eq!(&*globals.no_redirect_paths, &[Box::from("/a"), Box::from("/b")]);
+}
+
+#[test]
+fn bad_values_leave_the_default_and_are_named() {
+    for (key, value) in [
+        ("keep-alive", "75s"),
+        ("keep-alive-requests", "-1"),
+        ("large-client-header-buffers", "8k"),
+        ("http-redirect-code", "303"),
+        ("annotations-risk-level", "Extreme"),
+        ("hsts", "on"),
+        ("proxy-body-size", "1 m"),
+        ("ssl-protocols", "SSLv3"),
+        ("upstream-keepalive-time", "soon"),
+        ("retry-non-idempotent", "yes"),
+    ] {
+        let (globals, findings) = read(&[(key, value)]);
+        assert_eq!(globals, Globals::default(), "{key}");
+        let start = format!("warning ConfigMap ingress-nginx/controller data.{key}: ");
+        assert!(!findings.is_empty() && findings.iter().all(|finding| finding.starts_with(&start)), "{findings:?}");
+    }
+}
+
+#[test]
+fn global_access_control_without_effect_closes_everything() {
+    for key in ["block-cidrs", "denylist-source-range", "whitelist-source-range", "global-auth-url", "block-referers"] {
+        let (globals, findings) = read(&[(key, "10.0.0.0/8")]);
+        assert_eq!(globals.missing, Some(503), "{key}");
+        assert!(findings[0].starts_with("error "), "{findings:?}");
+    }
+}
+
+#[test]
+fn snippets_are_never_inserted_whatever_is_said() {
+    let (globals, findings) = read(&[("allow-snippet-annotations", "true"), ("http-snippet", "deny all;")]);
+    assert_eq!(globals, Globals::default());
+    assert_eq!(findings.len(), 2);
+}

@@ -101,3 +101,38 @@ impl PathTable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(names: &[&str]) -> Hosts {
+        let mut hosts = Hosts::default();
+        for name in names {
+            let routes = Arc::new(HostRoutes { name: (*name).into(), paths: PathTable::default() });
+            match name.strip_prefix("*.") {
+                Some(rest) => hosts.wildcard.insert(rest.into(), routes),
+                None => hosts.exact.insert((*name).into(), routes),
+            };
+        }
+        hosts
+    }
+
+    #[test]
+    fn exact_then_one_label_below_a_wildcard_then_the_catch_all() {
+        let hosts = hosts(&["x.wild.test", "*.wild.test", "*.b_c.test"]);
+        for (host, expected) in [
+            ("x.wild.test", "x.wild.test"),
+            ("y.wild.test", "*.wild.test"),
+            ("y_-1.wild.test", "*.wild.test"),
+            ("a.b.wild.test", "_"),
+            ("wild.test", "_"),
+            (".wild.test", "_"),
+            ("é.wild.test", "_"),
+            ("", "_"),
+            ("other", "_"),
+        ] {
+            assert_eq!(&*hosts.find(host).name, expected, "{host}");
+        }
+    }
+}

@@ -178,3 +178,6 @@ impl Builder {
         LiteralTable { nodes: nodes.into(), edges: edges.into(), routes: self.routes.into() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,7 +55,7 @@ fn dangerous(ingress: &Ingress) -> Option<String> {
 /// Whether an annotation keeps the Ingress from being loaded; the findings say which.
 pub(super) fn is_refused(annotations: &mut Annotations<'_>, globals: &Globals) -> bool {
     let mut refused = false;
-    for (name, value, row) in annotations.known().collect::<Vec<_>>() {
+    for (name, value, row) in annotations.known() {
         if value.is_empty() {
             continue;
         }

@@ -110,7 +110,7 @@ fn a_bad_time_is_a_remark_and_the_object_counts_as_unstamped() {
     let (ingress, findings) = ingress(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
         "metadata": {"name": "x", "creationTimestamp": "yesterday"}}));
     assert_eq!(ingress.meta.age, Age::Read(origin().expect("given above")));
-    assert_eq!(findings[0].field, "metadata.creationTimestamp");
+    assert_eq!(&*findings[0].field, "metadata.creationTimestamp");
 }
 
 #[test]
