@@ -31,7 +31,7 @@ pub fn annotations() -> String {
             code(row.default),
             row.priority.as_str(),
             row.risk.as_str(),
-            row.bad_value.as_str(),
+            bad_value(row),
             described(row.doc, row.support),
         );
     }
@@ -62,6 +62,14 @@ pub fn config_map() -> String {
         );
     }
     page
+}
+
+/// Only where values are read.
+fn bad_value(row: &annotation::Row) -> &'static str {
+    match row.support {
+        Support::Honoured | Support::Differs(_) => row.bad_value.as_str(),
+        Support::Ignored(_) | Support::Refused(_) | Support::Pending(_) => "",
+    }
 }
 
 fn summary(what: &str, all: impl Iterator<Item = Support>) -> String {

@@ -8,6 +8,10 @@ const FILE_LINES_MAX: usize = 500;
 /// Lines of one function, from `fn` to its closing brace, without blanks and comments.
 const FUNCTION_LINES_MAX: usize = 70;
 
+/// Functions that are longer and wait to be split. The list can only become shorter: a function that no longer needs
+/// its place here fails the test too.
+const LONG_FUNCTIONS: [&str; 1] = ["appliance/src/http/exchange/forward.rs: fn forward_streaming"];
+
 /// A source file of the workspace.
 struct Source {
     /// Below the workspace.
@@ -152,12 +156,15 @@ fn files_are_short() {
 
 #[test]
 fn functions_fit_on_a_screen() {
-    let mut faults = Vec::new();
+    let mut long = Vec::new();
     for source in sources().iter().filter(|source| !is_test(&source.path)) {
-        let long = functions(&source.code()).into_iter().filter(|(_, number)| *number > FUNCTION_LINES_MAX);
-        faults.extend(long.map(|(name, number)| format!("{}: fn {name} has {number} lines", source.path)));
+        let functions = functions(&source.code()).into_iter().filter(|(_, number)| *number > FUNCTION_LINES_MAX);
+        long.extend(functions.map(|(name, _)| format!("{}: fn {name}", source.path)));
     }
-    complain(faults);
+    let new = long.iter().filter(|name| !LONG_FUNCTIONS.contains(&name.as_str()));
+    let split = LONG_FUNCTIONS.iter().filter(|name| !long.iter().any(|long| long == **name));
+    let new = new.map(|name| format!("{name} has more than {FUNCTION_LINES_MAX} lines"));
+    complain(new.chain(split.map(|name| format!("{name} is short now: take it off the list"))).collect());
 }
 
 #[test]

@@ -296,9 +296,9 @@ fn log_new(before: &[Finding], now: &[Finding]) {
     for finding in new.iter().take(FINDINGS_LOGGED_MAX) {
         let Finding { object, field, message, .. } = finding;
         match finding.severity {
-            Severity::Error => error!(%object, field, "{message}"),
-            Severity::Warning => warn!(%object, field, "{message}"),
-            Severity::Info => info!(%object, field, "{message}"),
+            Severity::Error => error!(%object, field = &**field, "{message}"),
+            Severity::Warning => warn!(%object, field = &**field, "{message}"),
+            Severity::Info => info!(%object, field = &**field, "{message}"),
         }
     }
     if let Some(more) = new.len().checked_sub(FINDINGS_LOGGED_MAX).filter(|&more| more > 0) {
