@@ -141,14 +141,10 @@ impl Control {
                 Woken::Command(Some(Command::Stop)) => break,
                 // All handles are gone; nobody can ask for anything, but the workers still want snapshots.
                 Woken::Command(None) => commands.close(),
-                Woken::Source => {
-                    let changes = self.source.take();
-                    self.apply(changes);
-                }
+                Woken::Source => self.take_in(),
                 Woken::Due => {
                     // What came in while the thread rested goes into the same build.
-                    let changes = self.source.take();
-                    self.apply(changes);
+                    self.take_in();
                     self.build();
                 }
                 Woken::Tick => {}
@@ -188,12 +184,19 @@ impl Control {
         }
     }
 
-    /// Tells the compiler what has changed. The build follows when the pace allows it.
-    fn apply(&mut self, changes: Vec<Change>) {
+    fn take_in(&mut self) {
+        let noticed = Instant::now();
+        let changes = self.source.take();
+        self.apply(changes, noticed);
+    }
+
+    /// Tells the compiler what has changed. The build follows when the pace allows it. Reading and parsing count to the
+    /// change's way, so `noticed` is from before them.
+    fn apply(&mut self, changes: Vec<Change>, noticed: Instant) {
         // The first snapshot is built even from nothing at all.
         let first = self.publishing.generation() == 0 && self.source.complete();
         if first || !changes.is_empty() {
-            self.pace.note_change(Instant::now());
+            self.pace.note_change(noticed);
         }
         if let Some(saver) = self.saver.as_mut().filter(|_| !changes.is_empty() && self.source.listed()) {
             saver.note_change();
@@ -263,8 +266,9 @@ impl Control {
     }
 
     async fn sync(&mut self, reply: oneshot::Sender<u64>) {
+        let noticed = Instant::now();
         let changes = self.source.catch_up().await;
-        self.apply(changes);
+        self.apply(changes, noticed);
         if self.source.complete() && self.pace.due().is_some() {
             self.build();
         }

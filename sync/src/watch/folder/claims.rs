@@ -108,3 +108,58 @@ impl Claims {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use ringress_config::model::decode;
+    use serde_json::json;
+
+    /// An object of one of four names; `mark` tells the definitions apart.
+    fn object(name: u8, mark: u16) -> Object {
+        let value = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("o{}", name % 4)},
+            "data": {"mark": mark.to_string()}});
+        decode(value, None).object.expect("a ConfigMap")
+    }
+
+    /// The rule itself: the first by path, then by place.
+    fn winners(files: &BTreeMap<String, Vec<Object>>) -> BTreeMap<ObjectRef, Object> {
+        let mut winners = BTreeMap::new();
+        for object in files.values().flatten() {
+            winners.entry(object.reference()).or_insert_with(|| object.clone());
+        }
+        winners
+    }
+
+    proptest! {
+        /// Following the changes leads to what the rule says, after every step, with no change that changes nothing.
+        #[test]
+        fn changes_lead_to_what_the_rule_says(
+            steps in proptest::collection::vec((0_u8..3, proptest::collection::vec((0_u8..4, 0_u16..3), 0..5)), 1..20)
+        ) {
+            let mut claims = Claims::default();
+            let mut files = BTreeMap::new();
+            let mut served = BTreeMap::new();
+            for (file, content) in steps {
+                let path = format!("{file}.yaml");
+                let objects: Vec<Object> = content.into_iter().map(|(name, mark)| object(name, mark)).collect();
+                files.insert(path.clone(), objects.clone());
+                let mut changes = Vec::new();
+                claims.replace(&path.as_str().into(), objects, &mut changes);
+                for change in changes {
+                    match change {
+                        Change::Upsert(object) => {
+                            let before = served.insert(object.reference(), object.clone());
+                            prop_assert_ne!(before, Some(object));
+                        }
+                        Change::Remove(reference) => prop_assert!(served.remove(&reference).is_some()),
+                    }
+                }
+                prop_assert_eq!(&served, &winners(&files));
+                let defined: usize = files.values().map(Vec::len).sum();
+                prop_assert_eq!(claims.findings().count(), defined - served.len());
+            }
+        }
+    }
+}

@@ -63,3 +63,40 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connect_to(settings: &KubeSettings) -> Result<(Client, String), SyncError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(connect(settings))
+    }
+
+    fn refusal(settings: &KubeSettings) -> String {
+        connect_to(settings).err().expect("these settings lead nowhere").to_string()
+    }
+
+    #[test]
+    fn a_client_speaks_tls_with_an_authority_of_its_own() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let authority = folder.path().join("ca.crt");
+        let made = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).expect("a certificate");
+        std::fs::write(&authority, made.cert.pem()).expect("writable");
+        let settings = KubeSettings {
+            apiserver_host: Some("https://127.0.0.1:1".to_owned()),
+            certificate_authority: Some(authority),
+            ..KubeSettings::default()
+        };
+        let (_, url) = connect_to(&settings).expect("a client, whether or not the server is there");
+        assert_eq!(url, "https://127.0.0.1:1/");
+    }
+
+    #[test]
+    fn settings_that_lead_nowhere_are_refused_with_the_flag_at_fault() {
+        let host = KubeSettings { apiserver_host: Some("not a url".to_owned()), ..KubeSettings::default() };
+        assert!(refusal(&host).contains("--apiserver-host=not a url"));
+        let missing = KubeSettings { kubeconfig: Some("/nonexistent/config".into()), ..KubeSettings::default() };
+        assert!(refusal(&missing).contains("--kubeconfig=/nonexistent/config"));
+    }
+}
