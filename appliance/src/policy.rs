@@ -1,77 +1,178 @@
-//! What a route does before an upstream is asked, in the order of the phases: pass on, or answer.
+//! What a route does before an upstream is asked, in the order of the phases (reference 3.10): pass on, or answer.
 
+mod access;
+mod canary;
+mod cors;
+mod limit;
 mod redirect;
+mod rewrite;
+mod shaping;
+mod template;
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::rc::Rc;
 
-use ringress_config::snapshot::{Backend, ClusterId, Route, Snapshot};
+use ringress_config::snapshot::{Backend, ClusterId, HttpsRedirect, Policies, Route, Snapshot};
 
 use crate::http::edge::Scheme;
 use crate::http::request::RequestHead;
 use crate::route::Found;
-
-/// An answer that the proxy makes itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    /// Its status.
-    pub(crate) status: u16,
-    /// Where to, for redirects.
-    pub(crate) location: Option<Vec<u8>>,
-}
-
-impl Answer {
-    /// An answer with nothing but a status.
-    pub(crate) fn status(status: u16) -> Self {
-        Self { status, location: None }
-    }
-}
-
-/// What is to be done with a request.
-#[derive(Debug)]
-pub(crate) enum Verdict<'s> {
-    /// Ask an endpoint of this cluster.
-    Forward(&'s Arc<Route>, ClusterId),
-    /// Answer.
-    Answer(Answer),
-}
+use crate::worker::Core;
+pub(crate) use access::password::Verified;
+pub(crate) use limit::InFlight;
+pub(crate) use limit::LimitTable;
+pub(crate) use shaping::{Answer, Shaping};
 
 /// The request as policies see it.
 pub(crate) struct Request<'a> {
     pub(crate) head: &'a RequestHead,
     pub(crate) bytes: &'a [u8],
+    /// The normalised path.
+    pub(crate) path: &'a [u8],
     /// The scheme that the client used, as far as it is believed.
     pub(crate) scheme: Scheme,
+    /// The client's address, as far as it is believed.
+    pub(crate) client: IpAddr,
+    pub(crate) client_port: u16,
+    /// The listener's port.
+    pub(crate) port: u16,
+    pub(crate) request_id: &'a [u8],
 }
 
-/// Runs the policies of what was found.
-pub(crate) fn run<'s>(
+/// What is to be done with a request.
+pub(crate) struct Plan<'s> {
+    /// An answer, or the cluster to ask.
+    pub(crate) verdict: Result<ClusterId, Answer>,
+    /// What is changed on the way there and back.
+    pub(crate) shaping: Shaping<'s>,
+    /// Counted in while the request runs.
+    pub(crate) in_flight: Option<InFlight>,
+}
+
+impl Plan<'_> {
+    /// Answers, and changes nothing.
+    pub(crate) fn answer(answer: Answer) -> Self {
+        Self { verdict: Err(answer), shaping: Shaping::default(), in_flight: None }
+    }
+}
+
+/// Decides what is done with a request.
+pub(crate) async fn run<'s>(
+    core: &Rc<Core>,
     snapshot: &'s Snapshot,
     found: &Found<'s>,
     request: &Request<'_>,
-    random: &mut fastrand::Rng,
-) -> Verdict<'s> {
-    let route = match found {
-        Found::Route(route) => *route,
-        Found::AddSlash(_) => return Verdict::Answer(redirect::add_slash(request)),
-        Found::Nothing => return Verdict::Answer(Answer::status(404)),
+) -> Plan<'s> {
+    let route: &'s Route = match found {
+        Found::Route(route) => route,
+        Found::AddSlash(_) => return Plan::answer(redirect::add_slash(request)),
+        Found::Nothing => return Plan::answer(Answer::status(404)),
     };
-    if let Some(answer) = redirect::to_https(snapshot, route, request) {
-        return Verdict::Answer(answer);
+    match &route.policies {
+        Some(policies) => with_policies(core, snapshot, (route, policies), request).await,
+        None => {
+            let verdict = match to_https(snapshot, route, request) {
+                Some(answer) => Err(answer),
+                None => backend(route, &mut core.random.borrow_mut()),
+            };
+            Plan { verdict, shaping: Shaping::default(), in_flight: None }
+        }
     }
+}
+
+/// What [`run`] answers before it asks who the client is; for explanations. Chance takes the first way.
+pub(crate) fn preview(snapshot: &Snapshot, found: &Found<'_>, request: &Request<'_>) -> Result<ClusterId, Answer> {
+    let route: &Route = match found {
+        Found::Route(route) => route,
+        Found::AddSlash(_) => return Err(redirect::add_slash(request)),
+        Found::Nothing => return Err(Answer::status(404)),
+    };
+    if let Some(policies) = &route.policies {
+        if let Some(redirect) = &policies.redirect {
+            return Err(redirect::to(redirect, request, route));
+        }
+        if let Some(status) = policies.refuse {
+            return Err(Answer::status(status));
+        }
+    }
+    if let Some(answer) = to_https(snapshot, route, request) {
+        return Err(answer);
+    }
+    backend(route, &mut fastrand::Rng::with_seed(0))
+}
+
+async fn with_policies<'s>(
+    core: &Rc<Core>,
+    snapshot: &'s Snapshot,
+    (route, policies): (&'s Route, &'s Policies),
+    request: &Request<'_>,
+) -> Plan<'s> {
+    let mut shaping = Shaping::new(policies);
+    let verdict = decide(core, snapshot, (route, policies), request, &mut shaping).await;
+    let (verdict, in_flight) = match verdict {
+        Ok((cluster, in_flight)) => (Ok(cluster), in_flight),
+        Err(answer) => (Err(answer), None),
+    };
+    shaping.render(policies, request, route);
+    Plan { verdict, shaping, in_flight }
+}
+
+async fn decide<'s>(
+    core: &Rc<Core>,
+    snapshot: &Snapshot,
+    (route, policies): (&'s Route, &'s Policies),
+    request: &Request<'_>,
+    shaping: &mut Shaping<'s>,
+) -> Result<(ClusterId, Option<InFlight>), Answer> {
+    if let Some(redirect) = &policies.redirect {
+        return Err(redirect::to(redirect, request, route));
+    }
+    if let Some(cors) = &policies.cors
+        && let Some(answer) = cors::run(cors, request, shaping)
+    {
+        return Err(answer);
+    }
+    if let Some(status) = policies.refuse {
+        return Err(Answer::status(status));
+    }
+    if let Some(rewrite) = &policies.rewrite {
+        rewrite::run(rewrite, request, route, shaping)?;
+    }
+    if let Some(answer) = to_https(snapshot, route, request) {
+        return Err(answer);
+    }
+    let in_flight = match &policies.limits {
+        Some(limits) => core.limits.admit(limits, request.client)?,
+        None => None,
+    };
+    if let Some(access) = &policies.access {
+        access::run(core, access, route, request, shaping).await?;
+    }
+    if let Some(cluster) = canary::choose(&policies.canaries, request, &mut core.random.borrow_mut()) {
+        return Ok((cluster, in_flight));
+    }
+    Ok((backend(route, &mut core.random.borrow_mut())?, in_flight))
+}
+
+fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>) -> Option<Answer> {
+    (route.https_redirect != HttpsRedirect::Never).then(|| redirect::to_https(snapshot, route, request)).flatten()
+}
+
+/// Where the route's own backend sends a request.
+fn backend(route: &Route, random: &mut fastrand::Rng) -> Result<ClusterId, Answer> {
     match &route.backend {
-        Backend::Cluster(cluster) => Verdict::Forward(route, *cluster),
+        Backend::Cluster(cluster) => Ok(*cluster),
+        Backend::Status(status) => Err(Answer::status(*status)),
         Backend::Weighted(parts) => {
             let total: u64 = parts.iter().map(|p| u64::from(p.weight)).sum();
             let mut left = random.u64(..total.max(1));
-            let chosen = parts.iter().find(|p| match left.checked_sub(u64::from(p.weight)) {
-                Some(rest) => {
-                    left = rest;
-                    false
+            for part in parts {
+                match left.checked_sub(u64::from(part.weight)) {
+                    Some(rest) => left = rest,
+                    None => return Ok(part.cluster),
                 }
-                None => true,
-            });
-            chosen.map_or(Verdict::Answer(Answer::status(503)), |p| Verdict::Forward(route, p.cluster))
+            }
+            Err(Answer::status(503))
         }
-        Backend::Status(status) => Verdict::Answer(Answer::status(*status)),
     }
 }

@@ -17,20 +17,21 @@ pub(crate) enum Found<'s> {
     Nothing,
 }
 
-/// Looks a request up.
+/// Looks a request up; the normalised path comes along.
 ///
 /// # Errors
 /// When the path could mean another one to the upstream than to the tables.
-pub(crate) fn find<'s>(
+pub(crate) fn find<'s, 'b>(
     snapshot: &'s Snapshot,
     head: &RequestHead,
-    bytes: &[u8],
-    scratch: &mut Vec<u8>,
-) -> Result<Found<'s>, BadTarget> {
+    bytes: &'b [u8],
+    scratch: &'b mut Vec<u8>,
+) -> Result<(Found<'s>, &'b [u8]), BadTarget> {
     let path = head.normalised_path(bytes, scratch)?;
-    Ok(match snapshot.hosts.find(head.host().name()).paths.find(path) {
+    let found = match snapshot.hosts.find(head.host().name()).paths.find(path) {
         PathMatch::Route(route) => Found::Route(route),
         PathMatch::AddSlash(route) => Found::AddSlash(route),
         PathMatch::None => Found::Nothing,
-    })
+    };
+    Ok((found, path))
 }

@@ -6,7 +6,7 @@ use ringress_config::snapshot::{Backend, HostRoutes, PathKind, Route, Snapshot};
 
 use super::answer::{Answer, Explanation, Rule, Target};
 use super::question::Question;
-use crate::policy::{self, Request, Verdict};
+use crate::policy::{self, Request};
 use crate::route::{self, Found};
 
 /// Routes of the host that are listed beside the one that serves.
@@ -29,17 +29,25 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
     if question.scheme() == crate::http::edge::Scheme::Https {
         explanation.certificate = Some(certificate(snapshot, name));
     }
-    let (mut scratch, mut path) = (Vec::new(), Vec::new());
-    let found = match route::find(snapshot, &head, question.bytes(), &mut scratch) {
+    let mut scratch = Vec::new();
+    let (found, path) = match route::find(snapshot, &head, question.bytes(), &mut scratch) {
         Ok(found) => found,
         Err(error) => {
             explanation.answer = Answer::Refused { status: 400, reason: error.to_string() };
             return explanation;
         }
     };
-    let path = head.normalised_path(question.bytes(), &mut path).unwrap_or_default();
     explanation.normalised_path = String::from_utf8_lossy(path).into_owned();
-    let request = Request { head: &head, bytes: question.bytes(), scheme: question.scheme() };
+    let request = Request {
+        head: &head,
+        bytes: question.bytes(),
+        path,
+        scheme: question.scheme(),
+        client: std::net::Ipv4Addr::LOCALHOST.into(),
+        client_port: 0,
+        port: if question.scheme() == crate::http::edge::Scheme::Https { 443 } else { 80 },
+        request_id: b"",
+    };
     explanation.answer = answer(snapshot, &found, &request);
     let chosen = match &found {
         Found::Route(route) | Found::AddSlash(route) => Some(*route),
@@ -61,10 +69,11 @@ fn host_match(asked: &str, host: &HostRoutes) -> &'static str {
 
 /// What the policies say. Which part of a weighted backend is met is chance, so all are named.
 fn answer(snapshot: &Snapshot, found: &Found<'_>, request: &Request<'_>) -> Answer {
-    let verdict = policy::run(snapshot, found, request, &mut fastrand::Rng::with_seed(0));
-    let answer = match verdict {
-        Verdict::Forward(route, _) => return proxied(snapshot, route),
-        Verdict::Answer(answer) => answer,
+    let verdict = policy::preview(snapshot, found, request);
+    let answer = match (verdict, found) {
+        (Ok(_), Found::Route(route)) => return proxied(snapshot, route),
+        (Ok(_), _) => policy::Answer::status(404),
+        (Err(answer), _) => answer,
     };
     let (status, reason) = (answer.status, why_answered(found).to_owned());
     match answer.location {

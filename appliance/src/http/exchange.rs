@@ -2,6 +2,7 @@
 
 mod answer;
 mod forward;
+mod request_id;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -9,14 +10,16 @@ use std::time::{Duration, Instant};
 use ringress_config::snapshot::{Cluster, Route};
 
 use super::client::Client;
+use super::forward::{client_request_id, new_request_id};
 use super::request::RequestHead;
 use crate::error::Failure;
 use crate::metrics::{Method, Outcome, Refused};
-use crate::policy::{self, Answer, Verdict};
+use crate::policy::{self, Answer, InFlight, Plan, Shaping};
 use crate::route;
 use crate::stream::Stream;
 use crate::worker::{Core, Pinned, Scratch};
 pub(crate) use answer::answer_refusal;
+use request_id::RequestId;
 
 /// What becomes of the connection.
 pub(crate) enum After {
@@ -36,11 +39,15 @@ pub(crate) struct Exchange<'s> {
     core: Rc<Core>,
     snapshot: &'s Pinned,
     route: Option<&'s Route>,
+    shaping: Shaping<'s>,
+    request_id: RequestId,
     started: Instant,
     times: Times,
     /// The connection may serve another request when this one ends well.
     keep_alive: bool,
     bytes_received: u64,
+    /// Counts the request in until it is over.
+    _in_flight: Option<InFlight>,
 }
 
 /// Times of the upstream's side, for metrics.
@@ -64,41 +71,58 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         && client.requests < settings.keep_alive_requests
         && !settings.keep_alive.is_zero()
         && !core.draining();
+    let request_id = request_id(core, &scratch.request, inbox);
     let found = route::find(&snapshot, &scratch.request, inbox, &mut scratch.path);
-    let verdict = match &found {
-        Ok(found) => {
-            let request = policy::Request { head: &scratch.request, bytes: inbox, scheme: client.scheme };
-            policy::run(&snapshot, found, &request, &mut core.random.borrow_mut())
+    let (plan, route) = match &found {
+        Ok((found, path)) => {
+            let request = policy::Request {
+                head: &scratch.request,
+                bytes: inbox,
+                path,
+                scheme: client.scheme,
+                client: client.peer.ip(),
+                client_port: client.peer.port(),
+                port: client.port,
+                request_id: &request_id,
+            };
+            let route = match found {
+                route::Found::Route(route) | route::Found::AddSlash(route) => Some(&***route),
+                route::Found::Nothing => None,
+            };
+            (policy::run(core, &snapshot, found, &request).await, route)
         }
         Err(error) => {
             core.metrics.refuse(Refused::BadRequest);
             tracing::debug!(client = %client.peer, %error, "request refused");
-            Verdict::Answer(Answer::status(400))
+            (Plan::answer(Answer::status(400)), None)
         }
     };
-    let route = match &found {
-        Ok(route::Found::Route(route) | route::Found::AddSlash(route)) => Some(&***route),
-        Ok(route::Found::Nothing) | Err(_) => None,
-    };
-    let target = match verdict {
-        Verdict::Forward(route, id) => match snapshot.clusters.get(id) {
-            Some(cluster) => Ok((&**route, cluster)),
-            None => Err(Answer::status(503)),
-        },
-        Verdict::Answer(answer) => Err(answer),
-    };
+    let Plan { verdict, shaping, in_flight } = plan;
     let exchange = Exchange {
         core: Rc::clone(core),
         snapshot: &snapshot,
         route,
+        shaping,
+        request_id,
         started,
         times: Times::default(),
         keep_alive,
         bytes_received: scratch.request.consumed as u64,
+        _in_flight: in_flight,
     };
-    match target {
-        Ok((route, cluster)) => exchange.forward(client, scratch, inbox, (route, cluster)).await,
-        Err(answer) => exchange.answer(client, &scratch.request, inbox, answer).await,
+    let target = verdict.and_then(|id| snapshot.clusters.get(id).ok_or_else(|| Answer::status(503)));
+    match (target, route) {
+        (Ok(cluster), Some(route)) => exchange.forward(client, scratch, inbox, (route, cluster)).await,
+        (Ok(_), None) => exchange.answer(client, &scratch.request, inbox, Answer::status(503)).await,
+        (Err(answer), _) => exchange.answer(client, &scratch.request, inbox, answer).await,
+    }
+}
+
+/// The client's request id, or a new one.
+fn request_id(core: &Core, head: &RequestHead, bytes: &[u8]) -> RequestId {
+    match client_request_id(head, bytes) {
+        Some(id) => RequestId::from(id),
+        None => RequestId::from(&new_request_id(&mut core.random.borrow_mut())[..]),
     }
 }
 

@@ -1,9 +1,16 @@
 //! Redirects that the proxy makes itself (reference 3.4, 3.9).
 
-use ringress_config::snapshot::{HttpsRedirect, Route, Snapshot};
+use ringress_config::snapshot::{HttpsRedirect, Redirect, Route, Snapshot};
 
-use super::{Answer, Request};
+use super::{Answer, Request, template};
 use crate::http::edge::Scheme;
+
+/// The route's own redirect: its target as it is.
+pub(super) fn to(redirect: &Redirect, request: &Request<'_>, route: &Route) -> Answer {
+    let mut location = Vec::new();
+    template::render(&redirect.location, request, route, None, &mut location);
+    Answer::redirect(redirect.status, location)
+}
 
 /// Plain http to https: `https://host` without port, then the target without one final slash, query kept.
 pub(super) fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>) -> Option<Answer> {
@@ -21,7 +28,7 @@ pub(super) fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>
     location.extend_from_slice(b"https://");
     location.extend_from_slice(host.as_bytes());
     location.extend_from_slice(target.strip_suffix(b"/").unwrap_or(target));
-    Some(Answer { status, location: Some(location) })
+    Some(Answer::redirect(status, location))
 }
 
 /// A path written with a final slash, asked for without it: 301, scheme and host of the connection, query kept.
@@ -35,5 +42,5 @@ pub(super) fn add_slash(request: &Request<'_>) -> Answer {
     location.extend_from_slice(path);
     location.push(b'/');
     location.extend_from_slice(query);
-    Answer { status: 301, location: Some(location) }
+    Answer::redirect(301, location)
 }

@@ -18,6 +18,8 @@ use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use crate::io::{self, Aborter, Timers};
 use crate::metrics::CoreMetrics;
+use crate::policy::{LimitTable, Verified};
+use crate::resolve::Names;
 use crate::tls::{ClientTls, ServerTls, SharedTls};
 use crate::upstream::Upstreams;
 
@@ -37,6 +39,10 @@ pub(crate) struct Core {
     pub(crate) upstreams: RefCell<Upstreams>,
     pub(crate) tls: RefCell<ServerTls>,
     pub(crate) client_tls: ClientTls,
+    /// Shared by all cores.
+    pub(crate) limits: Arc<LimitTable>,
+    pub(crate) verified_passwords: RefCell<Verified>,
+    pub(crate) names: RefCell<Names>,
     pub(crate) random: RefCell<fastrand::Rng>,
     /// Bytes of request bodies that are held in memory.
     pub(crate) buffered_body_bytes: Cell<usize>,
@@ -113,7 +119,7 @@ impl Core {
     pub(super) fn new(
         index: usize,
         metrics: CoreMetrics,
-        tls: SharedTls,
+        (tls, limits): (SharedTls, Arc<LimitTable>),
         retired: Sender<Arc<Snapshot>>,
         snapshot: Arc<Snapshot>,
     ) -> Result<Rc<Self>, rustls::Error> {
@@ -124,6 +130,9 @@ impl Core {
             metrics,
             upstreams: RefCell::default(),
             client_tls: ClientTls::new(tls.provider())?,
+            limits,
+            verified_passwords: RefCell::default(),
+            names: RefCell::default(),
             tls: RefCell::new(ServerTls::new(tls, &snapshot)?),
             random: RefCell::new(fastrand::Rng::new()),
             buffered_body_bytes: Cell::new(0),

@@ -17,6 +17,7 @@ use crate::accept::{Handed, Peer};
 use crate::io::{Wake, WakeReceiver};
 use crate::limits::HANDED_OVER_MAX;
 use crate::metrics::{CoreCounters, CoreMetricsSource};
+use crate::policy::LimitTable;
 use crate::tls::SharedTls;
 
 mod thread_main;
@@ -64,6 +65,7 @@ struct Seat {
     wake: WakeReceiver,
     peers: Arc<[Peer]>,
     tls: SharedTls,
+    limits: Arc<LimitTable>,
 }
 
 /// How a worker thread ended.
@@ -164,6 +166,7 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
     let (retired, retired_out) = bounded(1024);
     let current = Arc::new(ArcSwapOption::empty());
     let tls = SharedTls::new()?;
+    let limits = Arc::default();
 
     let draining = Arc::new(AtomicBool::new(false));
     let (mut links, mut for_control, mut seats) = (Vec::new(), Vec::new(), Vec::new());
@@ -190,6 +193,7 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
             wake: wake_receiver.try_clone()?,
             peers: Arc::clone(&peers),
             tls: tls.clone(),
+            limits: Arc::clone(&limits),
         });
     }
     let control = Arc::new(Control {

@@ -35,6 +35,9 @@ impl Exchange<'_> {
         answer: Answer,
     ) -> After {
         let mut out = self.core.buffers.head();
+        let (set, mut add, _) = self.shaping.response();
+        add.extend(set);
+        add.extend(answer.field.as_ref().map(|(name, value)| (*name, value.as_slice())));
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| client.scheme == Scheme::Https);
         self.core.with_date(|date| {
             write_synthetic(
@@ -47,7 +50,7 @@ impl Exchange<'_> {
                     head: head.method == Method::Head,
                     date,
                     hsts: hsts.map(str::as_bytes),
-                    add: &[],
+                    add: &add,
                 },
             )
         });

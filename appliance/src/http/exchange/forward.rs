@@ -12,14 +12,14 @@ use ringress_config::snapshot::{Cluster, Route};
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
 use super::super::edge::Scheme;
-use super::super::forward::{FieldPolicy, Forward, client_request_id, new_request_id, write_request};
+use super::super::forward::{FieldPolicy, Forward, write_request};
 use super::super::framing::BodyFraming;
 use super::super::request::{Method, RequestHead};
 use super::super::respond::{Respond, Written, write_response};
 use super::super::response::Asked;
 use super::{After, Exchange};
 use crate::error::Failure;
-use crate::policy::Answer;
+use crate::policy::{Answer, Shaping};
 use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
 use crate::relay::{self, tunnel};
@@ -37,10 +37,19 @@ struct Outbound<'a> {
     edge: &'a super::super::edge::EdgeFields,
     request_id: &'a [u8],
     framing: BodyFraming,
+    shaping: &'a Shaping<'a>,
 }
 
 /// Where a request goes.
 type Target<'s> = (&'s Route, &'s Arc<Cluster>);
+
+/// A connection for an attempt.
+struct Connected {
+    connection: Connection,
+    took: Duration,
+    /// It came from the pool.
+    reused: bool,
+}
 
 /// Where the attempts of one request stand.
 struct Attempts {
@@ -119,17 +128,24 @@ impl<'s> Exchange<'s> {
             BodyFraming::None => BodyFraming::None,
             BodyFraming::Length(_) | BodyFraming::Chunked => BodyFraming::Length(body.bytes.len() as u64),
         };
-        let request_id = self.request_id(&scratch.request, inbox);
         let idempotent = scratch.request.method.is_idempotent();
         let mut attempts = Attempts::new();
+        let mut times = self.times;
         let result = loop {
-            let outbound =
-                Outbound { head: &scratch.request, inbox, edge: &scratch.edge, request_id: &request_id, framing };
-            let (mut connection, reused) = match self.connect(route, cluster, &mut attempts).await {
+            let outbound = Outbound {
+                head: &scratch.request,
+                inbox,
+                edge: &scratch.edge,
+                request_id: &self.request_id,
+                framing,
+                shaping: &self.shaping,
+            };
+            let Connected { mut connection, took, reused } = match self.connect(route, cluster, &mut attempts).await {
                 Ok(connected) => connected,
                 Err(failure) if attempts.again(&failure, route, idempotent) => continue,
                 Err(failure) => break Err(failure),
             };
+            times.connect = Some(took);
             let mut out = self.core.buffers.body();
             outbound.write(&mut out);
             out.extend_from_slice(&body.bytes);
@@ -146,7 +162,7 @@ impl<'s> Exchange<'s> {
             .await;
             match answered {
                 Ok(received) => {
-                    self.times.header = Some(began.elapsed());
+                    times.header = Some(began.elapsed());
                     break Ok((connection, received, began));
                 }
                 // A pooled connection that its upstream had just closed: not an attempt.
@@ -158,6 +174,7 @@ impl<'s> Exchange<'s> {
                 Err(failure) => break Err(failure),
             }
         };
+        self.times = times;
         match result {
             Ok((connection, received, began)) => {
                 self.respond(client, scratch, inbox, (route, cluster), connection, received, began).await
@@ -244,16 +261,24 @@ impl<'s> Exchange<'s> {
             }
         };
         let connection = match connected {
-            Ok((connection, _)) => connection,
+            Ok(connected) => {
+                self.times.connect = Some(connected.took);
+                connected.connection
+            }
             Err(failure) => {
                 self.keep_alive = false;
                 return self.fail(client, &scratch.request, inbox, cluster, &failure).await;
             }
         };
-        let request_id = self.request_id(&scratch.request, inbox);
         let framing = scratch.request.framing;
-        let outbound =
-            Outbound { head: &scratch.request, inbox, edge: &scratch.edge, request_id: &request_id, framing };
+        let outbound = Outbound {
+            head: &scratch.request,
+            inbox,
+            edge: &scratch.edge,
+            request_id: &self.request_id,
+            framing,
+            shaping: &self.shaping,
+        };
         let mut head = self.core.buffers.body();
         outbound.write(&mut head);
         let began = Instant::now();
@@ -375,33 +400,34 @@ impl Attempts {
 impl Outbound<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         let authority = self.head.authority(self.inbox);
+        let (set, remove) = self.shaping.request();
         write_request(
             out,
             self.head,
             self.inbox,
             &Forward {
-                host: authority,
+                host: self.shaping.host.as_deref().unwrap_or(authority),
                 forwarded_host: authority,
-                target: None,
+                target: self.shaping.target.as_deref(),
                 request_id: self.request_id,
                 edge: self.edge,
                 framing: self.framing,
                 policy: FieldPolicy::default(),
-                set: &[],
-                remove: &[],
+                set: &set,
+                remove: &remove,
             },
         );
     }
 }
 
 impl<'s> Exchange<'s> {
-    /// A connection to the endpoint whose turn it is, and whether it came from the pool.
+    /// A connection to the endpoint whose turn it is.
     async fn connect(
-        &mut self,
+        &self,
         route: &Route,
         cluster: &Arc<Cluster>,
         attempts: &mut Attempts,
-    ) -> Result<(Connection, bool), Failure> {
+    ) -> Result<Connected, Failure> {
         let core = &self.core;
         let picked = core.upstreams.borrow_mut().pick(cluster, &attempts.tried, &mut core.random.borrow_mut());
         let address = picked.ok_or(Failure::NoEndpoint)?;
@@ -410,31 +436,22 @@ impl<'s> Exchange<'s> {
             if let Some(mut connection) = pooled {
                 core.metrics.upstream_reuses.increment();
                 connection.requests += 1;
-                self.times.connect = Some(Duration::ZERO);
-                return Ok((connection, true));
+                return Ok(Connected { connection, took: Duration::ZERO, reused: true });
             }
         }
         let began = Instant::now();
         let connected = upstream::connect(core, address, route.protocol, &route.timeouts).await;
-        self.times.connect = Some(began.elapsed());
         attempts.tried.add(address);
         let mut connection = connected?;
         connection.requests = 1;
-        Ok((connection, false))
-    }
-
-    /// The client's request id, or a new one.
-    fn request_id(&self, head: &RequestHead, inbox: &[u8]) -> RequestId {
-        match client_request_id(head, inbox) {
-            Some(id) => RequestId::from(id),
-            None => RequestId::from(&new_request_id(&mut self.core.random.borrow_mut())[..]),
-        }
+        Ok(Connected { connection, took: began.elapsed(), reused: false })
     }
 
     /// The head of the response as the client gets it.
     fn write_head(&self, scheme: Scheme, scratch: &Scratch, received: &[u8]) -> (Vec<u8>, Written) {
         let mut out = self.core.buffers.body();
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| scheme == Scheme::Https);
+        let (set, add, remove) = self.shaping.response();
         let written = self.core.with_date(|date| {
             write_response(
                 &mut out,
@@ -446,9 +463,9 @@ impl<'s> Exchange<'s> {
                     date,
                     hsts: hsts.map(str::as_bytes),
                     keep_server: false,
-                    set: &[],
-                    add: &[],
-                    remove: &[],
+                    set: &set,
+                    add: &add,
+                    remove: &remove,
                 },
             )
         });
@@ -502,27 +519,4 @@ async fn send_and_read_head(
     }
     let read = route.timeouts.read;
     response::read_head(core, (&mut connection.stream, || read), client, version, asked, head).await
-}
-
-/// An `X-Request-ID` held inline: ids of clients are bounded by the codec.
-struct RequestId {
-    bytes: [u8; 128],
-    len: usize,
-}
-
-impl From<&[u8]> for RequestId {
-    fn from(id: &[u8]) -> Self {
-        let mut bytes = [0; 128];
-        let len = id.len().min(bytes.len());
-        bytes[..len].copy_from_slice(&id[..len]);
-        Self { bytes, len }
-    }
-}
-
-impl std::ops::Deref for RequestId {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
 }

@@ -48,8 +48,9 @@ async fn serve(seat: &Seat) -> std::io::Result<()> {
     let metrics = seat.settings.metrics.core(seat.index);
     let Some(snapshot) = first_snapshot(seat, &metrics).await else { return Ok(()) };
     let generation = snapshot.generation;
-    let core = Core::new(seat.index, metrics, seat.tls.clone(), seat.retired.clone(), snapshot)
-        .map_err(std::io::Error::other)?;
+    let core =
+        Core::new(seat.index, metrics, (seat.tls.clone(), Arc::clone(&seat.limits)), seat.retired.clone(), snapshot)
+            .map_err(std::io::Error::other)?;
     core.spawn(Rc::clone(&core.timers).run());
     core.spawn(housekeeping(Rc::clone(&core)));
 

@@ -1,0 +1,117 @@
+//! What policies change on a request's way to the upstream and on the answer's way back.
+
+use std::borrow::Cow;
+
+use ringress_config::snapshot::{FieldRules, Policies, Route};
+
+use super::{Request, template};
+use crate::http::field::NewField;
+
+type OwnedField<'s> = (Cow<'s, [u8]>, Vec<u8>);
+
+/// An answer that the proxy makes itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Its status.
+    pub(crate) status: u16,
+    /// Where to, for redirects.
+    pub(crate) location: Option<Vec<u8>>,
+    /// One more field.
+    pub(crate) field: Option<(&'static [u8], Vec<u8>)>,
+}
+
+impl Answer {
+    /// An answer with nothing but a status.
+    pub(crate) fn status(status: u16) -> Self {
+        Self { status, location: None, field: None }
+    }
+
+    /// A redirect.
+    pub(crate) fn redirect(status: u16, location: Vec<u8>) -> Self {
+        Self { status, location: Some(location), field: None }
+    }
+
+    /// With one more field.
+    pub(crate) fn with_field(self, name: &'static [u8], value: &[u8]) -> Self {
+        Self { field: Some((name, value.to_vec())), ..self }
+    }
+}
+
+/// Changes to both heads. Empty and without allocation for a route without policies.
+#[derive(Debug, Default)]
+pub(crate) struct Shaping<'s> {
+    /// The request's target in place of the client's.
+    pub(crate) target: Option<Vec<u8>>,
+    /// `Host` toward the upstream in place of the client's.
+    pub(crate) host: Option<Vec<u8>>,
+    request_set: Vec<OwnedField<'s>>,
+    request_remove: Vec<Cow<'s, [u8]>>,
+    response_set: Vec<OwnedField<'s>>,
+    response_add: Vec<OwnedField<'s>>,
+    response_remove: Vec<Cow<'s, [u8]>>,
+}
+
+impl<'s> Shaping<'s> {
+    /// The route's own rules whose value needs no request.
+    pub(super) fn new(policies: &'s Policies) -> Self {
+        let removed = |rules: &'s FieldRules| rules.remove.iter().map(|name| Cow::Borrowed(name.as_bytes())).collect();
+        Self {
+            request_remove: removed(&policies.request_fields),
+            response_remove: removed(&policies.response_fields),
+            ..Self::default()
+        }
+    }
+
+    /// The route's own rules, for this request.
+    pub(super) fn render(&mut self, policies: &'s Policies, request: &Request<'_>, route: &Route) {
+        let text = |value| {
+            let mut out = Vec::new();
+            template::render(value, request, route, None, &mut out);
+            out
+        };
+        for (name, value) in &policies.request_fields.set {
+            self.request_set.push((Cow::Borrowed(name.as_bytes()), text(value)));
+        }
+        for (name, value) in &policies.response_fields.set {
+            self.response_set.push((Cow::Borrowed(name.as_bytes()), text(value)));
+        }
+        for (name, value) in &policies.response_fields.add {
+            self.response_add.push((Cow::Borrowed(name.as_bytes()), text(value)));
+        }
+        self.host = policies.upstream_host.as_ref().map(text);
+    }
+
+    pub(super) fn set_request(&mut self, name: &'s [u8], value: &[u8]) {
+        self.request_set.push((Cow::Borrowed(name), value.to_vec()));
+    }
+
+    pub(super) fn remove_request(&mut self, name: &'s [u8]) {
+        self.request_remove.push(Cow::Borrowed(name));
+    }
+
+    pub(super) fn set_response(&mut self, name: &'s [u8], value: &[u8]) {
+        self.response_set.push((Cow::Borrowed(name), value.to_vec()));
+    }
+
+    pub(crate) fn add_response(&mut self, name: &'s [u8], value: &[u8]) {
+        self.response_add.push((Cow::Borrowed(name), value.to_vec()));
+    }
+
+    /// Fields written in place of the client's, and names that do not pass.
+    pub(crate) fn request(&self) -> (Vec<NewField<'_>>, Vec<&[u8]>) {
+        (fields(&self.request_set), names(&self.request_remove))
+    }
+
+    /// Fields written in place of the upstream's, beside them, and names that do not pass.
+    pub(crate) fn response(&self) -> (Vec<NewField<'_>>, Vec<NewField<'_>>, Vec<&[u8]>) {
+        (fields(&self.response_set), fields(&self.response_add), names(&self.response_remove))
+    }
+}
+
+fn fields<'a>(owned: &'a [OwnedField<'_>]) -> Vec<NewField<'a>> {
+    owned.iter().map(|(name, value)| (&**name, value.as_slice())).collect()
+}
+
+fn names<'a>(owned: &'a [Cow<'_, [u8]>]) -> Vec<&'a [u8]> {
+    owned.iter().map(|name| &**name).collect()
+}

@@ -1,0 +1,89 @@
+//! What a [`Template`] comes to for one request.
+
+use ringress_config::snapshot::{Groups, Part, Route, Template, Variable};
+
+use super::Request;
+use crate::http::field::FieldId;
+
+/// Appends the text of a template. `groups` are what `$1` to `$9` stand for.
+pub(super) fn render(
+    template: &Template,
+    request: &Request<'_>,
+    route: &Route,
+    groups: Option<&Groups<'_>>,
+    out: &mut Vec<u8>,
+) {
+    for part in template.parts() {
+        match part {
+            Part::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Part::Variable(variable) => render_variable(variable, request, route, groups, out),
+        }
+    }
+}
+
+fn render_variable(
+    variable: &Variable,
+    request: &Request<'_>,
+    route: &Route,
+    groups: Option<&Groups<'_>>,
+    out: &mut Vec<u8>,
+) {
+    let (head, bytes, labels) = (request.head, request.bytes, &route.labels);
+    match variable {
+        Variable::RequestUri => out.extend_from_slice(head.path_and_query(bytes)),
+        Variable::Uri => out.extend_from_slice(request.path),
+        Variable::Args => out.extend_from_slice(head.query(bytes).unwrap_or_default()),
+        Variable::IsArgs => {
+            out.extend_from_slice(if head.query(bytes).is_some_and(|q| !q.is_empty()) { b"?" } else { b"" })
+        }
+        Variable::Scheme => out.extend_from_slice(request.scheme.as_str().as_bytes()),
+        Variable::Host => out.extend_from_slice(head.host().name().as_bytes()),
+        Variable::HttpHost | Variable::BestHttpHost => out.extend_from_slice(head.authority(bytes)),
+        Variable::ServerName => out.extend_from_slice(labels.host.as_bytes()),
+        Variable::ServerPort => out.extend_from_slice(request.port.to_string().as_bytes()),
+        Variable::RemoteAddr => out.extend_from_slice(request.client.to_string().as_bytes()),
+        Variable::RemotePort => out.extend_from_slice(request.client_port.to_string().as_bytes()),
+        Variable::RemoteUser => out.extend_from_slice(&request.user().unwrap_or_default()),
+        Variable::RequestMethod => out.extend_from_slice(head.method_bytes(bytes)),
+        Variable::RequestId => out.extend_from_slice(request.request_id),
+        Variable::Field(name) => out.extend_from_slice(request.field(name).unwrap_or_default()),
+        Variable::Cookie(name) => out.extend_from_slice(request.cookie(name).unwrap_or_default()),
+        Variable::Arg(name) => out.extend_from_slice(request.argument(name).unwrap_or_default()),
+        Variable::Capture(n) => out.extend_from_slice(groups.map_or(&[], |groups| groups[usize::from(*n)])),
+        Variable::Namespace => out.extend_from_slice(labels.namespace.as_bytes()),
+        Variable::IngressName => out.extend_from_slice(labels.ingress.as_bytes()),
+        Variable::ServiceName => out.extend_from_slice(labels.service.as_bytes()),
+        Variable::ServicePort => out.extend_from_slice(labels.service_port.as_bytes()),
+        Variable::LocationPath => out.extend_from_slice(labels.path.as_bytes()),
+    }
+}
+
+impl<'a> Request<'a> {
+    /// The value of the first field of that name.
+    pub(super) fn field(&self, name: &str) -> Option<&'a [u8]> {
+        let same = |field: &&crate::http::field::Field| field.name.of(self.bytes).eq_ignore_ascii_case(name.as_bytes());
+        self.head.fields().iter().find(same).map(|field| field.value.of(self.bytes))
+    }
+
+    /// The value of the first cookie of that name.
+    pub(super) fn cookie(&self, name: &str) -> Option<&'a [u8]> {
+        let pairs = self.head.find_all(self.bytes, FieldId::Cookie).flat_map(|line| line.split(|b| *b == b';'));
+        pairs.filter_map(|pair| value_of(pair.trim_ascii(), name)).next()
+    }
+
+    /// The value of the first query argument of that name, as sent.
+    pub(super) fn argument(&self, name: &str) -> Option<&'a [u8]> {
+        let pairs = self.head.query(self.bytes)?.split(|b| *b == b'&');
+        pairs.filter_map(|pair| value_of(pair, name)).next()
+    }
+
+    /// The user that basic authentication names, believed or not.
+    pub(super) fn user(&self) -> Option<Vec<u8>> {
+        super::access::credentials(self).map(|(user, _)| user)
+    }
+}
+
+/// What is behind `name=`.
+fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+}
