@@ -1,6 +1,6 @@
 //! Annotations: what each one is, how far it is honoured, and how its value is read.
 //!
-//! [`table`] has one row for each annotation that ingress-nginx knows or knew. Nothing is ignored silently: an
+//! `table` has one row for each annotation that ingress-nginx knows or knew. Nothing is ignored silently: an
 //! annotation without a row, or whose row says that it has no effect, is a finding on the Ingress that carries it.
 
 mod backend;

@@ -4,7 +4,7 @@
 //! the webhook, the fuzzers and the tests therefore run the same code.
 //!
 //! The way of a manifest: [`manifest`] (text → values, guarded) → [`model`] (values → lean objects) →
-//! [`frontend`] (objects → intents) → [`compile`] (intents → [`snapshot::Snapshot`]).
+//! `frontend` (objects → intents) → [`compile`] (intents → [`snapshot::Snapshot`]).
 //! What was refused, changed or ignored on the way is a [`diagnostics::Finding`] that names object and field.
 
 #![forbid(unsafe_code)]

@@ -146,6 +146,9 @@ impl HostTable {
         let claims: Vec<_> = claims.filter_map(|i| Some(Claim { intent: i, host: i.host(name)? })).collect();
         let winners = paths::select(name, &claims, findings);
         let is_regex = winners.iter().any(|winner| winner.route.regex);
+        if !is_regex {
+            paths::report_shared(name, &winners, findings);
+        }
         let deny = claims.iter().find_map(|claim| claim.host.deny);
         let mut builder =
             RouteBuilder { name, around, is_regex, deny, ids: &mut self.ids, old: &host.ids, new: HashMap::new() };

@@ -92,6 +92,22 @@ fn lost(name: &HostName, loser: &Intent, route: &RouteIntent, winner: &Intent) -
     Finding::warning(&loser.source, route.field.as_str(), message)
 }
 
+/// Prefixes that are written once with and once without a final slash: the older one has what is below, and the other
+/// one, which has its own path only, is told.
+pub(super) fn report_shared(name: &HostName, winners: &[Winner<'_>], findings: &mut Findings) {
+    let mut below: HashMap<&str, &Intent> = HashMap::new();
+    for Winner { intent, route } in winners.iter().filter(|winner| winner.route.kind == PathKind::Prefix) {
+        let path = route.path.strip_suffix('/').unwrap_or(&route.path);
+        match below.get(path) {
+            None => drop(below.insert(path, intent)),
+            Some(first) => {
+                let message = format!("host {name}: what is below {path}/ is already served by {}", first.source);
+                add(findings, intent, Finding::warning(&intent.source, route.field.as_str(), message));
+            }
+        }
+    }
+}
+
 /// A winner's route with what is needed to place it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Placed {
