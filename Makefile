@@ -1,5 +1,5 @@
 # The entries of the project. CI (.ci/run) calls the same targets.
-#   make check   everything that needs nothing installed but Rust and a C compiler
+#   make check   everything without outside programs; needs Rust, a C compiler and cargo-deny
 #   make e2e     the release binary against real nginx, wrk, curl and the conformance suite (short form)
 #   make long    the same programs at their full times; dated output under docs/evidence/
 #   make bench   the comparison with nginx and HAProxy

@@ -18,7 +18,7 @@ pub(crate) struct Client {
     pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
     pub(crate) scheme: Scheme,
-    /// Port of the listener, as clients see it.
+    /// Port of the listener as upstreams are told it: 443 for https whatever its number, as a mapped port means that.
     pub(crate) port: u16,
     /// Requests served on it.
     pub(crate) requests: u32,
@@ -50,7 +50,10 @@ pub(crate) async fn run(core: &Rc<Core>, key: u64, socket: Socket, peer: SocketA
 }
 
 async fn establish(core: &Rc<Core>, socket: Socket, peer: SocketAddr, kind: ListenerKind) -> Option<Client> {
-    let port = socket.local_addr().map_or(0, |a| a.port());
+    let port = match kind {
+        ListenerKind::Http => socket.local_addr().map_or(0, |a| a.port()),
+        ListenerKind::Https => 443,
+    };
     let (stream, scheme) = match kind {
         ListenerKind::Http => (Stream::Plain(socket), Scheme::Http),
         ListenerKind::Https => (Stream::Tls(Box::new(handshake(core, socket, peer).await?)), Scheme::Https),

@@ -106,7 +106,8 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         request_id,
         started,
         times: Times::default(),
-        keep_alive,
+        // What follows a target that two parsers could read differently is not parsed.
+        keep_alive: keep_alive && found.is_ok(),
         bytes_received: scratch.request.consumed as u64,
         _in_flight: in_flight,
     };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -84,6 +84,15 @@ impl Group {
     /// A descriptor of a core's socket; the queue is shared with every other one.
     pub(super) fn lend(&self, core: usize) -> io::Result<TcpListener> {
         self.sockets[core].try_clone()
+    }
+
+    /// Stops listening: who connects from now on is refused, instead of waiting in a queue that nobody serves.
+    pub(super) fn close(&self) {
+        for socket in &self.sockets {
+            if let Err(error) = socket2::SockRef::from(socket).shutdown(Shutdown::Both) {
+                tracing::warn!(address = %self.address, %error, "a listener cannot be closed");
+            }
+        }
     }
 }
 

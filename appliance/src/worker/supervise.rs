@@ -103,6 +103,7 @@ pub struct Control {
     draining: Arc<AtomicBool>,
     wakes: Vec<Wake>,
     metrics: CoreMetricsSource,
+    groups: Arc<[Group]>,
     addresses: Vec<(ListenerKind, SocketAddr)>,
     restarts: AtomicUsize,
     beyond_repair: AtomicUsize,
@@ -129,6 +130,7 @@ impl Control {
     /// Begins the drain: no new connections, running requests finish, workers end.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        self.groups.iter().for_each(Group::close);
         self.wakes.iter().for_each(Wake::wake);
     }
 
@@ -201,6 +203,7 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
         wakes: for_control,
         metrics: settings.metrics.clone(),
         addresses: groups.iter().map(|g| (g.kind, g.address)).collect(),
+        groups,
         restarts: AtomicUsize::new(0),
         beyond_repair: AtomicUsize::new(0),
     });

@@ -45,7 +45,6 @@ impl Settings {
             .arg(format!("--healthz-host={}", health.ip()))
             .arg(format!("--healthz-port={}", health.port()))
             .arg(format!("--admin-address={admin}"))
-            .arg(format!("--control-socket={}", folder.join("control.sock").display()))
             .arg(format!("--state-dir={}", folder.join("state").display()))
             .arg(format!("--workers={}", self.workers));
         if let Some(cpu) = self.cpus {

@@ -1,0 +1,141 @@
+//! What happens when origins fail: retries where they are safe, the right status where not.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::client::Connection;
+use crate::support::manifests::{file, ingress, service};
+use crate::support::origin::{Next, Origin, refusing_address};
+use crate::support::process::{Driver, Ringress, on_each_driver};
+
+fn serving(driver: Driver, endpoints: &[std::net::SocketAddr], annotations: &[(&str, &str)]) -> Ringress {
+    let mut objects = service("origin", endpoints);
+    let mut a = ingress("a");
+    for &(name, value) in annotations {
+        a = a.annotation(name, value);
+    }
+    objects.push(a.prefix("a.test", "/", "origin").build());
+    Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start()
+}
+
+#[test]
+fn an_origin_that_refuses_is_502() {
+    on_each_driver(|driver| {
+        let ringress = serving(driver, &[refusing_address()], &[]);
+        assert_eq!(ringress.get("a.test", "/").status, 502);
+    });
+}
+
+#[test]
+fn a_request_moves_on_from_a_refusing_endpoint() {
+    on_each_driver(|driver| {
+        let good = Origin::named("good");
+        let ringress = serving(driver, &[refusing_address(), good.address], &[]);
+        let mut client = Connection::plain(ringress.http).expect("connect");
+        for turn in 0..10 {
+            let method = if turn % 2 == 0 { "GET" } else { "POST" };
+            let answer = client.request(method, "a.test", "/", &[], b"nothing was sent yet").expect("an answer");
+            assert_eq!((answer.status, answer.text().as_str()), (200, "good"), "{method} {turn}");
+        }
+    });
+}
+
+#[test]
+fn a_request_moves_on_when_a_connection_ends_without_an_answer() {
+    on_each_driver(|driver| {
+        let bad = Origin::with(|_, _| Ok(Next::Close));
+        let good = Origin::named("good");
+        let ringress = serving(driver, &[bad.address, good.address], &[]);
+        for _ in 0..6 {
+            assert_eq!(ringress.get("a.test", "/").status, 200);
+        }
+        assert!(!bad.received().is_empty(), "the bad one was tried");
+    });
+}
+
+#[test]
+fn a_post_that_was_sent_is_not_sent_again() {
+    on_each_driver(|driver| {
+        let bad = Origin::with(|request, peer| {
+            peer.read_body(request)?;
+            Ok(Next::Close)
+        });
+        let ringress = serving(driver, &[bad.address], &[]);
+        let mut client = Connection::plain(ringress.http).expect("connect");
+        let answer = client.request("POST", "a.test", "/", &[], b"pay").expect("an answer");
+        assert_eq!(answer.status, 502);
+        assert_eq!(bad.received().len(), 1);
+    });
+}
+
+#[test]
+fn a_kept_connection_that_died_costs_no_request() {
+    on_each_driver(|driver| {
+        // Keeps the connection by its words, then closes it.
+        let origin = Origin::with(|request, peer| {
+            peer.read_body(request)?;
+            peer.answer(200, &[], b"once")?;
+            Ok(Next::Close)
+        });
+        let ringress = serving(driver, &[origin.address], &[]);
+        let mut client = Connection::plain(ringress.http).expect("connect");
+        for turn in 0..20 {
+            let answer = client.get("a.test", "/").expect("an answer");
+            assert_eq!((answer.status, answer.text().as_str()), (200, "once"), "request {turn}");
+        }
+    });
+}
+
+#[test]
+fn a_silent_origin_is_504_after_its_time() {
+    on_each_driver(|driver| {
+        let asked = std::sync::Arc::new(AtomicUsize::new(0));
+        let counter = std::sync::Arc::clone(&asked);
+        let silent = Origin::with(move |_, peer| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let _until_the_proxy_gives_up = peer.receive(&mut [0; 16]);
+            Ok(Next::Close)
+        });
+        let limits = [("proxy-read-timeout", "1"), ("proxy-next-upstream-tries", "1")];
+        let ringress = serving(driver, &[silent.address], &limits);
+        let started = Instant::now();
+        assert_eq!(ringress.get("a.test", "/").status, 504);
+        let took = started.elapsed();
+        assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(5), "{took:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn an_answer_that_is_no_http_is_502() {
+    on_each_driver(|driver| {
+        for garbage in [
+            "nonsense\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nbad name: 1\r\n\r\n",
+        ] {
+            let origin = Origin::with(|_, peer| peer.send(garbage.as_bytes()).map(|()| Next::Close));
+            let ringress = serving(driver, &[origin.address], &[("proxy-next-upstream-tries", "1")]);
+            assert_eq!(ringress.get("a.test", "/").status, 502, "{garbage:?}");
+        }
+    });
+}
+
+#[test]
+fn surplus_bytes_of_one_answer_never_become_another() {
+    on_each_driver(|driver| {
+        let origin = Origin::with(|_, peer| {
+            peer.send(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+            )?;
+            Ok(Next::Keep)
+        });
+        let ringress = serving(driver, &[origin.address], &[]);
+        let mut client = Connection::plain(ringress.http).expect("connect");
+        for _ in 0..5 {
+            assert_eq!(client.get("a.test", "/").expect("an answer").text(), "ok");
+        }
+    });
+}

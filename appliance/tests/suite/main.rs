@@ -1,0 +1,25 @@
+//! The promises of the product, kept by the real binary over real sockets. Peers are built in: nothing need be
+//! installed. `RINGRESS_BIN` names another binary than the one built with the tests, `RINGRESS_DRIVER` one driver
+//! instead of all.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests block, wait and share; the bans are for the worker cores"
+)]
+
+mod admin;
+mod bad_input;
+mod change_under_load;
+mod demo;
+mod drain;
+mod driver;
+mod failover;
+mod folder;
+mod http;
+mod limits;
+mod malformed;
+mod routing;
+mod streaming;
+mod support;
+mod tls;
+mod websocket;

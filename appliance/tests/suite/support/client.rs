@@ -1,0 +1,315 @@
+//! A blocking HTTP/1.1 client, plain or TLS, strict about what it is answered.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned, SupportedProtocolVersion,
+};
+
+use super::PATIENCE;
+
+/// One answer, its body complete.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// In the order sent, names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    /// The only value of `name`; fails the test when there are two.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let value = values.next();
+        assert!(values.next().is_none(), "{name} twice: {:?}", self.headers);
+        value
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The server said that it closes the connection after this answer.
+    pub(crate) fn closes(&self) -> bool {
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+}
+
+/// A connection to the product.
+pub(crate) struct Connection {
+    stream: BufReader<Stream>,
+}
+
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Connection {
+    pub(crate) fn plain(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { stream: BufReader::new(Stream::Plain(connect(address)?)) })
+    }
+
+    /// TLS with this server name, or none; any certificate is taken, see [`Self::peer_certificate`].
+    pub(crate) fn tls(address: SocketAddr, name: Option<&str>) -> io::Result<Self> {
+        Self::tls_with(address, name, rustls::ALL_VERSIONS)
+    }
+
+    /// The same with TLS 1.2 only.
+    pub(crate) fn tls_1_2(address: SocketAddr, name: &str) -> io::Result<Self> {
+        Self::tls_with(address, Some(name), &[&rustls::version::TLS12])
+    }
+
+    fn tls_with(
+        address: SocketAddr,
+        name: Option<&str>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> io::Result<Self> {
+        let mut config = tls_config(versions);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.enable_sni = name.is_some();
+        let name = ServerName::try_from(name.unwrap_or("unnamed.test").to_owned()).map_err(io::Error::other)?;
+        let session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(session, connect(address)?);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(Self { stream: BufReader::new(Stream::Tls(Box::new(stream))) })
+    }
+
+    /// The server's own certificate, DER.
+    pub(crate) fn peer_certificate(&self) -> Vec<u8> {
+        match self.stream.get_ref() {
+            Stream::Plain(_) => panic!("a plain connection has no certificate"),
+            Stream::Tls(stream) => stream.conn.peer_certificates().expect("a certificate")[0].to_vec(),
+        }
+    }
+
+    pub(crate) fn get(&mut self, host: &str, target: &str) -> io::Result<Response> {
+        self.request("GET", host, target, &[], b"")
+    }
+
+    /// Sends a request with a body of known length (none when empty) and reads the answer.
+    pub(crate) fn request(
+        &mut self,
+        method: &str,
+        host: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Response> {
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !body.is_empty() {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        head.push_str("\r\n");
+        self.send(head.as_bytes())?;
+        self.send(body)?;
+        self.response(method == "HEAD")
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)?;
+        self.stream.get_mut().flush()
+    }
+
+    /// Reads an answer; `bodiless` when it answers HEAD.
+    pub(crate) fn response(&mut self, bodiless: bool) -> io::Result<Response> {
+        let (status, headers) = self.head()?;
+        let mut response = Response { status, headers, body: Vec::new() };
+        if bodiless || status < 200 || status == 204 || status == 304 {
+            return Ok(response);
+        }
+        if response.header("transfer-encoding").is_some_and(|value| value == "chunked") {
+            self.chunked(&mut response.body)?;
+        } else if let Some(length) = response.header("content-length") {
+            let length = length.parse().map_err(io::Error::other)?;
+            self.exactly(length, &mut response.body)?;
+        } else {
+            self.stream.read_to_end(&mut response.body)?;
+        }
+        Ok(response)
+    }
+
+    /// Status and headers only; the body is left to [`Self::read_exact`].
+    pub(crate) fn head(&mut self) -> io::Result<(u16, Vec<(String, String)>)> {
+        let status_line = self.line()?;
+        let status = status_line
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3)?.parse().ok())
+            .ok_or_else(|| io::Error::other(format!("not a status line: {status_line:?}")))?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return Ok((status, headers));
+            }
+            let (name, value) =
+                line.split_once(':').ok_or_else(|| io::Error::other(format!("not a header: {line:?}")))?;
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+    }
+
+    /// Bytes up to the length of `buffer`, all of them.
+    pub(crate) fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.stream.read_exact(buffer)
+    }
+
+    /// Whether the connection ends (cleanly or by a reset) before anything more comes.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        match self.stream.read(&mut [0]) {
+            Ok(0) => true,
+            Ok(_) => false,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+        }
+    }
+
+    /// The socket below.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self.stream.get_ref() {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => &stream.sock,
+        }
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        match line.strip_suffix("\r\n") {
+            Some(line) => Ok(line.to_owned()),
+            None => Err(io::Error::other(format!("line without CRLF: {line:?}"))),
+        }
+    }
+
+    fn exactly(&mut self, length: u64, body: &mut Vec<u8>) -> io::Result<()> {
+        let read = (&mut self.stream).take(length).read_to_end(body)?;
+        if (read as u64) < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    fn chunked(&mut self, body: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            let size = u64::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
+            self.exactly(size, body)?;
+            let end = self.line()?;
+            if !end.is_empty() {
+                return Err(io::Error::other(format!("after a chunk: {end:?}")));
+            }
+            if size == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(buffer),
+            Self::Tls(stream) => stream.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+/// A request on a connection of its own, plain.
+pub(crate) fn try_once(address: SocketAddr, method: &str, host: &str, target: &str) -> io::Result<Response> {
+    Connection::plain(address)?.request(method, host, target, &[("Connection", "close")], b"")
+}
+
+/// The same; fails the test when there is no answer.
+pub(crate) fn once(address: SocketAddr, method: &str, host: &str, target: &str) -> Response {
+    try_once(address, method, host, target).unwrap_or_else(|error| panic!("{method} {host}{target}: {error}"))
+}
+
+/// A GET over TLS on a connection of its own, the server name being the host.
+pub(crate) fn get_tls(address: SocketAddr, host: &str, target: &str) -> Response {
+    Connection::tls(address, Some(host))
+        .and_then(|mut connection| connection.get(host, target))
+        .unwrap_or_else(|error| panic!("GET https://{host}{target}: {error}"))
+}
+
+fn tls_config(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .expect("the provider knows TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    config
+}
+
+/// Takes any certificate, as tests compare the one they got; signatures are checked all the same.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

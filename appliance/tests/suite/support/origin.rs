@@ -1,0 +1,217 @@
+//! Origins: a thread per connection, a handler per request, and a record of what was received.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::PATIENCE;
+use super::process::own_address;
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    /// In the order sent, names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    /// Filled by [`Peer::read_body`].
+    pub(crate) body: Vec<u8>,
+}
+
+impl Received {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The proxy's side of a connection, as the handler sees it.
+pub(crate) struct Peer {
+    stream: BufReader<TcpStream>,
+}
+
+impl Peer {
+    /// Reads the whole body of `request` into it.
+    pub(crate) fn read_body(&mut self, request: &mut Received) -> io::Result<()> {
+        if request.header("transfer-encoding").is_some() {
+            return self.read_chunks(&mut request.body);
+        }
+        let Some(length) = request.header("content-length") else { return Ok(()) };
+        request.body = vec![0; length.parse().map_err(io::Error::other)?];
+        self.stream.read_exact(&mut request.body)
+    }
+
+    fn read_chunks(&mut self, body: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            let size = usize::from_str_radix(self.line()?.trim(), 16).map_err(io::Error::other)?;
+            let start = body.len();
+            body.resize(start + size, 0);
+            self.stream.read_exact(&mut body[start..])?;
+            self.line()?;
+            if size == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(line),
+        }
+    }
+
+    /// Raw bytes to the proxy.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// A complete answer of known length.
+    pub(crate) fn answer(&mut self, status: u16, headers: &[(&str, &str)], body: &[u8]) -> io::Result<()> {
+        let mut message = format!("HTTP/1.1 {status} Test\r\nContent-Length: {}\r\n", body.len()).into_bytes();
+        for (name, value) in headers {
+            write!(message, "{name}: {value}\r\n")?;
+        }
+        message.extend_from_slice(b"\r\n");
+        message.extend_from_slice(body);
+        self.send(&message)
+    }
+
+    /// Some bytes from the proxy; none when it has ended the connection.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}
+
+/// Answers one request; an error or [`Next::Close`] ends the connection.
+type Handler = dyn Fn(&mut Received, &mut Peer) -> io::Result<Next> + Send + Sync;
+
+/// What happens to the connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Keep,
+    Close,
+}
+
+/// A listening origin; stops listening when dropped.
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    received: Mutex<Vec<Received>>,
+    connections: AtomicUsize,
+    stopping: AtomicBool,
+    handler: Box<Handler>,
+}
+
+impl Origin {
+    /// Answers 200 with its name as body, whatever it is asked.
+    pub(crate) fn named(name: &'static str) -> Self {
+        Self::with(move |request, peer| {
+            peer.read_body(request)?;
+            let body: &[u8] = if request.method == "HEAD" { b"" } else { name.as_bytes() };
+            peer.answer(200, &[], body)?;
+            Ok(Next::Keep)
+        })
+    }
+
+    pub(crate) fn with(handler: impl Fn(&mut Received, &mut Peer) -> io::Result<Next> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((own_address(), 0)).expect("listen");
+        let address = listener.local_addr().expect("own address");
+        let shared = Arc::new(Shared {
+            received: Mutex::new(Vec::new()),
+            connections: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+            handler: Box::new(handler),
+        });
+        let accepting = Arc::clone(&shared);
+        std::thread::spawn(move || accept(&listener, &accepting));
+        Self { address, shared }
+    }
+
+    /// All requests so far; their bodies once their handler has ended.
+    pub(crate) fn received(&self) -> MutexGuard<'_, Vec<Received>> {
+        self.shared.received.lock().expect("no handler panics while it holds this")
+    }
+
+    /// How many connections it has accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Wakes the accept loop; when even that fails the thread ends with the test program.
+        let _woken = TcpStream::connect_timeout(&self.address, PATIENCE);
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming() {
+        if shared.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        shared.connections.fetch_add(1, Ordering::SeqCst);
+        let shared = Arc::clone(shared);
+        std::thread::spawn(move || {
+            // How a connection ends is what tests look at from the client's side.
+            let _ended = serve(stream, &shared);
+        });
+    }
+}
+
+fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut peer = Peer { stream: BufReader::new(stream) };
+    while let Some(mut request) = read_head(&mut peer)? {
+        // Recorded before it is answered, so that who has the answer finds the record.
+        let received = || shared.received.lock().expect("no handler panics while it holds this");
+        let index = {
+            let mut all = received();
+            all.push(request.clone());
+            all.len() - 1
+        };
+        let next = (shared.handler)(&mut request, &mut peer);
+        received()[index] = request;
+        if next? == Next::Close {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn read_head(peer: &mut Peer) -> io::Result<Option<Received>> {
+    let mut line = String::new();
+    if peer.stream.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.trim_end().split(' ');
+    let (Some(method), Some(target), Some("HTTP/1.1"), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(io::Error::other(format!("not a request line: {line:?}")));
+    };
+    let mut headers = Vec::new();
+    loop {
+        let line = peer.line()?;
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').ok_or_else(|| io::Error::other(format!("not a header: {line:?}")))?;
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let (method, target) = (method.to_owned(), target.to_owned());
+    Ok(Some(Received { method, target, headers, body: Vec::new() }))
+}
+
+/// An address that refuses connections: it was listened on and no longer is.
+pub(crate) fn refusing_address() -> SocketAddr {
+    let address = own_address();
+    SocketAddr::new(IpAddr::V4(address), super::process::free_port(address))
+}

@@ -1,0 +1,292 @@
+//! The built binary as a process: started on a folder of manifests, found ready, ended with the test.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::client::{self, Response};
+use super::{PATIENCE, within};
+
+/// Start-up in an unoptimised build on a busy machine.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The binary under test: `RINGRESS_BIN`, else the one built with the tests.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("RINGRESS_BIN").map_or_else(|| env!("CARGO_BIN_EXE_ringress").into(), PathBuf::from)
+}
+
+/// How the workers wait for sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    IoUring,
+    Epoll,
+}
+
+impl Driver {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        }
+    }
+}
+
+/// Runs a test on the driver that `RINGRESS_DRIVER` names, else on every driver that this kernel allows.
+pub(crate) fn on_each_driver(test: impl Fn(Driver)) {
+    let named = std::env::var("RINGRESS_DRIVER").ok();
+    for driver in [Driver::IoUring, Driver::Epoll] {
+        if named.as_deref().is_some_and(|named| named != driver.name()) {
+            continue;
+        }
+        if driver == Driver::IoUring && named.is_none() && !monoio::utils::detect_uring() {
+            println!("this kernel or sandbox refuses io_uring: tested on epoll only");
+            continue;
+        }
+        println!("driver {}", driver.name());
+        test(driver);
+    }
+}
+
+/// A loopback address that nobody else in any test uses, so that ports cannot meet.
+pub(crate) fn own_address() -> Ipv4Addr {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    // Test programs run side by side; the process id keeps them apart.
+    let [_, _, _, process] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 64 + (process & 0x7f), low, 1 + high)
+}
+
+/// A port of `address` that the system gives out as free.
+pub(crate) fn free_port(address: Ipv4Addr) -> u16 {
+    let listener = TcpListener::bind((address, 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// Flags, environment and manifests of an instance to be started.
+pub(crate) struct Builder {
+    driver: &'static str,
+    workers: usize,
+    flags: Vec<String>,
+    manifests: Vec<(String, String)>,
+    launcher: Vec<OsString>,
+}
+
+impl Builder {
+    pub(crate) fn driver(mut self, driver: &'static str) -> Self {
+        self.driver = driver;
+        self
+    }
+
+    pub(crate) fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    pub(crate) fn flag(mut self, flag: impl Into<String>) -> Self {
+        self.flags.push(flag.into());
+        self
+    }
+
+    /// Started by these words, followed by the binary and its arguments.
+    pub(crate) fn through(mut self, launcher: &[&str]) -> Self {
+        self.launcher = launcher.iter().map(OsString::from).collect();
+        self
+    }
+
+    /// A file that is there before the start.
+    pub(crate) fn manifest(mut self, name: &str, content: impl Into<String>) -> Self {
+        self.manifests.push((name.to_owned(), content.into()));
+        self
+    }
+
+    /// Starts the instance and waits until it is ready.
+    pub(crate) fn start(self) -> Ringress {
+        let instance = self.launch();
+        instance.wait_ready();
+        instance
+    }
+
+    /// Starts the instance without waiting.
+    pub(crate) fn launch(self) -> Ringress {
+        let folder = tempfile::tempdir().expect("a folder");
+        let manifests = folder.path().join("manifests");
+        fs::create_dir(&manifests).expect("a folder for manifests");
+        for (name, content) in &self.manifests {
+            fs::write(manifests.join(name), content).expect("a manifest");
+        }
+        let address = own_address();
+        let at = |port| SocketAddr::new(IpAddr::V4(address), port);
+        let [http, https, health, admin] = [(); 4].map(|()| at(free_port(address)));
+        let mut words = self.launcher;
+        words.push(binary().into());
+        let mut command = Command::new(words.remove(0));
+        command.args(words);
+        command
+            .arg("run")
+            .arg(format!("--source=dir:{}", manifests.display()))
+            .arg(format!("--listen-address={address}"))
+            .arg(format!("--http-port={}", http.port()))
+            .arg(format!("--https-port={}", https.port()))
+            .arg(format!("--healthz-host={address}"))
+            .arg(format!("--healthz-port={}", health.port()))
+            .arg(format!("--admin-address={admin}"))
+            .arg(format!("--state-dir={}", folder.path().join("state").display()))
+            .arg(format!("--workers={}", self.workers))
+            .arg(format!("--driver={}", self.driver))
+            .args(&self.flags);
+        let child = spawn(command, &folder.path().join("log"));
+        Ringress { child, folder, manifests, http, https, health, admin }
+    }
+}
+
+/// Starts a command with its output in `log`.
+pub(crate) fn spawn(mut command: Command, log: &Path) -> Child {
+    let output = File::create(log).expect("a log file");
+    let errors = output.try_clone().expect("a log file");
+    command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn().expect("start ringress")
+}
+
+/// A running ringress.
+pub(crate) struct Ringress {
+    child: Child,
+    folder: TempDir,
+    manifests: PathBuf,
+    pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
+    pub(crate) health: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Ringress {
+    pub(crate) fn on(driver: Driver) -> Builder {
+        Builder { driver: driver.name(), workers: 2, flags: Vec::new(), manifests: Vec::new(), launcher: Vec::new() }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its manifests are.
+    pub(crate) fn manifests(&self) -> &Path {
+        &self.manifests
+    }
+
+    /// Writes a manifest in one step, as a careful tool would.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let part = self.folder.path().join("part");
+        fs::write(&part, content).expect("write a manifest");
+        fs::rename(&part, self.manifests.join(name)).expect("put a manifest in place");
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        fs::remove_file(self.manifests.join(name)).expect("remove a manifest");
+    }
+
+    /// [`Self::write`], then [`Self::sync`].
+    pub(crate) fn apply(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.write(name, content);
+        self.sync();
+    }
+
+    /// Returns when all that is in the folder now is served by every worker.
+    pub(crate) fn sync(&self) {
+        let answer = client::once(self.admin, "POST", "localhost", "/api/sync");
+        assert_eq!(answer.status, 200, "POST /api/sync: {}", answer.text());
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        self.api("/api/status")
+    }
+
+    /// A GET on the admin address that must answer JSON.
+    pub(crate) fn api(&self, path: &str) -> Value {
+        let answer = client::once(self.admin, "GET", "localhost", path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{path}: {error}: {}", answer.text()))
+    }
+
+    /// A GET on a connection of its own to the http listener.
+    pub(crate) fn get(&self, host: &str, target: &str) -> Response {
+        client::once(self.http, "GET", host, target)
+    }
+
+    /// Its output so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).expect("its log")
+    }
+
+    pub(crate) fn wait_ready(&self) {
+        let ready = || client::try_once(self.health, "GET", "localhost", "/readyz").is_ok_and(|r| r.status == 200);
+        assert!(within(START_PATIENCE, ready), "not ready within {START_PATIENCE:?}; its log:\n{}", self.log());
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.process(), signal).expect("send a signal");
+    }
+
+    /// How it ended, when it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("look at the process")
+    }
+
+    pub(crate) fn assert_alive(&mut self) {
+        if let Some(status) = self.ended() {
+            panic!("ringress ended: {status}; its log:\n{}", self.log());
+        }
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its /proc entry");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kibibytes << 10
+    }
+
+    fn process(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Ringress {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("--- log of {}\n{}", self.http, self.log());
+        }
+        stop(&mut self.child);
+    }
+}
+
+/// Ends a process: SIGTERM twice (the second one skips the drain), then by force.
+pub(crate) fn stop(child: &mut Child) {
+    let pid = Pid::from_child(child);
+    for patience in [Duration::from_millis(20), PATIENCE] {
+        if matches!(child.try_wait(), Ok(Some(_))) || kill_process(pid, Signal::TERM).is_err() {
+            break;
+        }
+        if within(patience, || matches!(child.try_wait(), Ok(Some(_)))) {
+            return;
+        }
+    }
+    let _already_ended = child.kill();
+    let _already_ended = child.wait();
+}
+
+/// One run of the binary to its end: exit code, standard output and standard error.
+pub(crate) fn run<I: Into<OsString>>(arguments: impl IntoIterator<Item = I>) -> (Option<i32>, String, String) {
+    let output = Command::new(binary())
+        .args(arguments.into_iter().map(Into::into))
+        .stdin(Stdio::null())
+        .output()
+        .expect("run ringress");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8 output");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}

@@ -1,0 +1,132 @@
+//! Certificates by server name, the redirect to https, rotation without a cut.
+
+use crate::support::certificates::Certificate;
+use crate::support::client::{self, Connection};
+use crate::support::eventually;
+use crate::support::manifests::{file, ingress, service};
+use crate::support::origin::Origin;
+use crate::support::process::{Ringress, on_each_driver};
+
+#[test]
+fn the_server_name_chooses_the_certificate() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let (exact, wildcard) = (Certificate::for_names(&["a.test"]), Certificate::for_names(&["*.w.test"]));
+        let mut objects = service("origin", &[origin.address]);
+        objects.extend([
+            exact.secret("exact"),
+            wildcard.secret("wildcard"),
+            ingress("a").tls("a.test", "exact").prefix("a.test", "/", "origin").build(),
+            ingress("w").tls("*.w.test", "wildcard").prefix("*.w.test", "/", "origin").build(),
+            ingress("none").prefix("none.test", "/", "origin").build(),
+        ]);
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects)).start();
+        let certificate_for = |name| {
+            let mut connection = Connection::tls(ringress.https, name).expect("a handshake");
+            let host = name.unwrap_or("none.test");
+            assert_eq!(connection.get(host, "/").expect("an answer").text(), "origin");
+            connection.peer_certificate()
+        };
+        assert!(certificate_for(Some("a.test")) == exact.der);
+        assert!(certificate_for(Some("A.Test")) == exact.der);
+        assert!(certificate_for(Some("x.w.test")) == wildcard.der);
+        let default = certificate_for(Some("none.test"));
+        assert!(default != exact.der && default != wildcard.der);
+        assert!(certificate_for(None) == default, "no server name: the default certificate");
+    });
+}
+
+#[test]
+fn plain_http_is_redirected_where_the_host_has_a_certificate() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let mut objects = service("origin", &[origin.address]);
+        objects.extend([
+            Certificate::for_names(&["a.test", "kept.test"]).secret("cert"),
+            ingress("a").tls("a.test", "cert").prefix("a.test", "/", "origin").build(),
+            ingress("kept").without_redirect().tls("kept.test", "cert").prefix("kept.test", "/", "origin").build(),
+            ingress("plain").prefix("plain.test", "/", "origin").build(),
+        ]);
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects)).start();
+        for (target, location) in [
+            ("/", "https://a.test"),
+            ("/x", "https://a.test/x"),
+            ("/x/?q=1", "https://a.test/x/?q=1"),
+            ("/x/", "https://a.test/x"),
+        ] {
+            let answer = ringress.get("a.test:8080", target);
+            assert_eq!((answer.status, answer.header("location")), (308, Some(location)), "{target}");
+        }
+        assert_eq!(client::get_tls(ringress.https, "a.test", "/x").text(), "origin");
+        assert_eq!(ringress.get("kept.test", "/").text(), "origin");
+        assert_eq!(ringress.get("plain.test", "/").text(), "origin");
+        let received = origin.received();
+        let secure = received.iter().find(|request| request.header("host") == Some("a.test")).expect("over TLS");
+        assert_eq!(secure.header("x-forwarded-proto"), Some("https"));
+        assert_eq!(secure.header("x-forwarded-port"), Some("443"));
+    });
+}
+
+#[test]
+fn a_new_certificate_is_served_without_cutting_old_connections() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let (old, new) = (Certificate::for_names(&["a.test"]), Certificate::for_names(&["a.test"]));
+        let mut objects = service("origin", &[origin.address]);
+        objects.push(ingress("a").tls("a.test", "cert").prefix("a.test", "/", "origin").build());
+        let ringress = Ringress::on(driver)
+            .manifest("all.json", file(objects))
+            .manifest("secret.json", file([old.secret("cert")]))
+            .start();
+        let mut open = Connection::tls(ringress.https, Some("a.test")).expect("a handshake");
+        assert_eq!(open.get("a.test", "/").expect("an answer").status, 200);
+        assert!(open.peer_certificate() == old.der);
+        ringress.apply("secret.json", file([new.secret("cert")]));
+        let fresh = Connection::tls(ringress.https, Some("a.test")).expect("a handshake");
+        assert!(fresh.peer_certificate() == new.der);
+        let answer = open.get("a.test", "/").expect("the old connection goes on");
+        assert!(answer.status == 200 && !answer.closes());
+    });
+}
+
+#[test]
+fn a_secret_that_arrives_later_replaces_the_default_certificate() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let certificate = Certificate::for_names(&["a.test"]);
+        let mut objects = service("origin", &[origin.address]);
+        objects.push(ingress("a").tls("a.test", "later").prefix("a.test", "/", "origin").build());
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects)).start();
+        let served = || Connection::tls(ringress.https, Some("a.test")).expect("a handshake").peer_certificate();
+        assert!(served() != certificate.der);
+        assert_eq!(ringress.get("a.test", "/").status, 308, "the host counts as having TLS");
+        // By the watch alone, without a word to the API.
+        ringress.write("secret.json", file([certificate.secret("later")]));
+        eventually("the secret's certificate is served", || served() == certificate.der);
+    });
+}
+
+#[test]
+fn tls_1_2_clients_are_served() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let mut objects = service("origin", &[origin.address]);
+        objects.push(ingress("a").prefix("a.test", "/", "origin").build());
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects)).start();
+        let mut connection = Connection::tls_1_2(ringress.https, "a.test").expect("a handshake");
+        assert_eq!(connection.get("a.test", "/").expect("an answer").text(), "origin");
+    });
+}
+
+#[test]
+fn garbage_on_the_tls_port_harms_nobody() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let mut objects = service("origin", &[origin.address]);
+        objects.push(ingress("a").prefix("a.test", "/", "origin").build());
+        let ringress = Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start();
+        let outcome = crate::support::raw::exchange(ringress.https, &[0xff; 600]);
+        assert!(outcome.closed);
+        assert_eq!(client::get_tls(ringress.https, "a.test", "/").text(), "origin");
+    });
+}
