@@ -3,6 +3,8 @@
 //! The kernel spreads connections over the cores of a reuse-port group by hash, which leaves few long connections
 //! uneven. A core that is clearly fuller than the emptiest one gives a fresh connection away before reading from it.
 
+pub(crate) mod proxy_protocol;
+
 use std::net::{SocketAddr, TcpStream};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;

@@ -27,3 +27,4 @@ pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod exchange;
 pub(crate) mod h1;
+pub(crate) mod seen;

@@ -36,6 +36,8 @@ pub(crate) struct Request<'a> {
     pub(crate) client_port: u16,
     /// The listener's port.
     pub(crate) port: u16,
+    /// The host that the client asked for with its port, as far as it is believed.
+    pub(crate) host: &'a [u8],
     pub(crate) request_id: &'a [u8],
 }
 

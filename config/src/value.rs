@@ -2,7 +2,10 @@
 //!
 //! All parsers take the trimmed, non-empty text. An error is the end of a sentence: what the text should have been.
 
+use std::net::IpAddr;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 /// Why a value is refused: what it should have been.
 pub(crate) type Expected = &'static str;
@@ -113,6 +116,12 @@ pub(crate) fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
+/// Addresses and networks between commas; an address is the network of itself.
+pub(crate) fn networks(text: &str) -> Result<Box<[IpNet]>, Expected> {
+    let network = |part: &str| part.parse().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from));
+    list(text).map(network).collect::<Option<_>>().ok_or("a list of addresses and networks, such as 10.0.0.0/8, ::1")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +178,13 @@ mod tests {
         for text in ["4", "4 ", "0 8k", "4 0", "8k 4", "4  x"] {
             assert!(buffers(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn networks_may_be_single_addresses() {
+        let nets = networks("10.0.0.0/8, 192.0.2.1,::1").unwrap();
+        assert_eq!(nets.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.1/32", "::1/128"]);
+        assert!(networks("10.0.0.0/33").is_err() && networks("all").is_err());
     }
 
     #[test]

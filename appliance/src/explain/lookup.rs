@@ -46,6 +46,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
         client: std::net::Ipv4Addr::LOCALHOST.into(),
         client_port: 0,
         port: if question.scheme() == crate::http::edge::Scheme::Https { 443 } else { 80 },
+        host: head.authority(question.bytes()),
         request_id: b"",
     };
     explanation.answer = answer(snapshot, &found, &request);

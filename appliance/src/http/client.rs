@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::edge::Scheme;
 use super::h1;
+use crate::accept::proxy_protocol::{self, Proxied};
 use crate::io::Socket;
 use crate::limits::{CLIENT_SEND, HANDSHAKE, LINGER, LINGER_BYTES_MAX};
 use crate::metrics::Refused;
@@ -24,6 +25,8 @@ pub(crate) struct Client {
     pub(crate) requests: u32,
     /// Since when it waits for a request.
     pub(crate) idle_since: Instant,
+    /// What came behind a PROXY header, for the first request.
+    pub(crate) early: Vec<u8>,
 }
 
 /// How a time of activity ended.
@@ -49,29 +52,62 @@ pub(crate) async fn run(core: &Rc<Core>, key: u64, socket: Socket, peer: SocketA
     }
 }
 
-async fn establish(core: &Rc<Core>, socket: Socket, peer: SocketAddr, kind: ListenerKind) -> Option<Client> {
-    let port = match kind {
+async fn establish(core: &Rc<Core>, mut socket: Socket, peer: SocketAddr, kind: ListenerKind) -> Option<Client> {
+    let mut port = match kind {
         ListenerKind::Http => socket.local_addr().map_or(0, |a| a.port()),
         ListenerKind::Https => 443,
     };
+    let (mut peer, mut early) = (peer, Vec::new());
+    let mut proxied_port = None;
+    if core.pin().settings.forwarded.proxy_protocol {
+        let (proxied, behind) = proxied(core, &mut socket, peer).await?;
+        early = behind;
+        if let Some((client, to)) = proxied.addresses {
+            (peer, port, proxied_port) = (client, to, Some(to));
+        }
+    }
     let (stream, scheme) = match kind {
+        // The hop before may have ended TLS: it says 443 then.
+        ListenerKind::Http if proxied_port == Some(443) => (Stream::Plain(socket), Scheme::Https),
         ListenerKind::Http => (Stream::Plain(socket), Scheme::Http),
-        ListenerKind::Https => (Stream::Tls(Box::new(handshake(core, socket, peer).await?)), Scheme::Https),
+        ListenerKind::Https => {
+            let early = std::mem::take(&mut early);
+            (Stream::Tls(Box::new(handshake(core, socket, peer, early).await?)), Scheme::Https)
+        }
     };
-    Some(Client { stream, peer, scheme, port, requests: 0, idle_since: Instant::now() })
+    Some(Client { stream, peer, scheme, port, requests: 0, idle_since: Instant::now(), early })
 }
 
-async fn handshake(core: &Rc<Core>, socket: Socket, peer: SocketAddr) -> Option<TlsStream> {
+/// Reads the PROXY header. `None` ends a connection that has none.
+async fn proxied(core: &Core, socket: &mut Socket, peer: SocketAddr) -> Option<(Proxied, Vec<u8>)> {
+    socket.shutdown_after(HANDSHAKE);
+    match proxy_protocol::read(socket).await {
+        Ok((read, behind)) => {
+            socket.clear_deadline();
+            // What an untrusted hop says of the client is read and not believed.
+            let trusted = core.pin().settings.forwarded.trusted.iter().any(|n| n.contains(&peer.ip().to_canonical()));
+            Some((if trusted { read } else { Proxied { addresses: None } }, behind))
+        }
+        Err(error) => {
+            core.metrics.refuse(Refused::BadRequest);
+            tracing::debug!(%peer, %error, "a connection without a PROXY header was closed");
+            None
+        }
+    }
+}
+
+async fn handshake(core: &Rc<Core>, socket: Socket, peer: SocketAddr, early: Vec<u8>) -> Option<TlsStream> {
     socket.shutdown_after(HANDSHAKE);
     let session = core.tls.borrow().accept();
     let result = match session {
-        Ok(session) => TlsStream::handshake(socket, session, Rc::clone(&core.buffers)).await,
+        Ok(session) => TlsStream::handshake(socket, session.with_received(early), Rc::clone(&core.buffers)).await,
         Err(error) => Err(std::io::Error::other(error)),
     };
     match result {
         Ok(stream) => {
             stream.socket.clear_deadline();
             core.metrics.tls_handshakes.increment();
+            tracing::trace!(client = %peer, alpn = stream.alpn(), "TLS established");
             Some(stream)
         }
         Err(error) => {

@@ -12,6 +12,7 @@ use ringress_config::snapshot::{Cluster, Route};
 use super::client::Client;
 use super::forward::{client_request_id, new_request_id};
 use super::request::RequestHead;
+use super::seen::Seen;
 use crate::error::Failure;
 use crate::metrics::{Method, Outcome, Refused};
 use crate::policy::{self, Answer, InFlight, Plan, Shaping};
@@ -72,6 +73,11 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         && !settings.keep_alive.is_zero()
         && !core.draining();
     let request_id = request_id(core, &scratch.request, inbox);
+    let forwarded = &snapshot.settings.forwarded;
+    let seen = Seen::of(forwarded, &client, &scratch.request, inbox);
+    if forwarded.trust || forwarded.real_ip {
+        scratch.edge.render(seen.client, seen.scheme, seen.port);
+    }
     let found = route::find(&snapshot, &scratch.request, inbox, &mut scratch.path);
     let (plan, route) = match &found {
         Ok((found, path)) => {
@@ -79,10 +85,11 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
                 head: &scratch.request,
                 bytes: inbox,
                 path,
-                scheme: client.scheme,
-                client: client.peer.ip(),
+                scheme: seen.scheme,
+                client: seen.client,
                 client_port: client.peer.port(),
-                port: client.port,
+                port: seen.port,
+                host: seen.host,
                 request_id: &request_id,
             };
             let route = match found {

@@ -37,6 +37,7 @@ pub(crate) async fn serve(core: &Rc<Core>, client: Client) -> Next {
 async fn serve_with(core: &Rc<Core>, mut client: Client, scratch: &mut Scratch) -> (Next, Vec<u8>) {
     // What was received and not yet served: a head, the start of its body, pipelined requests.
     let mut inbox = core.buffers.head();
+    inbox.append(&mut client.early);
     loop {
         let head = read_head(core, &mut client, scratch, &mut inbox).await;
         match head {

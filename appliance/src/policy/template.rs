@@ -38,7 +38,8 @@ fn render_variable(
         }
         Variable::Scheme => out.extend_from_slice(request.scheme.as_str().as_bytes()),
         Variable::Host => out.extend_from_slice(head.host().name().as_bytes()),
-        Variable::HttpHost | Variable::BestHttpHost => out.extend_from_slice(head.authority(bytes)),
+        Variable::HttpHost => out.extend_from_slice(head.authority(bytes)),
+        Variable::BestHttpHost => out.extend_from_slice(request.host),
         Variable::ServerName => out.extend_from_slice(labels.host.as_bytes()),
         Variable::ServerPort => out.extend_from_slice(request.port.to_string().as_bytes()),
         Variable::RemoteAddr => out.extend_from_slice(request.client.to_string().as_bytes()),

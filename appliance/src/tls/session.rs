@@ -69,6 +69,14 @@ impl Session {
         Self { connection, incoming, outgoing, early, established: false, peer_closed: false }
     }
 
+    /// With bytes that were received already.
+    pub(crate) fn with_received(mut self, received: Vec<u8>) -> Self {
+        if !received.is_empty() {
+            self.incoming = received;
+        }
+        self
+    }
+
     /// Whether application data may be sent.
     pub(crate) fn established(&self) -> bool {
         self.established

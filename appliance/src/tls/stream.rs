@@ -72,9 +72,9 @@ impl TlsStream {
         let _ = self.flush().await;
     }
 
-    /// The protocol that ALPN chose.
-    pub(crate) fn is_alpn(&self, protocol: &[u8]) -> bool {
-        self.session.borrow().alpn() == Some(protocol)
+    /// The protocol that ALPN chose, if it chose one.
+    pub(crate) fn alpn(&self) -> Option<String> {
+        self.session.borrow().alpn().map(|name| String::from_utf8_lossy(name).into_owned())
     }
 
     /// Whether received bytes are waiting to be processed.

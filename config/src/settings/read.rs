@@ -40,7 +40,7 @@ impl Globals {
             client: client(&mut keys),
             upstream: upstream(&mut keys),
             tls: tls(&mut keys),
-            forwarded: ForwardedSettings { trust: keys.get("use-forwarded-headers", value::bool).unwrap_or(false) },
+            forwarded: forwarded(&mut keys),
             drain_timeout: keys.get("worker-shutdown-timeout", value::time),
         };
         let paths = keys.text("no-tls-redirect-locations").map(|t| value::list(t).map(Box::from).collect());
@@ -72,6 +72,17 @@ fn client(keys: &mut Keys<'_>) -> ClientSettings {
         body_timeout: keys.get("client-body-timeout", value::seconds).unwrap_or(default.body_timeout),
         header_line_bytes_max: line,
         header_bytes_max: line.saturating_mul(number as usize),
+    }
+}
+
+fn forwarded(keys: &mut Keys<'_>) -> ForwardedSettings {
+    let default = ForwardedSettings::default();
+    let flag = |keys: &mut Keys<'_>, name| keys.get(name, value::bool).unwrap_or(false);
+    ForwardedSettings {
+        trust: flag(keys, "use-forwarded-headers"),
+        real_ip: flag(keys, "enable-real-ip"),
+        trusted: keys.get("proxy-real-ip-cidr", value::networks).unwrap_or(default.trusted),
+        proxy_protocol: flag(keys, "use-proxy-protocol"),
     }
 }
 

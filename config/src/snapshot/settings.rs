@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ipnet::{IpNet, Ipv4Net};
+
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -89,8 +91,22 @@ impl Default for TlsSettings {
 }
 
 /// What is believed of a client's forwarding headers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardedSettings {
     /// `use-forwarded-headers`: believe `X-Forwarded-*` of clients. Off: all of them are replaced.
     pub trust: bool,
+    /// `enable-real-ip`: believe the client's address only.
+    pub real_ip: bool,
+    /// `proxy-real-ip-cidr`: hops whose word on the client's address counts.
+    pub trusted: Box<[IpNet]>,
+    /// `use-proxy-protocol`: every connection begins with a PROXY header.
+    pub proxy_protocol: bool,
+}
+
+/// ingress-nginx' default trusts every IPv4 hop and no IPv6 one.
+impl Default for ForwardedSettings {
+    fn default() -> Self {
+        let every_ipv4 = IpNet::V4(Ipv4Net::default());
+        Self { trust: false, real_ip: false, trusted: Box::new([every_ipv4]), proxy_protocol: false }
+    }
 }

@@ -11,7 +11,7 @@ use ringress_config::snapshot::{Cluster, Route};
 
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
-use super::super::edge::Scheme;
+use super::super::edge::{Believed, Scheme};
 use super::super::forward::{FieldPolicy, Forward, write_request};
 use super::super::framing::BodyFraming;
 use super::super::request::{Method, RequestHead};
@@ -38,6 +38,8 @@ struct Outbound<'a> {
     request_id: &'a [u8],
     framing: BodyFraming,
     shaping: &'a Shaping<'a>,
+    /// The client's forwarding fields are believed.
+    trust: bool,
 }
 
 /// Where a request goes.
@@ -139,6 +141,7 @@ impl<'s> Exchange<'s> {
                 request_id: &self.request_id,
                 framing,
                 shaping: &self.shaping,
+                trust: self.snapshot.settings.forwarded.trust,
             };
             let Connected { mut connection, took, reused } = match self.connect(route, cluster, &mut attempts).await {
                 Ok(connected) => connected,
@@ -278,13 +281,14 @@ impl<'s> Exchange<'s> {
             request_id: &self.request_id,
             framing,
             shaping: &self.shaping,
+            trust: self.snapshot.settings.forwarded.trust,
         };
         let mut head = self.core.buffers.body();
         outbound.write(&mut head);
         let began = Instant::now();
         // The rest of the body is never parsed as a request: whatever happens, the connection ends with this response.
         self.keep_alive = false;
-        let Client { stream, scheme, peer, port, requests, idle_since } = client;
+        let Client { stream, scheme, peer, port, requests, idle_since, early } = client;
         let (mut client_reader, mut client_writer) = stream.split();
         let (mut upstream_reader, mut upstream_writer) = connection.stream.split();
         let upstream_aborter = upstream_writer.aborter();
@@ -335,7 +339,7 @@ impl<'s> Exchange<'s> {
                 After::Linger(stream)
             }
             Err(Streaming::BeforeHead(failure)) => {
-                let client = Client { stream, peer, scheme, port, requests, idle_since };
+                let client = Client { stream, peer, scheme, port, requests, idle_since, early };
                 self.fail(client, &scratch.request, inbox, cluster, &failure).await
             }
             Err(Streaming::AfterHead(failure)) => {
@@ -399,7 +403,8 @@ impl Attempts {
 
 impl Outbound<'_> {
     fn write(&self, out: &mut Vec<u8>) {
-        let authority = self.head.authority(self.inbox);
+        let authority = if self.trust { Believed::read(self.head, self.inbox).host } else { None };
+        let authority = authority.unwrap_or_else(|| self.head.authority(self.inbox));
         let (set, remove) = self.shaping.request();
         write_request(
             out,
@@ -412,7 +417,7 @@ impl Outbound<'_> {
                 request_id: self.request_id,
                 edge: self.edge,
                 framing: self.framing,
-                policy: FieldPolicy::default(),
+                policy: FieldPolicy { trust_forwarded: self.trust, ..FieldPolicy::default() },
                 set: &set,
                 remove: &remove,
             },

@@ -1,0 +1,47 @@
+//! What is believed of a request's way to this proxy (reference 3.19): the connection's own facts, or what the hop
+//! before says when the operator trusts it.
+
+use std::net::IpAddr;
+
+use ringress_config::snapshot::ForwardedSettings;
+
+use super::client::Client;
+use super::edge::{Believed, Scheme, client_address};
+use super::request::RequestHead;
+
+/// The facts of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen<'b> {
+    /// The client.
+    pub(crate) client: IpAddr,
+    /// How it came.
+    pub(crate) scheme: Scheme,
+    /// To which port.
+    pub(crate) port: u16,
+    /// What it asked for, with port.
+    pub(crate) host: &'b [u8],
+}
+
+impl<'b> Seen<'b> {
+    /// Decides what is believed. `X-Forwarded-Proto`, `-Port` and `-Host` count from anyone once they are trusted at
+    /// all; the client's address only along hops of the trusted ranges.
+    pub(crate) fn of(settings: &ForwardedSettings, client: &Client, head: &RequestHead, bytes: &'b [u8]) -> Self {
+        let own =
+            Self { client: client.peer.ip(), scheme: client.scheme, port: client.port, host: head.authority(bytes) };
+        if !settings.trust && !settings.real_ip {
+            return own;
+        }
+        let trusted = |address: IpAddr| settings.trusted.iter().any(|net| net.contains(&address.to_canonical()));
+        let address = client_address(head, bytes, own.client, trusted);
+        if !settings.trust {
+            return Self { client: address, ..own };
+        }
+        let believed = Believed::read(head, bytes);
+        Self {
+            client: address,
+            scheme: believed.scheme.unwrap_or(own.scheme),
+            port: believed.port.unwrap_or(own.port),
+            host: believed.host.unwrap_or(own.host),
+        }
+    }
+}
