@@ -234,6 +234,5 @@ fn recording_is_cheap() {
         core.record(Some(&web), &outcome(200));
     }
     let each = started.elapsed() / 100_000;
-    eprintln!("EACH {each:?}");
     assert!(each < Duration::from_micros(20), "{each:?}");
 }
