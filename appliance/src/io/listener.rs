@@ -46,11 +46,13 @@ impl Listener {
         Ok(Self { tcp: TcpListener::from_std(socket)?, cancel: stopper.0.handle() })
     }
 
-    /// The next connection, or `None` once stopped.
+    /// The next connection, or `None` once stopped, or once the socket listens no more because a drain closed it.
     pub(crate) async fn accept(&self) -> Option<io::Result<Accepted>> {
         match self.tcp.cancelable_accept(self.cancel.clone()).await {
-            Err(e) if e.raw_os_error() == Some(rustix::io::Errno::CANCELED.raw_os_error()) => None,
-            Err(e) => Some(Err(e)),
+            Err(e) => match rustix::io::Errno::from_io_error(&e) {
+                Some(rustix::io::Errno::CANCELED | rustix::io::Errno::INVAL) => None,
+                _ => Some(Err(e)),
+            },
             Ok((tcp, peer)) => Some(tcp.set_nodelay(true).map(|()| Accepted { tcp, peer })),
         }
     }

@@ -54,6 +54,7 @@ fn a_drain_finishes_what_runs_and_ends_with_success() {
         assert_eq!(&body, b"slow");
         eventually("the process ends", || ringress.ended().is_some());
         assert_eq!(ringress.ended().and_then(|status| status.code()), Some(0), "{}", ringress.log());
+        assert!(!ringress.log().contains("WARN"), "nothing went wrong:\n{}", ringress.log());
     });
 }
 
