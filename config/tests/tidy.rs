@@ -12,6 +12,9 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// its place here fails the test too.
 const LONG_FUNCTIONS: [&str; 1] = ["appliance/src/http/exchange/forward.rs: fn forward_streaming"];
 
+/// Texts that go over the wire as ingress-nginx sends them, because services compare them: the file and the text.
+const WIRE_TEXTS: [(&str, &str); 1] = [("appliance/src/policy/access/external.rs", "nginx-ingress-controller")];
+
 /// A source file of the workspace.
 struct Source {
     /// Below the workspace.
@@ -226,7 +229,10 @@ fn worker_code_knows_no_annotation_and_no_nginx() {
     let mut faults = Vec::new();
     for source in sources().iter().filter(|source| is_worker(&source.path) && !is_test(&source.path)) {
         let text = without_tests(&source.text);
-        let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let mut code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        for (_, wire) in WIRE_TEXTS.iter().filter(|(file, _)| *file == source.path) {
+            code = code.replace(wire, "");
+        }
         for word in ["nginx", "annotation"] {
             if code.to_lowercase().contains(word) {
                 faults.push(format!("{}: {word}", source.path));
