@@ -28,7 +28,7 @@ pub(crate) fn find<'s, 'b>(
     scratch: &'b mut Vec<u8>,
 ) -> Result<(Found<'s>, &'b [u8]), BadTarget> {
     let path = head.normalised_path(bytes, scratch)?;
-    let found = match snapshot.hosts.find(head.host().name()).paths.find(path) {
+    let found = match snapshot.hosts.find(head.host().name()).find(path) {
         PathMatch::Route(route) => Found::Route(route),
         PathMatch::AddSlash(route) => Found::AddSlash(route),
         PathMatch::None => Found::Nothing,

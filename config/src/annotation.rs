@@ -3,20 +3,34 @@
 //! `table` has one row for each annotation that ingress-nginx knows or knew. Nothing is ignored silently: an
 //! annotation without a row, or whose row says that it has no effect, is a finding on the Ingress that carries it.
 
+mod access;
+mod auth_basic;
+mod auth_external;
 mod backend;
+mod canary;
+mod cors;
+mod headers;
 mod proxy;
+mod rate_limit;
 mod read;
 mod redirect;
 mod rewrite;
+mod server;
 mod table;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-pub(crate) use read::{Annotations, Missing};
+pub(crate) use auth_external::read_global as read_global_auth;
+pub(crate) use headers::fields_of;
+#[cfg(test)]
+pub(crate) use read::NoObjects;
+pub(crate) use read::{Annotations, Missing, Objects};
 pub(crate) use rewrite::Rewrite;
 
-use crate::intent::RoutePolicy;
+use crate::intent::{CanaryRule, HostName, RoutePolicy};
+use crate::settings::Globals;
+use crate::snapshot::{Access, Redirect};
 use crate::value::Source;
 
 /// How dangerous an annotation can be; see the ConfigMap key `annotations-risk-level`.
@@ -205,16 +219,60 @@ pub fn find(name: &str) -> Option<&'static Row> {
 }
 
 /// Reads what annotations and the ConfigMap name alike: what the ConfigMap says is the default of the annotation.
-pub(crate) fn read_policy(source: &mut impl Source, policy: &mut RoutePolicy) {
+fn read_policy(source: &mut impl Source, policy: &mut RoutePolicy) {
     proxy::read(source, policy);
     redirect::read(source, &mut policy.https);
 }
 
+/// Reads the defaults that only the ConfigMap sets.
+pub(crate) fn read_global_policy(source: &mut impl Source, policy: &mut RoutePolicy) {
+    read_policy(source, policy);
+    rate_limit::read_statuses(source, policy);
+    change_access(policy, |access| access::read_global(source, access));
+}
+
+/// What the annotations of one Ingress say besides the policy of its routes.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) rewrite: Rewrite,
+    /// Answer to exactly `/`.
+    pub(crate) app_root: Option<Redirect>,
+    /// The sibling host with or without `www.` is sent to the host.
+    pub(crate) from_to_www: bool,
+    /// Other names of its hosts.
+    pub(crate) aliases: Vec<HostName>,
+}
+
 /// Reads all that the annotations of one Ingress say about its routes.
-pub(crate) fn read_all(annotations: &mut Annotations<'_>, policy: &mut RoutePolicy) -> Rewrite {
+pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, policy: &mut RoutePolicy) -> Said {
     read_policy(annotations, policy);
     backend::read(annotations, policy);
-    rewrite::read(annotations)
+    policy.filters.redirect = redirect::read_target(annotations);
+    policy.filters.cors = cors::read(annotations);
+    policy.filters.limits = rate_limit::read(annotations, policy.limit_statuses);
+    headers::read(annotations, globals, &mut policy.filters);
+    change_access(policy, |access| {
+        access::read(annotations, access);
+        auth_basic::read(annotations, access);
+        auth_external::read(annotations, globals, access);
+    });
+    Said {
+        rewrite: rewrite::read(annotations),
+        app_root: redirect::read_app_root(annotations),
+        from_to_www: redirect::read_from_to_www(annotations),
+        aliases: server::read_aliases(annotations),
+    }
+}
+
+/// The rule of a canary Ingress; `None` for any other. A canary's other annotations have no effect.
+pub(crate) fn read_canary(annotations: &mut Annotations<'_>) -> Option<CanaryRule> {
+    canary::read(annotations)
+}
+
+fn change_access(policy: &mut RoutePolicy, change: impl FnOnce(&mut Access)) {
+    let mut access = policy.filters.access.as_deref().cloned().unwrap_or_default();
+    change(&mut access);
+    policy.filters.access = (access != Access::default()).then(|| access.into());
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! their certificates, findings.
 
 mod certificates;
+mod claims;
 mod clusters;
 mod endpoints;
 mod hosts;
@@ -32,6 +33,7 @@ use crate::snapshot::{Certificate, Certificates, Hosts, Snapshot};
 use certificates::CertificateTable;
 use clusters::ClusterTable;
 use hosts::HostTable;
+use index::Index;
 use report::Reports;
 use store::{Change, Store};
 
@@ -48,6 +50,8 @@ pub struct Compiler {
     hosts: HostTable,
     reports: Reports,
     dirty: Dirty,
+    /// Secret or ConfigMap → the Ingresses whose annotations name it.
+    readers: Index<ObjectRef, ObjectKey>,
     snapshot: Arc<Snapshot>,
 }
 
@@ -71,6 +75,8 @@ struct Translated {
     /// The last version that was accepted: it goes on serving while a newer one is refused.
     accepted: Option<Arc<Ingress>>,
     findings: Vec<Finding>,
+    /// Secrets and ConfigMaps that were looked at.
+    references: BTreeSet<ObjectRef>,
 }
 
 /// What has to be made again.
@@ -108,6 +114,7 @@ impl Compiler {
             reports: Reports::default(),
             dirty: Dirty { classes: true, ..Dirty::default() },
             options,
+            readers: Index::default(),
             snapshot,
         }
     }
@@ -155,6 +162,9 @@ impl Compiler {
     }
 
     fn note(&mut self, object: &ObjectRef, change: Change) {
+        if matches!(change, Change::Secret | Change::ConfigMap) {
+            self.dirty.ingresses.extend(self.readers.users(object).cloned());
+        }
         match change {
             Change::None => {}
             Change::Ingress => drop(self.dirty.ingresses.insert(object.key.clone())),
@@ -162,7 +172,7 @@ impl Compiler {
             Change::Service(service) => self.clusters.mark(service),
             Change::Secret => self.certificates.mark(object.key.clone()),
             Change::ConfigMap if self.options.configmap.as_ref() == Some(&object.key) => self.dirty.globals = true,
-            Change::ConfigMap => {}
+            Change::ConfigMap => self.dirty.globals |= self.globals.config_maps.contains(&object.key),
         }
     }
 
@@ -172,7 +182,7 @@ impl Compiler {
         }
         let Some(key) = &self.options.configmap else { return };
         let (globals, findings) = match self.store.config_maps.get(key) {
-            Some(config_map) => Globals::read(config_map),
+            Some(config_map) => Globals::read(config_map, &self.store),
             None => (Globals::default(), Vec::new()),
         };
         self.reports.set(ObjectRef { kind: Kind::ConfigMap, key: key.clone() }, findings);
@@ -198,6 +208,12 @@ impl Compiler {
         for key in std::mem::take(&mut self.dirty.ingresses) {
             let old = self.ingresses.remove(&key).unwrap_or_default();
             let new = self.translate_one(&key, &old);
+            for unread in old.references.difference(&new.references) {
+                self.readers.remove(unread, &key);
+            }
+            for read in new.references.difference(&old.references) {
+                self.readers.insert(read.clone(), key.clone());
+            }
             self.relink(&key, old.intent.as_ref(), new.intent.as_ref());
             self.dirty.reports.insert(key.clone());
             if self.store.ingresses.contains_key(&key) {
@@ -208,22 +224,27 @@ impl Compiler {
 
     fn translate_one(&self, key: &ObjectKey, old: &Translated) -> Translated {
         let Some(object) = self.store.ingresses.get(key) else { return Translated::default() };
-        let context = Context { options: &self.options, globals: &self.globals, classes: &self.classes };
+        let (options, globals, classes) = (&self.options, &self.globals, &self.classes);
+        let context = Context { options, globals, classes, objects: &self.store };
         let translation = ingress::translate(object, context);
+        let mut references = translation.references;
         let (accepted, intent) = match translation.verdict {
             Verdict::Foreign => (None, None),
             Verdict::Accepted(intent) => (Some(Arc::clone(object)), Some(intent)),
             Verdict::Refused => match old.accepted.as_ref().map(|accepted| ingress::translate(accepted, context)) {
-                Some(held) => match held.verdict {
-                    Verdict::Accepted(intent) => (old.accepted.clone(), Some(intent)),
-                    Verdict::Foreign | Verdict::Refused => (None, None),
-                },
+                Some(held) => {
+                    references.extend(held.references);
+                    match held.verdict {
+                        Verdict::Accepted(intent) => (old.accepted.clone(), Some(intent)),
+                        Verdict::Foreign | Verdict::Refused => (None, None),
+                    }
+                }
                 None => (None, None),
             },
         };
         // An intent that says the same keeps its identity, and with it everything that was made from it.
         let intent = intent.map(|new| old.intent.clone().filter(|old| **old == *new).unwrap_or(new));
-        Translated { intent, accepted, findings: translation.findings }
+        Translated { intent, accepted, findings: translation.findings, references }
     }
 
     /// Moves an Ingress's claims from its old intent to the new one. New ones are taken first, so that ids stay.

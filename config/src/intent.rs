@@ -1,13 +1,16 @@
 //! The neutral middle between front ends and compilation: what an object wants, with no word of the dialect it was
 //! written in.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::diagnostics::Finding;
 use crate::model::{Meta, ObjectKey, ObjectRef};
-use crate::snapshot::{BodyPolicy, ClusterKey, PathKind, RetryPolicy, Timeouts, UpstreamProtocol};
+use crate::snapshot::{
+    BodyPolicy, CanaryHeader, ClusterKey, PathKind, Policies, RetryPolicy, Timeouts, UpstreamProtocol,
+};
 
 /// Everything that one object wants.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +44,10 @@ impl Intent {
 pub(crate) struct HostIntent {
     /// The host.
     pub(crate) host: HostName,
+    /// In what way the object speaks of it.
+    pub(crate) role: HostRole,
+    /// Serves exactly `/`, before all paths.
+    pub(crate) root: Option<RouteIntent>,
     /// The paths, in the order of the object.
     pub(crate) routes: Vec<RouteIntent>,
     /// Serves the path `/` of the host when no route does.
@@ -51,6 +58,36 @@ pub(crate) struct HostIntent {
     pub(crate) tls: TlsIntent,
     /// Every path of the host has to answer this.
     pub(crate) deny: Option<u16>,
+}
+
+/// In what way an object speaks of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HostRole {
+    /// Its rules name it.
+    Rule,
+    /// Another name of a host of its rules, unless other rules name it.
+    Alias {
+        /// The host of its rules.
+        of: HostName,
+        /// The field that names the alias.
+        field: String,
+    },
+    /// With or without `www.`: served by the object's redirect, unless rules or aliases name it.
+    Sibling,
+    /// Its rules name paths of others, of which it takes a share of the requests.
+    Canary(Arc<CanaryRule>),
+}
+
+/// Which requests a canary takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CanaryRule {
+    pub(crate) header: Option<(Box<str>, CanaryHeader)>,
+    pub(crate) cookie: Option<Box<str>>,
+    /// Of `total`.
+    pub(crate) weight: u32,
+    /// At least 100.
+    pub(crate) total: u32,
+    pub(crate) sticky: bool,
 }
 
 /// One path.
@@ -72,6 +109,8 @@ pub(crate) struct RouteIntent {
     pub(crate) policy: Arc<RoutePolicy>,
     /// It is subject to redirects to https.
     pub(crate) redirects: bool,
+    /// What is done besides forwarding; canaries are added where hosts are compiled.
+    pub(crate) filters: Option<Arc<Policies>>,
 }
 
 /// Where requests of a route go.
@@ -97,6 +136,23 @@ pub(crate) struct RoutePolicy {
     pub(crate) always_retry: bool,
     /// Every request is answered this: access control is missing.
     pub(crate) deny: Option<u16>,
+    /// Statuses over a rate and over a number of requests in flight.
+    pub(crate) limit_statuses: LimitStatuses,
+    /// What is done besides forwarding, without what depends on the path.
+    pub(crate) filters: Policies,
+}
+
+/// Answers to clients over their limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LimitStatuses {
+    pub(crate) rate: u16,
+    pub(crate) in_flight: u16,
+}
+
+impl Default for LimitStatuses {
+    fn default() -> Self {
+        Self { rate: 503, in_flight: 503 }
+    }
 }
 
 /// Plain http to https.
@@ -181,6 +237,15 @@ impl HostName {
         Ok(Self(lower.into()))
     }
 
+    /// The name with `www.` before it, or without.
+    pub(crate) fn sibling(&self) -> Option<Self> {
+        let name = match self.kind() {
+            HostKind::Exact => self.0.strip_prefix("www.").map_or_else(|| format!("www.{}", self.0), str::to_owned),
+            HostKind::Below(_) | HostKind::CatchAll => return None,
+        };
+        Self::parse(&name).ok()
+    }
+
     /// Its kind.
     pub(crate) fn kind(&self) -> HostKind<'_> {
         match self.0.strip_prefix("*.") {
@@ -209,6 +274,8 @@ pub(crate) struct Translation {
     pub(crate) verdict: Verdict,
     /// Remarks.
     pub(crate) findings: Vec<Finding>,
+    /// Secrets and ConfigMaps that were looked at: when one changes, the object has to be translated again.
+    pub(crate) references: BTreeSet<ObjectRef>,
 }
 
 /// What follows from an object.

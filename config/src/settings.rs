@@ -49,6 +49,11 @@ impl Default for Globals {
             redirect_status: 308,
             no_redirect_paths: ["/.well-known/acme-challenge".into()].into(),
             missing: None,
+            external_auth: None,
+            no_auth_paths: ["/.well-known/acme-challenge".into()].into(),
+            allowed_response_fields: Box::default(),
+            cross_namespace: false,
+            config_maps: Box::default(),
         }
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::snapshot::Template;
+
 /// Why a value is refused: what it should have been.
 pub(crate) type Expected = &'static str;
 
@@ -17,6 +19,9 @@ pub(crate) trait Source {
 
     /// Reports a warning on an option.
     fn warn(&mut self, name: &str, message: String);
+
+    /// Reports an option of access control that cannot be had; what it would guard is refused.
+    fn deny(&mut self, name: &str, message: String);
 
     /// The value of an option. A value that cannot be read is reported and counts as absent.
     fn get<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Expected>) -> Option<T> {
@@ -109,6 +114,34 @@ pub(crate) fn buffers(text: &str) -> Result<(u32, u64), Expected> {
     let number = natural(number).map_err(|_| EXPECTED)?;
     let bytes = size(bytes.trim()).map_err(|_| EXPECTED)?;
     if number == 0 || bytes == 0 { Err(EXPECTED) } else { Ok((number, bytes)) }
+}
+
+/// Go's `Atoi` where numbers below 0 mean nothing: they count as 0.
+pub(crate) fn number_or_none(text: &str) -> Result<u32, Expected> {
+    match text.strip_prefix('-') {
+        Some(digits) => natural(digits).map(|_| 0).map_err(|_| "a number, without unit"),
+        None => natural(text),
+    }
+}
+
+/// The name of a header field.
+pub(crate) fn field_name(text: &str) -> Result<Box<str>, Expected> {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if !text.is_empty() && text.bytes().all(is_token) { Ok(text.into()) } else { Err("the name of a header field") }
+}
+
+/// Names of header fields between commas.
+pub(crate) fn field_names(text: &str) -> Result<Box<[Box<str>]>, Expected> {
+    list(text).map(field_name).collect::<Result<_, _>>().map_err(|_| "a list of names of header fields")
+}
+
+/// Text that may stand in a header field, with variables.
+pub(crate) fn template(text: &str) -> Result<Template, Expected> {
+    const EXPECTED: Expected = "visible text with variables of the supported list";
+    if text.bytes().any(|b| b.is_ascii_control()) {
+        return Err(EXPECTED);
+    }
+    Template::parse(text).map_err(|_| EXPECTED)
 }
 
 /// Parts between commas, trimmed, without the empty ones.

@@ -5,10 +5,13 @@ use ringress_config::snapshot::{HttpsRedirect, Redirect, Route, Snapshot};
 use super::{Answer, Request, template};
 use crate::http::edge::Scheme;
 
-/// The route's own redirect: its target as it is.
+/// The route's own redirect: its target as it is, without a final slash where that is asked for.
 pub(super) fn to(redirect: &Redirect, request: &Request<'_>, route: &Route) -> Answer {
     let mut location = Vec::new();
     template::render(&redirect.location, request, route, None, &mut location);
+    if redirect.cut_slash && location.ends_with(b"/") {
+        location.pop();
+    }
     Answer::redirect(redirect.status, location)
 }
 

@@ -119,7 +119,7 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
         hosts: Hosts {
             exact: Default::default(),
             wildcard: Default::default(),
-            catch_all: Arc::new(HostRoutes { name: text("_"), paths }),
+            catch_all: Arc::new(HostRoutes { name: text("_"), root: None, paths }),
         },
         certificates: Certificates {
             exact: Default::default(),

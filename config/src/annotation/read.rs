@@ -1,11 +1,31 @@
 //! Reading the annotations of one Ingress: values with findings, and the rows that have no effect.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Meanwhile, Row, Support, find};
+use super::{BadValue, Meanwhile, Row, Support, find};
 use crate::diagnostics::Finding;
-use crate::model::{Ingress, ObjectRef};
-use crate::value::Source;
+use crate::model::{ConfigMap, Ingress, Kind, ObjectKey, ObjectRef, Secret};
+use crate::value::{Expected, Source};
+
+/// The objects that annotations and ConfigMap keys may name.
+pub(crate) trait Objects {
+    fn secret(&self, key: &ObjectKey) -> Option<&Secret>;
+    fn config_map(&self, key: &ObjectKey) -> Option<&ConfigMap>;
+}
+
+/// No objects at all.
+pub(crate) struct NoObjects;
+
+impl Objects for NoObjects {
+    fn secret(&self, _: &ObjectKey) -> Option<&Secret> {
+        None
+    }
+
+    fn config_map(&self, _: &ObjectKey) -> Option<&ConfigMap> {
+        None
+    }
+}
 
 /// The annotations of one Ingress, with the findings that reading them makes.
 pub(crate) struct Annotations<'a> {
@@ -13,7 +33,21 @@ pub(crate) struct Annotations<'a> {
     known: Vec<(&'a str, &'a str, Option<&'static Row>)>,
     object: &'a ObjectRef,
     prefix: &'a str,
+    objects: &'a dyn Objects,
+    /// Objects of other namespaces may be named (`allow-cross-namespace-resources`).
+    cross_namespace: bool,
+    references: BTreeSet<ObjectRef>,
     findings: Vec<Finding>,
+    outcome: Outcome,
+}
+
+/// What values that could not be read lead to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// The Ingress must not be loaded.
+    pub(crate) refused: bool,
+    /// Its paths must answer this.
+    pub(crate) deny: Option<u16>,
 }
 
 impl Source for Annotations<'_> {
@@ -26,6 +60,33 @@ impl Source for Annotations<'_> {
     fn warn(&mut self, name: &str, message: String) {
         self.findings.push(Finding::warning(self.object, self.field(name), message));
     }
+
+    fn deny(&mut self, name: &str, message: String) {
+        self.error(name, format!("{message}; the paths of this Ingress answer 503"));
+        self.outcome.deny = Some(503);
+    }
+
+    /// A value that cannot be read has the effect that the row of the annotation names.
+    fn get<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Expected>) -> Option<T> {
+        let text = self.text(name)?;
+        let expected = match parse(text) {
+            Ok(value) => return Some(value),
+            Err(expected) => expected,
+        };
+        let message = format!("`{text}` is not {expected}");
+        match find(name).map(|row| row.bad_value) {
+            Some(BadValue::NotLoaded) => {
+                self.outcome.refused = true;
+                let effect = "the Ingress is not loaded; an accepted version of it goes on serving";
+                self.error(name, format!("{message}: {effect}"));
+            }
+            Some(BadValue::Deny | BadValue::DenyHost) => self.deny(name, message),
+            Some(BadValue::Default | BadValue::Nothing) | None => {
+                self.warn(name, format!("{message}; the default is used"));
+            }
+        }
+        None
+    }
 }
 
 impl<'a> Annotations<'a> {
@@ -37,7 +98,78 @@ impl<'a> Annotations<'a> {
                 None => find(name).filter(|row| row.name.contains('/')).map(|row| (&**name, value.trim(), Some(row))),
             }
         });
-        Self { known: known.collect(), object, prefix, findings: Vec::new() }
+        Self {
+            known: known.collect(),
+            object,
+            prefix,
+            objects: &NoObjects,
+            cross_namespace: false,
+            references: BTreeSet::new(),
+            findings: Vec::new(),
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// With the objects that values may name.
+    pub(crate) fn with_objects(self, objects: &'a dyn Objects, cross_namespace: bool) -> Self {
+        Self { objects, cross_namespace, ..self }
+    }
+
+    /// The Secret that an annotation names. One that cannot be had denies.
+    pub(crate) fn secret(&mut self, name: &str) -> Option<&'a Secret> {
+        let key = self.named(name, Kind::Secret)?;
+        let found = self.objects.secret(&key);
+        if found.is_none() {
+            self.deny(name, format!("Secret {key} does not exist"));
+        }
+        found
+    }
+
+    /// The ConfigMap that an annotation names. One that cannot be had denies.
+    pub(crate) fn config_map(&mut self, name: &str) -> Option<&'a ConfigMap> {
+        let key = self.named(name, Kind::ConfigMap)?;
+        let found = self.objects.config_map(&key);
+        if found.is_none() {
+            self.deny(name, format!("ConfigMap {key} does not exist"));
+        }
+        found
+    }
+
+    /// `name` or `namespace/name`.
+    fn named(&mut self, name: &str, kind: Kind) -> Option<ObjectKey> {
+        let text = self.text(name)?;
+        let own = Arc::clone(&self.object.key.namespace);
+        let key = match text.split_once('/') {
+            Some((namespace, object)) => ObjectKey::new(namespace, object),
+            None => ObjectKey { namespace: Arc::clone(&own), name: text.into() },
+        };
+        if key.namespace != own && !self.cross_namespace {
+            let message = format!("{key} is in another namespace and allow-cross-namespace-resources is off");
+            self.deny(name, message);
+            return None;
+        }
+        self.references.insert(ObjectRef { kind, key: key.clone() });
+        Some(key)
+    }
+
+    /// What the values read so far lead to.
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// The namespace and name of the Ingress.
+    pub(crate) fn key(&self) -> &'a ObjectKey {
+        &self.object.key
+    }
+
+    /// The field of an annotation, for findings.
+    pub(crate) fn field_of(&self, name: &str) -> String {
+        self.field(name)
+    }
+
+    /// The findings, and the objects that were looked at.
+    pub(crate) fn into_parts(self) -> (Vec<Finding>, BTreeSet<ObjectRef>) {
+        (self.findings, self.references)
     }
 
     /// Every annotation that has a row, and those of the prefix that have none.
@@ -81,6 +213,7 @@ impl<'a> Annotations<'a> {
         self.findings.push(Finding::error(self.object, self.field(name), message));
     }
 
+    #[cfg(test)]
     pub(crate) fn into_findings(self) -> Vec<Finding> {
         self.findings
     }

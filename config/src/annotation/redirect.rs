@@ -1,7 +1,9 @@
-//! Group redirect: plain http to https.
+//! Group redirect: to https, elsewhere, to the application's start page, to the other name (reference 3.9).
 
+use super::Annotations;
 use crate::intent::HttpsPolicy;
-use crate::value::{self, Source};
+use crate::snapshot::{Redirect, Template};
+use crate::value::{self, Expected, Source};
 
 pub(super) fn read(source: &mut impl Source, https: &mut HttpsPolicy) {
     for (name, field) in [
@@ -12,5 +14,108 @@ pub(super) fn read(source: &mut impl Source, https: &mut HttpsPolicy) {
         if let Some(value) = source.get(name, value::bool) {
             *field = value;
         }
+    }
+}
+
+/// `temporal-redirect` hides `permanent-redirect`.
+pub(super) fn read_target(annotations: &mut Annotations<'_>) -> Option<Redirect> {
+    let permanent_status = status(annotations, "permanent-redirect-code", 308).unwrap_or(301);
+    let temporal_status = status(annotations, "temporal-redirect-code", 307).unwrap_or(302);
+    let permanent = annotations.get("permanent-redirect", target);
+    if annotations.text("temporal-redirect").is_some() {
+        let location = annotations.get("temporal-redirect", target)?;
+        if !annotations.text("temporal-redirect").is_some_and(|text| text.starts_with("http")) {
+            annotations.warn("temporal-redirect", "is no http(s) URL; there is no redirect".into());
+            return None;
+        }
+        return Some(Redirect { status: temporal_status, location, cut_slash: false });
+    }
+    Some(Redirect { status: permanent_status, location: permanent?, cut_slash: false })
+}
+
+/// A number out of range is reported and counts as absent; what is no number refuses the Ingress.
+fn status(annotations: &mut Annotations<'_>, name: &str, max: u32) -> Option<u16> {
+    let status = annotations.get(name, value::natural)?;
+    if (300..=max).contains(&status) {
+        return u16::try_from(status).ok();
+    }
+    annotations.warn(name, format!("{status} is not within 300 to {max}; the default is used"));
+    None
+}
+
+/// A URL as it is, or a path of the host that was asked for.
+fn target(text: &str) -> Result<Template, Expected> {
+    const EXPECTED: Expected = "a URL or path without $, blanks and quotes";
+    if !text.bytes().all(|b| b.is_ascii_graphic() && !b"$\"'\\{};<>^`|".contains(&b)) {
+        return Err(EXPECTED);
+    }
+    match text.starts_with('/') && !text.starts_with("//") {
+        true => Template::parse(&format!("$scheme://$http_host{text}")).map_err(|_| EXPECTED),
+        false => Ok(Template::literal(text)),
+    }
+}
+
+pub(super) fn read_app_root(annotations: &mut Annotations<'_>) -> Option<Redirect> {
+    let location = annotations.get("app-root", |text| {
+        const EXPECTED: Expected = "a path, with variables of the supported list";
+        let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~/:$?=&%#+,@!{}".contains(&b));
+        if !clean || !text.starts_with('/') {
+            return Err(EXPECTED);
+        }
+        Template::parse(&format!("$scheme://$http_host{text}")).map_err(|_| EXPECTED)
+    })?;
+    Some(Redirect { status: 302, location, cut_slash: false })
+}
+
+pub(super) fn read_from_to_www(annotations: &mut Annotations<'_>) -> bool {
+    annotations.get("from-to-www-redirect", value::bool).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{annotated, reference};
+
+    fn redirect(pairs: &[(&str, &str)]) -> (Option<(u16, Template)>, bool, usize) {
+        let (ingress, object) = (annotated(pairs), reference());
+        let mut annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
+        let redirect = read_target(&mut annotations).map(|r| (r.status, r.location));
+        (redirect, annotations.outcome().refused, annotations.into_findings().len())
+    }
+
+    const PERMANENT: (&str, &str) = ("permanent-redirect", "https://w.test/n");
+
+    #[test]
+    fn annotation_permanent_redirect_has_a_code_within_its_range() {
+        let to = |status| Some((status, Template::literal("https://w.test/n")));
+        assert_eq!(redirect(&[PERMANENT]), (to(301), false, 0));
+        assert_eq!(redirect(&[PERMANENT, ("permanent-redirect-code", "308")]), (to(308), false, 0));
+        assert_eq!(redirect(&[PERMANENT, ("permanent-redirect-code", "399")]), (to(301), false, 1));
+        assert!(redirect(&[PERMANENT, ("permanent-redirect-code", "x")]).1);
+    }
+
+    #[test]
+    fn annotation_temporal_redirect_hides_the_permanent_one() {
+        let temporal = redirect(&[PERMANENT, ("temporal-redirect", "https://t.test")]).0;
+        assert_eq!(temporal, Some((302, Template::literal("https://t.test"))));
+        assert_eq!(redirect(&[PERMANENT, ("temporal-redirect", "/t")]), (None, false, 1));
+    }
+
+    #[test]
+    fn annotation_redirect_with_a_variable_refuses_the_ingress() {
+        for name in ["permanent-redirect", "temporal-redirect"] {
+            assert!(redirect(&[(name, "https://w.test$request_uri")]).1, "{name}");
+        }
+    }
+
+    #[test]
+    fn annotation_app_root_is_a_path() {
+        let root = |text| {
+            let (ingress, object) = (annotated(&[("app-root", text)]), reference());
+            read_app_root(&mut Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io"))
+        };
+        let location = Template::parse("$scheme://$http_host/foo").unwrap();
+        assert_eq!(root("/foo"), Some(Redirect { status: 302, location, cut_slash: false }));
+        assert_eq!((root("foo"), root("/a b"), root("/$nothing")), (None, None, None));
     }
 }

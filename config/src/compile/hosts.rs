@@ -4,23 +4,27 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::certificates::{CertificateTable, Lookup};
+use super::claims;
 use super::clusters::ClusterTable;
 use super::ids::Ids;
-use super::paths::{self, Claim, Findings, Patterns, Placed, Winner};
+use super::index::Index;
+use super::paths::{self, Findings, Patterns, Placed, Winner};
 use super::store::Store;
 use crate::diagnostics::Finding;
-use crate::intent::{BackendIntent, HostKind, HostName, HttpsPolicy, Intent, TlsIntent};
+use crate::intent::{BackendIntent, HostKind, HostName, HostRole, HttpsPolicy, Intent, TlsIntent};
 use crate::model::{Kind, Meta, ObjectKey, ObjectRef};
 use crate::settings::Globals;
 use crate::snapshot::{
-    Backend, HostRoutes, Hosts, HttpsRedirect, PathKind, PathTable, PortKey, Route, RouteId, RouteLabels,
-    ServerCertificate,
+    Backend, Canary, HostRoutes, Hosts, HttpsRedirect, PathKind, PathTable, Policies, PortKey, Route, RouteId,
+    RouteLabels, ServerCertificate,
 };
 
 /// All hosts.
 #[derive(Debug)]
 pub(super) struct HostTable {
     known: HashMap<HostName, Host>,
+    /// Host → its aliases, each with the object that says so.
+    aliases: Index<HostName, (HostName, ObjectKey)>,
     stale: BTreeSet<HostName>,
     ids: Ids,
     patterns: Patterns,
@@ -34,8 +38,9 @@ struct Host {
     /// Oldest first.
     claims: BTreeMap<Meta, Arc<Intent>>,
     placed: Vec<Placed>,
+    root: Option<Arc<Route>>,
     is_regex: bool,
-    /// `placed` and `is_regex` are what the snapshot has.
+    /// `placed`, `root` and `is_regex` are what the snapshot has.
     is_built: bool,
     ids: HashMap<RouteKey, RouteId>,
     /// Secrets that were looked at.
@@ -62,6 +67,7 @@ impl HostTable {
         let catch_all = HostName::catch_all();
         Self {
             known: HashMap::from([(catch_all.clone(), Host::default())]),
+            aliases: Index::default(),
             stale: [catch_all].into(),
             ids: Ids::default(),
             patterns: Patterns::default(),
@@ -75,7 +81,10 @@ impl HostTable {
         for host in &intent.hosts {
             let known = self.known.entry(host.host.clone()).or_default();
             known.claims.insert(intent.meta.clone(), Arc::clone(intent));
-            self.stale.insert(host.host.clone());
+            if let HostRole::Alias { of, .. } = &host.role {
+                self.aliases.insert(of.clone(), (host.host.clone(), intent.meta.key.clone()));
+            }
+            self.mark_with_aliases(&host.host);
         }
     }
 
@@ -85,8 +94,16 @@ impl HostTable {
             if let Some(known) = self.known.get_mut(&host.host) {
                 known.claims.remove(&intent.meta);
             }
-            self.stale.insert(host.host.clone());
+            self.mark_with_aliases(&host.host);
+            if let HostRole::Alias { of, .. } = &host.role {
+                self.aliases.remove(of, &(host.host.clone(), intent.meta.key.clone()));
+            }
         }
+    }
+
+    fn mark_with_aliases(&mut self, host: &HostName) {
+        self.stale.insert(host.clone());
+        self.stale.extend(self.aliases.users(host).map(|(alias, _)| alias.clone()));
     }
 
     /// Hosts that have to be compiled again.
@@ -142,16 +159,24 @@ impl HostTable {
     }
 
     fn build_paths(&mut self, name: &HostName, host: &mut Host, around: &Surroundings<'_>, findings: &mut Findings) {
-        let claims = host.claims.values();
-        let claims: Vec<_> = claims.filter_map(|i| Some(Claim { intent: i, host: i.host(name)? })).collect();
-        let winners = paths::select(name, &claims, findings);
+        let served = claims::of(name, &host.claims, |of| self.known.get(of).map(|host| &host.claims), findings);
+        let (name_of_claims, claims) = (served.name, &served.claims);
+        let winners = paths::select(&name_of_claims, claims, findings);
         let is_regex = winners.iter().any(|winner| winner.route.regex);
         if !is_regex {
             paths::report_shared(name, &winners, findings);
         }
         let deny = claims.iter().find_map(|claim| claim.host.deny);
-        let mut builder =
-            RouteBuilder { name, around, is_regex, deny, ids: &mut self.ids, old: &host.ids, new: HashMap::new() };
+        let mut builder = RouteBuilder {
+            name: &name_of_claims,
+            around,
+            is_regex,
+            deny,
+            canaries: claims::Canaries::new(&served.canaries),
+            ids: &mut self.ids,
+            old: &host.ids,
+            new: HashMap::new(),
+        };
         let mut placed = Vec::with_capacity(winners.len());
         for winner in &winners {
             let broken = is_regex && self.patterns.get(&winner.route.path).is_err_and(|error| {
@@ -165,9 +190,14 @@ impl HostTable {
             let route = builder.build(*winner, broken);
             placed.push(Placed { route, kind: winner.route.kind, regex: winner.route.regex, broken });
         }
+        let root = claims.iter().find_map(|claim| {
+            let winner = Winner { intent: claim.intent, route: claim.host.root.as_ref()? };
+            Some(builder.build(winner, false))
+        });
         if claims.is_empty() || (name.kind() == HostKind::CatchAll && !has_root(&placed)) {
             placed.extend(builder.built_in());
         }
+        builder.canaries.report(name, findings);
         let ids = builder.new;
         for (key, id) in &host.ids {
             if !ids.contains_key(key) {
@@ -176,17 +206,17 @@ impl HostTable {
         }
         host.ids = ids;
         share(&mut placed, &host.placed);
-        if host.is_built && placed == host.placed && is_regex == host.is_regex {
+        if host.is_built && placed == host.placed && root == host.root && is_regex == host.is_regex {
             return;
         }
         let is_gone = placed.is_empty();
-        (host.placed, host.is_regex, host.is_built) = (placed, is_regex, true);
+        (host.placed, host.root, host.is_regex, host.is_built) = (placed, root, is_regex, true);
         let routes = (!is_gone).then(|| {
             let paths = match is_regex {
                 true => paths::patterns(&host.placed, &mut self.patterns),
                 false => paths::literals(&host.placed),
             };
-            Arc::new(HostRoutes { name: Arc::clone(name.text()), paths })
+            Arc::new(HostRoutes { name: Arc::clone(name_of_claims.text()), root: host.root.clone(), paths })
         });
         self.put(name, routes);
     }
@@ -195,7 +225,8 @@ impl HostTable {
         self.changed = true;
         let (map, name) = match name.kind() {
             HostKind::CatchAll => {
-                let empty = || Arc::new(HostRoutes { name: Arc::clone(name.text()), paths: PathTable::default() });
+                let empty =
+                    || Arc::new(HostRoutes { name: Arc::clone(name.text()), root: None, paths: PathTable::default() });
                 self.hosts.catch_all = routes.unwrap_or_else(empty);
                 return;
             }
@@ -230,6 +261,7 @@ struct RouteBuilder<'a> {
     is_regex: bool,
     /// Every route answers this.
     deny: Option<u16>,
+    canaries: claims::Canaries<'a>,
     ids: &'a mut Ids,
     old: &'a HashMap<RouteKey, RouteId>,
     new: HashMap<RouteKey, RouteId>,
@@ -266,8 +298,20 @@ impl RouteBuilder<'_> {
             timeouts: policy.timeouts,
             body: policy.body,
             retry: policy.retry(),
-            policies: None,
+            policies: self.policies(winner),
         })
+    }
+
+    /// What the route does besides forwarding, with the canary that takes a share of its requests.
+    fn policies(&mut self, winner: Winner<'_>) -> Option<Arc<Policies>> {
+        let filters = &winner.route.filters;
+        let Some((rule, key)) = self.canaries.of(winner.route) else { return filters.clone() };
+        let Some(cluster) = self.around.clusters.id(key) else { return filters.clone() };
+        let (header, cookie) = (rule.header.clone(), rule.cookie.clone());
+        let (weight, total, sticky) = (rule.weight, rule.total, rule.sticky);
+        let canary = Canary { cluster, header, cookie, weight, total, sticky };
+        let filters = filters.as_deref().cloned().unwrap_or_default();
+        Some(Arc::new(Policies { canaries: [canary].into(), ..filters }))
     }
 
     /// The route of hosts that no rule names, when there is a default backend service and no other claim. Without one
@@ -304,7 +348,7 @@ impl RouteBuilder<'_> {
             timeouts: policy.timeouts,
             body: policy.body,
             retry: policy.retry(),
-            policies: None,
+            policies: (policy.filters != Policies::default()).then(|| Arc::new(policy.filters.clone())),
         };
         Some(Placed { route: Arc::new(route), kind: PathKind::Prefix, regex: false, broken: false })
     }

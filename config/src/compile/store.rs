@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::index::Index;
+use crate::annotation::Objects;
 use crate::model::{
     ConfigMap, EndpointSlice, Endpoints, Ingress, IngressClass, Kind, Namespace, Object, ObjectKey, ObjectRef, Secret,
     Service,
@@ -187,6 +188,16 @@ impl Store {
             Kind::Namespace => self.namespaces.len(),
             Kind::File => 0,
         }
+    }
+}
+
+impl Objects for Store {
+    fn secret(&self, key: &ObjectKey) -> Option<&Secret> {
+        self.secrets.get(key).map(|secret| &**secret)
+    }
+
+    fn config_map(&self, key: &ObjectKey) -> Option<&ConfigMap> {
+        self.config_maps.get(key).map(|config_map| &**config_map)
     }
 }
 

@@ -1,3 +1,5 @@
+mod policies;
+
 use std::sync::LazyLock;
 
 use super::*;
@@ -70,7 +72,7 @@ fn host<'a>(compiled: &'a Compiled, name: &str) -> &'a Arc<HostRoutes> {
 }
 
 fn route<'a>(compiled: &'a Compiled, name: &str, path: &str) -> &'a Arc<Route> {
-    match host(compiled, name).paths.find(path.as_bytes()) {
+    match host(compiled, name).find(path.as_bytes()) {
         PathMatch::Route(route) => route,
         other => panic!("{name}{path}: {other:?}"),
     }

@@ -5,15 +5,14 @@ mod admit;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::annotation::{self, Annotations, Missing, Rewrite};
+use crate::annotation::{self, Annotations, Missing, Objects, Said};
 use crate::diagnostics::Finding;
-use crate::intent::{BackendIntent, HostIntent, HostName, Intent, RouteIntent, RoutePolicy, TlsIntent};
+use crate::intent::{BackendIntent, HostIntent, HostName, HostRole, Intent, RouteIntent, RoutePolicy, TlsIntent};
 use crate::intent::{Translation, Verdict};
 use crate::model::{Ingress, IngressBackend, IngressPath, IngressPathKind, Kind, ObjectKey, ObjectRef};
 use crate::options::Options;
 use crate::settings::Globals;
-use crate::snapshot::{ClusterKey, PathKind};
-use crate::value::{self, Source as _};
+use crate::snapshot::{Access, ClusterKey, PathKind, Policies, Redirect, Template};
 
 /// Longest path of a rule, bytes.
 const PATH_BYTES_MAX: usize = 4 << 10;
@@ -25,47 +24,70 @@ pub(crate) struct Context<'a> {
     pub(crate) globals: &'a Globals,
     /// Names of the IngressClasses that are served here.
     pub(crate) classes: &'a BTreeSet<Arc<str>>,
+    /// What annotations may name.
+    pub(crate) objects: &'a dyn Objects,
 }
 
 /// Translates one Ingress. The outcome depends on nothing but the arguments.
 pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation {
     let object = ObjectRef { kind: Kind::Ingress, key: ingress.meta.key.clone() };
-    let mut annotations = Annotations::new(ingress, &object, &context.options.annotations_prefix);
+    let (globals, prefix) = (context.globals, &context.options.annotations_prefix);
+    let annotations = Annotations::new(ingress, &object, prefix);
+    let mut annotations = annotations.with_objects(context.objects, globals.cross_namespace);
+    let alone = |verdict, findings| Translation { verdict, findings, references: BTreeSet::new() };
     if !admit::is_ours(ingress, &annotations, context) {
-        return Translation { verdict: Verdict::Foreign, findings: Vec::new() };
+        return alone(Verdict::Foreign, Vec::new());
     }
     if let Some(finding) = admit::excluded(ingress, &object, context.options) {
-        return Translation { verdict: Verdict::Foreign, findings: vec![finding] };
+        return alone(Verdict::Foreign, vec![finding]);
     }
-    if admit::is_refused(&mut annotations, context.globals) {
-        return Translation { verdict: Verdict::Refused, findings: annotations.into_findings() };
+    if admit::is_refused(&mut annotations, globals) {
+        return alone(Verdict::Refused, annotations.into_parts().0);
     }
-    let is_canary = annotations.get("canary", value::bool).unwrap_or(false);
     let missing = annotations.report();
-    let mut policy = context.globals.policy.clone();
-    let rewrite = annotation::read_all(&mut annotations, &mut policy);
-    policy.deny = missing.route.or(context.globals.missing).or(policy.deny);
-    let mut translator = Translator {
-        ingress,
-        object: &object,
-        globals: context.globals,
-        rewrite,
-        policy: Arc::new(policy),
-        missing,
-        findings: annotations.into_findings(),
+    let mut policy = globals.policy.clone();
+    let canary = annotation::read_canary(&mut annotations);
+    let said = match canary {
+        Some(_) => Said::default(),
+        None => annotation::read_all(&mut annotations, globals, &mut policy),
     };
-    let hosts = if is_canary { Vec::new() } else { translator.hosts() };
+    let outcome = annotations.outcome();
+    policy.deny = missing.route.or(globals.missing).or(policy.deny).or(outcome.deny);
+    policy.filters.refuse = policy.deny;
+    let alias_field = annotations.field_of("server-alias");
+    let (findings, references) = annotations.into_parts();
+    if outcome.refused {
+        return Translation { verdict: Verdict::Refused, findings, references };
+    }
+    let filters = (policy.filters != Policies::default()).then(|| Arc::new(policy.filters.clone()));
+    let policy = Arc::new(policy);
+    let mut translator = Translator { ingress, object: &object, globals, said, policy, filters, missing, findings };
+    let mut hosts = translator.hosts();
+    match canary {
+        Some(rule) => canaries(&mut hosts, HostRole::Canary(Arc::new(rule))),
+        None => translator.more_names(&mut hosts, &alias_field),
+    }
     let findings = translator.findings;
     let intent = Intent { source: object, meta: ingress.meta.clone(), hosts };
-    Translation { verdict: Verdict::Accepted(Arc::new(intent)), findings }
+    Translation { verdict: Verdict::Accepted(Arc::new(intent)), findings, references }
+}
+
+/// A canary has paths and nothing else.
+fn canaries(hosts: &mut [HostIntent], role: HostRole) {
+    for host in hosts {
+        host.role = role.clone();
+        (host.claims_root, host.tls, host.deny) = (false, TlsIntent::None, None);
+    }
 }
 
 struct Translator<'a> {
     ingress: &'a Ingress,
     object: &'a ObjectRef,
     globals: &'a Globals,
-    rewrite: Rewrite,
+    said: Said,
     policy: Arc<RoutePolicy>,
+    /// What routes do besides forwarding, unless their path says otherwise.
+    filters: Option<Arc<Policies>>,
     missing: Missing,
     findings: Vec<Finding>,
 }
@@ -95,7 +117,8 @@ impl Translator<'_> {
                     let fallback = self.fallback(&field, fallback.clone());
                     let tls = self.tls(&host);
                     let deny = self.missing.host;
-                    hosts.push(HostIntent { host, routes, fallback, claims_root: false, tls, deny });
+                    let (role, root) = (HostRole::Rule, self.root(&field));
+                    hosts.push(HostIntent { host, role, root, routes, fallback, claims_root: false, tls, deny });
                 }
             }
         }
@@ -109,14 +132,84 @@ impl Translator<'_> {
     fn catch_all(&self, backend: BackendIntent) -> HostIntent {
         let mut fallback = self.fallback("spec.defaultBackend", backend);
         (fallback.regex, fallback.redirects) = (false, false);
+        if let Some(filters) = fallback.filters.as_mut().filter(|f| f.redirect.is_some() || f.rewrite.is_some()) {
+            *filters = Arc::new(Policies { redirect: None, rewrite: None, ..Policies::clone(filters) });
+        }
         HostIntent {
             host: HostName::catch_all(),
+            role: HostRole::Rule,
+            root: None,
             routes: Vec::new(),
             fallback,
             claims_root: true,
             tls: TlsIntent::None,
             deny: self.missing.host,
         }
+    }
+
+    /// Aliases of the hosts of the rules, and their siblings with or without `www.`.
+    fn more_names(&self, hosts: &mut Vec<HostIntent>, alias_field: &str) {
+        let named: Vec<_> = hosts.iter().map(|host| host.host.clone()).collect();
+        let add = |hosts: &mut Vec<HostIntent>, host: HostName, role, route: RouteIntent| {
+            if hosts.iter().all(|known| known.host != host) {
+                let (tls, deny) = (self.tls(&host), self.missing.host);
+                let (root, routes, claims_root) = (None, vec![route.clone()], false);
+                hosts.push(HostIntent { host, role, root, routes, fallback: route, claims_root, tls, deny });
+            }
+        };
+        for alias in &self.said.aliases {
+            // Aliases are of the server, and the server of an Ingress with several hosts is its first.
+            let Some(of) = named.first() else { continue };
+            let role = HostRole::Alias { of: of.clone(), field: alias_field.to_owned() };
+            add(hosts, alias.clone(), role, self.redirect(String::new(), PathKind::Prefix, None));
+        }
+        for host in named.iter().filter(|_| self.said.from_to_www) {
+            let Some(sibling) = host.sibling() else { continue };
+            let text = format!("$scheme://{host}:$server_port$request_uri");
+            let Ok(location) = Template::parse(&text) else { continue };
+            let redirect = Redirect { status: self.globals.redirect_status, location, cut_slash: true };
+            let route = self.redirect(String::new(), PathKind::Prefix, Some(redirect));
+            add(hosts, sibling, HostRole::Sibling, route);
+        }
+    }
+
+    /// Exactly `/`, when it is redirected to the application's start page.
+    fn root(&self, field: &str) -> Option<RouteIntent> {
+        let redirect = self.said.app_root.clone()?;
+        Some(self.redirect(field.to_owned(), PathKind::Exact, Some(redirect)))
+    }
+
+    /// A path `/` that only redirects.
+    fn redirect(&self, field: String, kind: PathKind, redirect: Option<Redirect>) -> RouteIntent {
+        RouteIntent {
+            backend_field: field.clone(),
+            field,
+            kind,
+            path: "/".into(),
+            regex: false,
+            backend: BackendIntent::Status(404),
+            policy: Arc::new(RoutePolicy::default()),
+            redirects: false,
+            filters: Some(Arc::new(Policies { redirect, ..Policies::default() })),
+        }
+    }
+
+    /// What a route of a path does besides forwarding.
+    fn filters(&self, path: &str) -> Option<Arc<Policies>> {
+        let rewrite = self.said.rewrite.of(path);
+        let guards = |access: &Arc<Access>| access.basic.is_some() || access.external.is_some();
+        let is_guarded = self.filters.as_ref().and_then(|filters| filters.access.as_ref()).is_some_and(guards);
+        let is_open = is_guarded && self.globals.no_auth_paths.iter().any(|start| path.starts_with(&**start));
+        if rewrite.is_none() && !is_open {
+            return self.filters.clone();
+        }
+        let mut filters = self.filters.as_deref().cloned().unwrap_or_default();
+        filters.rewrite = rewrite;
+        if is_open {
+            let access = filters.access.as_deref().cloned().unwrap_or_default();
+            filters.access = Some(Arc::new(Access { basic: None, external: None, ..access }));
+        }
+        Some(Arc::new(filters))
     }
 
     fn fallback(&self, field: &str, backend: BackendIntent) -> RouteIntent {
@@ -156,7 +249,8 @@ impl Translator<'_> {
             field,
             backend_field,
             kind,
-            regex: self.rewrite.asks_for_regex(&path),
+            regex: self.said.rewrite.asks_for_regex(&path),
+            filters: self.filters(&path),
             path,
             backend,
             policy: Arc::clone(&self.policy),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::find;
-use crate::annotation::{self, Meanwhile, Risk, Support};
+use crate::annotation::{self, Meanwhile, Objects, Risk, Support};
 use crate::diagnostics::Finding;
 use crate::intent::RoutePolicy;
-use crate::model::{ConfigMap, Kind, ObjectRef};
-use crate::snapshot::{ClientSettings, ForwardedSettings, Settings, TlsSettings, UpstreamSettings};
+use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
+use crate::snapshot::{ClientSettings, ExternalAuth, ForwardedSettings, Settings, TlsSettings, UpstreamSettings};
 use crate::value::{self, Expected, Source};
 
 /// What the ConfigMap says.
@@ -27,13 +27,23 @@ pub(crate) struct Globals {
     pub(crate) no_redirect_paths: Box<[Box<str>]>,
     /// Every route answers this, because access control that is set globally is missing.
     pub(crate) missing: Option<u16>,
+    /// External authentication of every Ingress that does not say otherwise.
+    pub(crate) external_auth: Option<ExternalAuth>,
+    /// Paths that start so need neither password nor external authentication.
+    pub(crate) no_auth_paths: Box<[Box<str>]>,
+    /// Fields that `custom-headers` may set.
+    pub(crate) allowed_response_fields: Box<[Box<str>]>,
+    /// Annotations may name objects of other namespaces.
+    pub(crate) cross_namespace: bool,
+    /// ConfigMaps that were looked at.
+    pub(crate) config_maps: Box<[ObjectKey]>,
 }
 
 impl Globals {
     /// Parses a ConfigMap.
-    pub(crate) fn read(config_map: &ConfigMap) -> (Self, Vec<Finding>) {
+    pub(crate) fn read(config_map: &ConfigMap, objects: &dyn Objects) -> (Self, Vec<Finding>) {
         let object = ObjectRef { kind: Kind::ConfigMap, key: config_map.meta.key.clone() };
-        let mut keys = Keys { config_map, object, findings: Vec::new() };
+        let mut keys = Keys { config_map, object, findings: Vec::new(), denied: false };
         let missing = keys.report();
         let defaults = Self::default();
         let settings = Settings {
@@ -43,19 +53,28 @@ impl Globals {
             forwarded: forwarded(&mut keys),
             drain_timeout: keys.get("worker-shutdown-timeout", value::time),
         };
-        let paths = keys.text("no-tls-redirect-locations").map(|t| value::list(t).map(Box::from).collect());
-        let words = keys.text("annotation-value-word-blocklist").map(|t| value::list(t).map(Box::from).collect());
+        let list = |keys: &Keys<'_>, name| keys.text(name).map(|text| value::list(text).map(Box::from).collect());
+        let words = list(&keys, "annotation-value-word-blocklist");
         if keys.get("allow-snippet-annotations", value::bool) == Some(true) {
             keys.warn("allow-snippet-annotations", "snippets are never inserted, whatever this says".into());
         }
+        let mut policy = policy(&mut keys);
+        let config_maps = fields(&mut keys, objects, &mut policy);
+        let external_auth = annotation::read_global_auth(&mut keys);
+        let allowed = keys.get("global-allowed-response-headers", value::field_names);
         let globals = Self {
             settings: Arc::new(settings),
-            policy: policy(&mut keys),
+            policy,
             risk_max: keys.get("annotations-risk-level", risk).unwrap_or(defaults.risk_max),
             blocked_words: words.unwrap_or_default(),
             redirect_status: keys.get("http-redirect-code", redirect_status).unwrap_or(defaults.redirect_status),
-            no_redirect_paths: paths.unwrap_or(defaults.no_redirect_paths),
-            missing,
+            no_redirect_paths: list(&keys, "no-tls-redirect-locations").unwrap_or(defaults.no_redirect_paths),
+            missing: missing.or(keys.denied.then_some(503)),
+            external_auth,
+            no_auth_paths: list(&keys, "no-auth-locations").unwrap_or(defaults.no_auth_paths),
+            allowed_response_fields: allowed.unwrap_or_default(),
+            cross_namespace: keys.get("allow-cross-namespace-resources", value::bool).unwrap_or(false),
+            config_maps,
         };
         (globals, keys.findings)
     }
@@ -127,9 +146,35 @@ fn tls(keys: &mut Keys<'_>) -> TlsSettings {
 /// The defaults of annotations. They are read by the same code that reads the annotations.
 fn policy(keys: &mut Keys<'_>) -> RoutePolicy {
     let mut policy = RoutePolicy::default();
-    annotation::read_policy(keys, &mut policy);
+    annotation::read_global_policy(keys, &mut policy);
     policy.always_retry = keys.get("retry-non-idempotent", value::bool).unwrap_or(false);
     policy
+}
+
+/// Fields toward upstreams and clients on every route. Returns the ConfigMaps that list them.
+fn fields(keys: &mut Keys<'_>, objects: &dyn Objects, policy: &mut RoutePolicy) -> Box<[ObjectKey]> {
+    let mut named = Vec::new();
+    let filters = &mut policy.filters;
+    for (name, fields) in
+        [("proxy-set-headers", &mut filters.request_fields.set), ("add-headers", &mut filters.response_fields.set)]
+    {
+        let Some(key) = keys.get(name, object_key) else { continue };
+        match objects.config_map(&key).map(|config_map| annotation::fields_of(config_map, value::template)) {
+            Some(Ok(listed)) => *fields = listed,
+            Some(Err(fault)) => keys.warn(name, format!("{fault}; none of its fields is set")),
+            None => keys.warn(name, format!("ConfigMap {key} does not exist")),
+        }
+        named.push(key);
+    }
+    if let Some(hidden) = keys.get("hide-headers", value::field_names) {
+        filters.response_fields.remove = hidden;
+    }
+    named.into()
+}
+
+fn object_key(text: &str) -> Result<ObjectKey, Expected> {
+    let (namespace, name) = text.split_once('/').ok_or("namespace/name of a ConfigMap")?;
+    Ok(ObjectKey::new(namespace, name))
 }
 
 fn risk(text: &str) -> Result<Risk, Expected> {
@@ -150,6 +195,8 @@ struct Keys<'a> {
     config_map: &'a ConfigMap,
     object: ObjectRef,
     findings: Vec<Finding>,
+    /// Access control that is set globally cannot be had.
+    denied: bool,
 }
 
 impl Source for Keys<'_> {
@@ -160,6 +207,12 @@ impl Source for Keys<'_> {
 
     fn warn(&mut self, name: &str, message: String) {
         self.findings.push(Finding::warning(&self.object, format!("data.{name}"), message));
+    }
+
+    fn deny(&mut self, name: &str, message: String) {
+        self.denied = true;
+        let message = format!("{message}; as it controls access, every path answers 503");
+        self.findings.push(Finding::error(&self.object, format!("data.{name}"), message));
     }
 }
 

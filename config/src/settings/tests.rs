@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use super::*;
+use crate::annotation::NoObjects;
 use crate::annotation::Risk;
 use crate::model::{Age, ConfigMap, Meta, ObjectKey};
 
 fn read(pairs: &[(&str, &str)]) -> (Globals, Vec<String>) {
     let meta = Meta { key: ObjectKey::new("ingress-nginx", "controller"), age: Age::Unknown };
     let data = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-    let (globals, findings) = Globals::read(&ConfigMap { meta, data });
+    let (globals, findings) = Globals::read(&ConfigMap { meta, data }, &NoObjects);
     (globals, findings.iter().map(ToString::to_string).collect())
 }
 
@@ -84,12 +85,27 @@ fn bad_values_leave_the_default_and_are_named() {
 }
 
 #[test]
-fn global_access_control_without_effect_closes_everything() {
-    for key in ["block-cidrs", "denylist-source-range", "whitelist-source-range", "global-auth-url", "block-referers"] {
-        let (globals, findings) = read(&[(key, "10.0.0.0/8")]);
+fn global_access_control_that_cannot_be_had_closes_everything() {
+    for (key, value) in [
+        ("block-cidrs", "10.0.0.0/8"),
+        ("block-referers", "evil.test"),
+        ("denylist-source-range", "10.0.0.0/33"),
+        ("whitelist-source-range", "me"),
+        ("global-auth-url", "auth.test"),
+    ] {
+        let (globals, findings) = read(&[(key, value)]);
         assert_eq!(globals.missing, Some(503), "{key}");
         assert!(findings[0].starts_with("error "), "{findings:?}");
     }
+}
+
+#[test]
+fn global_access_control_is_the_default_of_every_route() {
+    let (globals, findings) =
+        read(&[("whitelist-source-range", "10.0.0.0/8"), ("global-auth-url", "http://auth.test/")]);
+    assert!(findings.is_empty() && globals.missing.is_none() && globals.external_auth.is_some());
+    let access = globals.policy.filters.access.unwrap();
+    assert_eq!(access.address_passes("192.0.2.1".parse().unwrap()), Some(false));
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub struct Hosts {
 /// No hosts, and nothing for all others.
 impl Default for Hosts {
     fn default() -> Self {
-        let catch_all = Arc::new(HostRoutes { name: "_".into(), paths: PathTable::default() });
+        let catch_all = Arc::new(HostRoutes { name: "_".into(), root: None, paths: PathTable::default() });
         Self { exact: Sharded::default(), wildcard: Sharded::default(), catch_all }
     }
 }
@@ -51,8 +51,21 @@ fn is_wildcard_label(label: &str) -> bool {
 pub struct HostRoutes {
     /// The host as rules name it; `_` for the catch-all.
     pub name: Arc<str>,
+    /// Serves exactly `/`, before all paths (`app-root`).
+    pub root: Option<Arc<Route>>,
     /// Path → route.
     pub paths: PathTable,
+}
+
+impl HostRoutes {
+    /// The route of a normalised path.
+    #[inline]
+    pub fn find(&self, path: &[u8]) -> PathMatch<'_> {
+        match &self.root {
+            Some(root) if path == b"/" => PathMatch::Route(root),
+            _ => self.paths.find(path),
+        }
+    }
 }
 
 /// What a path matched.
@@ -109,7 +122,7 @@ mod tests {
     fn hosts(names: &[&str]) -> Hosts {
         let mut hosts = Hosts::default();
         for name in names {
-            let routes = Arc::new(HostRoutes { name: (*name).into(), paths: PathTable::default() });
+            let routes = Arc::new(HostRoutes { name: (*name).into(), root: None, paths: PathTable::default() });
             match name.strip_prefix("*.") {
                 Some(rest) => hosts.wildcard.insert(rest.into(), routes),
                 None => hosts.exact.insert((*name).into(), routes),

@@ -56,6 +56,8 @@ pub struct Redirect {
     pub status: u16,
     /// Where to.
     pub location: Template,
+    /// One final slash of the text is cut.
+    pub cut_slash: bool,
 }
 
 /// Cross-origin resource sharing, answered by the proxy.

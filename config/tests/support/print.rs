@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use ringress_config::snapshot::{
-    Backend, Cluster, HostRoutes, HttpsRedirect, PathKind, PathTable, Route, ServerCertificate, Settings, Snapshot,
+    Backend, Cluster, HostRoutes, HttpsRedirect, PathKind, PathTable, Policies, Route, ServerCertificate, Settings,
+    Snapshot,
 };
 
 /// The whole snapshot.
@@ -39,13 +40,14 @@ fn print_host(
     host: &HostRoutes,
     certificate: Option<&ServerCertificate>,
 ) {
-    assert!(&*host.name == name);
     let certificate = match certificate {
         Some(ServerCertificate::Own(own)) => format!(" tls {}", own.secret.as_ref().expect("from a Secret")),
         Some(ServerCertificate::Default) => " tls default".into(),
         None => String::new(),
     };
-    let _ = writeln!(out, "host {name}{certificate}");
+    let alias = if &*host.name == name { String::new() } else { format!(" as {}", host.name) };
+    let _ = writeln!(out, "host {name}{alias}{certificate}");
+    host.root.iter().for_each(|root| print_route(out, snapshot, root, Some("only /")));
     match &host.paths {
         PathTable::Literal(table) => {
             let mut routes: Vec<_> = table.routes().iter().collect();
@@ -96,7 +98,22 @@ fn print_route(out: &mut String, snapshot: &Snapshot, route: &Route, pattern: Op
     if route.retry != Default::default() {
         let _ = write!(out, ", {:?}", route.retry);
     }
+    if let Some(policies) = &route.policies {
+        print_policies(out, snapshot, policies);
+    }
     let _ = writeln!(out, " [{} {}]", route.source, route.field);
+}
+
+fn print_policies(out: &mut String, snapshot: &Snapshot, policies: &Policies) {
+    for canary in &policies.canaries {
+        let cluster = snapshot.clusters.get(canary.cluster).expect("the cluster of a canary exists");
+        let _ = write!(out, ", canary {} {} of {}", cluster.name, canary.weight, canary.total);
+        let _ = write!(out, " {:?} {:?}", canary.header, canary.cookie);
+    }
+    let others = Policies { canaries: Box::default(), ..policies.clone() };
+    if others != Policies::default() {
+        let _ = write!(out, ", {others:?}");
+    }
 }
 
 fn print_cluster(out: &mut String, cluster: &Cluster) {

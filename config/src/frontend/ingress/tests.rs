@@ -1,4 +1,5 @@
 use super::*;
+use crate::annotation::NoObjects;
 use crate::model::IngressRule;
 use crate::testing::annotated;
 
@@ -16,7 +17,8 @@ impl Default for Setting {
 
 impl Setting {
     fn translate(&self, ingress: &Ingress) -> Translation {
-        translate(ingress, Context { options: &self.options, globals: &self.globals, classes: &self.classes })
+        let (options, globals, classes) = (&self.options, &self.globals, &self.classes);
+        translate(ingress, Context { options, globals, classes, objects: &NoObjects })
     }
 
     fn verdict(&self, class: Option<&str>, pairs: &[(&str, &str)]) -> &'static str {
@@ -106,15 +108,16 @@ fn dangerous_fragments_and_catch_alls_are_kept_out_by_option() {
 }
 
 #[test]
-fn a_canary_takes_no_host() {
+fn a_canary_has_paths_and_nothing_else() {
     let setting = Setting::default();
     let ingress = Ingress {
         class: Some("public".into()),
         rules: vec![IngressRule { host: Some("a.test".into()), paths: Vec::new() }],
-        ..annotated(&[("canary", "true")])
+        ..annotated(&[("canary", "true"), ("app-root", "/x"), ("server-alias", "b.test")])
     };
     let Verdict::Accepted(intent) = setting.translate(&ingress).verdict else { panic!("not accepted") };
-    assert!(intent.hosts.is_empty());
+    let [host] = &intent.hosts[..] else { panic!("one host") };
+    assert!(matches!(host.role, HostRole::Canary(_)) && host.root.is_none() && host.tls == TlsIntent::None);
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! Group canary: an Ingress that takes a share of another one's requests (reference 3.17).
+
+use std::sync::Arc;
+
+use super::Annotations;
+use crate::intent::CanaryRule;
+use crate::snapshot::{CanaryHeader, Search};
+use crate::value::{self, Expected, Source as _};
+
+/// All but `canary` itself.
+const NAMES: [&str; 6] = [
+    "canary-weight",
+    "canary-weight-total",
+    "canary-by-header",
+    "canary-by-header-value",
+    "canary-by-header-pattern",
+    "canary-by-cookie",
+];
+
+pub(super) fn read(annotations: &mut Annotations<'_>) -> Option<CanaryRule> {
+    if !annotations.get("canary", value::bool).unwrap_or(false) {
+        for name in NAMES.into_iter().filter(|name| annotations.text(name).is_some()).collect::<Vec<_>>() {
+            annotations.warn(name, "has no effect without canary: true".into());
+        }
+        return None;
+    }
+    let total = annotations.get("canary-weight-total", value::number_or_none).unwrap_or(100).max(100);
+    Some(CanaryRule {
+        header: header(annotations),
+        cookie: annotations.get("canary-by-cookie", cookie),
+        weight: annotations.get("canary-weight", value::number_or_none).unwrap_or(0),
+        total,
+        sticky: true,
+    })
+}
+
+fn header(annotations: &mut Annotations<'_>) -> Option<(Box<str>, CanaryHeader)> {
+    let name = annotations.get("canary-by-header", value::field_name)?;
+    let rule = match annotations.text("canary-by-header-value") {
+        Some(value) => CanaryHeader::Value(value.into()),
+        None if annotations.text("canary-by-header-pattern").is_some() => {
+            CanaryHeader::Pattern(annotations.get("canary-by-header-pattern", pattern)?)
+        }
+        None => CanaryHeader::Always,
+    };
+    Some((name, rule))
+}
+
+fn pattern(text: &str) -> Result<Arc<Search>, Expected> {
+    Search::new(text, false).map(Arc::new).map_err(|_| "a regular expression without look-around and back-references")
+}
+
+fn cookie(text: &str) -> Result<Box<str>, Expected> {
+    value::field_name(text).map_err(|_| "the name of a cookie")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{annotated, reference};
+
+    fn rule(pairs: &[(&str, &str)]) -> (Option<CanaryRule>, usize) {
+        let (ingress, object) = (annotated(pairs), reference());
+        let mut annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
+        let rule = read(&mut annotations);
+        (rule, annotations.into_findings().len())
+    }
+
+    const CANARY: (&str, &str) = ("canary", "true");
+
+    #[test]
+    fn annotation_canary_weight_is_of_at_least_a_hundred() {
+        for (weight, total, expected) in
+            [("5", "1000", (5, 1000)), ("5", "10", (5, 100)), ("-5", "x", (0, 100)), ("x", "200", (0, 200))]
+        {
+            let rule = rule(&[CANARY, ("canary-weight", weight), ("canary-weight-total", total)]).0.unwrap();
+            assert_eq!((rule.weight, rule.total), expected);
+        }
+    }
+
+    #[test]
+    fn annotation_canary_by_header_value_wins_over_the_pattern() {
+        let header = ("canary-by-header", "X-C");
+        let (value, pattern) = (("canary-by-header-value", "yes"), ("canary-by-header-pattern", "^y"));
+        let found = |pairs: &[(&str, &str)]| rule(pairs).0.unwrap().header.map(|(_, rule)| rule);
+        assert_eq!(found(&[CANARY, header]), Some(CanaryHeader::Always));
+        assert_eq!(found(&[CANARY, header, value, pattern]), Some(CanaryHeader::Value("yes".into())));
+        assert!(matches!(found(&[CANARY, header, pattern]), Some(CanaryHeader::Pattern(_))));
+        assert_eq!(found(&[CANARY, value]), None);
+        let broken = ("canary-by-header-pattern", "(?=y)");
+        assert_eq!((found(&[CANARY, header, broken]), rule(&[CANARY, header, broken]).1), (None, 1));
+    }
+
+    #[test]
+    fn annotation_canary_rules_without_canary_are_reported() {
+        assert_eq!(rule(&[("canary-weight", "50"), ("canary-by-cookie", "c")]), (None, 2));
+    }
+}

@@ -1,0 +1,124 @@
+//! Whose claims a host serves: those of rules; without any those of the host that it is an alias of; without that the
+//! redirect of a sibling. Beside them the canaries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::paths::{self, Claim, Findings};
+use crate::diagnostics::Finding;
+use crate::intent::{BackendIntent, CanaryRule, HostName, HostRole, Intent, RouteIntent};
+use crate::model::Meta;
+use crate::snapshot::ClusterKey;
+
+/// All that objects want of a host, oldest first.
+pub(super) type Claims = BTreeMap<Meta, Arc<Intent>>;
+
+/// What a host serves.
+pub(super) struct Served<'a> {
+    /// The host whose claims these are.
+    pub(super) name: HostName,
+    pub(super) claims: Vec<Claim<'a>>,
+    pub(super) canaries: Vec<Claim<'a>>,
+}
+
+/// Chooses. An alias that loses gets a finding.
+pub(super) fn of<'a>(
+    name: &HostName,
+    own: &'a Claims,
+    other: impl Fn(&HostName) -> Option<&'a Claims>,
+    findings: &mut Findings,
+) -> Served<'a> {
+    let served = with_roles(name, own);
+    let aliases = || own.values().filter_map(|intent| Some((intent, intent.host(name)?)));
+    if !served.claims.is_empty() {
+        for (intent, host) in aliases() {
+            if let HostRole::Alias { field, .. } = &host.role {
+                let message = format!("{name} is a host of its own and stays that");
+                paths::add(findings, intent, Finding::warning(&intent.source, field.as_str(), message));
+            }
+        }
+        return served;
+    }
+    let target = aliases().find_map(|(_, host)| match &host.role {
+        HostRole::Alias { of, .. } => Some((of, other(of)?)),
+        HostRole::Rule | HostRole::Sibling | HostRole::Canary(_) => None,
+    });
+    if let Some((of, claims)) = target {
+        return with_roles(of, claims);
+    }
+    let sibling = claims_of(name, own).find(|claim| claim.host.role == HostRole::Sibling);
+    Served { claims: sibling.into_iter().collect(), ..served }
+}
+
+fn with_roles<'a>(name: &HostName, claims: &'a Claims) -> Served<'a> {
+    let (mut rules, mut canaries) = (Vec::new(), Vec::new());
+    for claim in claims_of(name, claims) {
+        match claim.host.role {
+            HostRole::Rule => rules.push(claim),
+            HostRole::Canary(_) => canaries.push(claim),
+            HostRole::Alias { .. } | HostRole::Sibling => {}
+        }
+    }
+    Served { name: name.clone(), claims: rules, canaries }
+}
+
+fn claims_of<'a>(name: &HostName, claims: &'a Claims) -> impl Iterator<Item = Claim<'a>> {
+    claims.values().filter_map(move |intent| Some(Claim { intent, host: intent.host(name)? }))
+}
+
+/// The canaries of a host, and which of them found a path to take a share of.
+pub(super) struct Canaries<'a> {
+    paths: Vec<CanaryPath<'a>>,
+}
+
+struct CanaryPath<'a> {
+    intent: &'a Intent,
+    rule: &'a CanaryRule,
+    route: &'a RouteIntent,
+    /// The path has another object's route.
+    has_main: bool,
+    /// An older canary has the path.
+    is_late: bool,
+}
+
+impl<'a> Canaries<'a> {
+    pub(super) fn new(claims: &[Claim<'a>]) -> Self {
+        let mut paths: Vec<CanaryPath<'a>> = Vec::new();
+        for claim in claims {
+            let HostRole::Canary(rule) = &claim.host.role else { continue };
+            for route in &claim.host.routes {
+                let is_late = paths.iter().any(|known| is_same(known.route, route));
+                paths.push(CanaryPath { intent: claim.intent, rule, route, has_main: false, is_late });
+            }
+        }
+        Self { paths }
+    }
+
+    /// The first canary of a route, and its cluster.
+    pub(super) fn of(&mut self, route: &RouteIntent) -> Option<(&'a CanaryRule, &'a ClusterKey)> {
+        self.paths.iter_mut().filter(|path| is_same(path.route, route)).for_each(|path| path.has_main = true);
+        let first = self.paths.iter().find(|path| is_same(path.route, route))?;
+        match &first.route.backend {
+            BackendIntent::Service(key) => Some((first.rule, key)),
+            BackendIntent::Default | BackendIntent::Status(_) => None,
+        }
+    }
+
+    /// Tells which canaries have no effect.
+    pub(super) fn report(&self, name: &HostName, findings: &mut Findings) {
+        for path in &self.paths {
+            let fault = match (path.has_main, path.is_late) {
+                (false, _) => "no Ingress that is no canary has it",
+                (true, true) => "an older canary has it",
+                (true, false) => continue,
+            };
+            let message = format!("host {name}, path {}: the canary has no effect, because {fault}", path.route.path);
+            let finding = Finding::warning(&path.intent.source, path.route.field.as_str(), message);
+            paths::add(findings, path.intent, finding);
+        }
+    }
+}
+
+fn is_same(one: &RouteIntent, other: &RouteIntent) -> bool {
+    (one.kind, &one.path) == (other.kind, &other.path)
+}
