@@ -70,7 +70,7 @@ fn ingress() -> impl Strategy<Value = Ingress> {
         1 => Just(Some(("use-regex", "true"))),
         1 => Just(Some(("rewrite-target", "/a"))),
         1 => Just(Some(("force-ssl-redirect", "true"))),
-        1 => Just(Some(("auth-url", "https://auth.test"))),
+        1 => Just(Some(("auth-type", "digest"))),
         1 => Just(Some(("canary", "true"))),
         1 => Just(Some(("auth-tls-secret", "default/ca"))),
     ];
@@ -214,7 +214,7 @@ fn target(served: &[&Ingress], host: &str, ingress: &Ingress, owner: &str) -> St
     if served.iter().filter(of_host).any(|i| annotation(i, "auth-tls-secret").is_some()) {
         return "status 403".into();
     }
-    if annotation(ingress, "auth-url").is_some() {
+    if annotation(ingress, "auth-type").is_some() {
         return "status 503".into();
     }
     let number = |text: &str| text.split(']').next().unwrap().parse::<usize>().unwrap();

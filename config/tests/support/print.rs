@@ -110,9 +110,22 @@ fn print_policies(out: &mut String, snapshot: &Snapshot, policies: &Policies) {
         let _ = write!(out, ", canary {} {} of {}", cluster.name, canary.weight, canary.total);
         let _ = write!(out, " {:?} {:?}", canary.header, canary.cookie);
     }
-    let others = Policies { canaries: Box::default(), ..policies.clone() };
-    if others != Policies::default() {
-        let _ = write!(out, ", {others:?}");
+    let shown = [
+        policies.redirect.as_ref().map(|redirect| format!("{redirect:?}")),
+        policies.cors.as_ref().map(|cors| format!("{cors:?}")),
+        policies.refuse.map(|status| format!("refuse {status}")),
+        policies.rewrite.as_ref().map(|rewrite| {
+            let prefix = rewrite.prefix.as_ref().map(|prefix| format!(" prefix {prefix:?}")).unwrap_or_default();
+            format!("rewrite {} to {:?}{prefix}", rewrite.pattern.text(), rewrite.target)
+        }),
+        policies.limits.as_ref().map(|limits| format!("{limits:?}")),
+        policies.access.as_ref().map(|access| format!("{access:?}")),
+        policies.upstream_host.as_ref().map(|host| format!("upstream host {host:?}")),
+        (!policies.request_fields.is_empty()).then(|| format!("request {:?}", policies.request_fields)),
+        (!policies.response_fields.is_empty()).then(|| format!("response {:?}", policies.response_fields)),
+    ];
+    for text in shown.into_iter().flatten() {
+        let _ = write!(out, ", {text}");
     }
 }
 

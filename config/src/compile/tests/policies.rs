@@ -21,7 +21,7 @@ fn a_secret_that_arrives_opens_just_the_hosts_that_name_it() {
     let users = "apiVersion: v1\nkind: Secret\nmetadata: {name: users}\nstringData: {auth: 'ann:x'}\n";
     let there = compiler.apply(users);
     let open = policies(&there, "a.test", "/");
-    assert_eq!((open.refuse, open.access.unwrap().basic.unwrap().users.len()), (None, 1));
+    assert_eq!((open.refuse, open.access.unwrap().basic.as_ref().unwrap().users.len()), (None, 1));
     assert!(Arc::ptr_eq(host(&missing, "b.test"), host(&there, "b.test")));
     let gone = compiler.delete(Kind::Secret, "users");
     assert_eq!(policies(&gone, "a.test", "/").refuse, Some(503));
