@@ -41,14 +41,13 @@ pub(crate) enum Next {
 pub(crate) async fn run(core: &Rc<Core>, key: u64, socket: Socket, peer: SocketAddr, kind: ListenerKind) {
     // Boxed, so that a parked connection holds only the small outer future.
     let Some(mut client) = Box::pin(establish(core, socket, peer, kind)).await else { return };
-    loop {
-        match Box::pin(h1::serve(core, client)).await {
-            Next::Closed => return,
-            Next::Idle(parked) => match park(core, key, parked).await {
-                Some(active) => client = active,
-                None => return,
-            },
-        }
+    if !core.may_wait_with_buffer() && client.early.is_empty() {
+        let Some(active) = park(core, key, client).await else { return };
+        client = active;
+    }
+    while let Next::Idle(parked) = Box::pin(h1::serve(core, client)).await {
+        let Some(active) = park(core, key, parked).await else { return };
+        client = active;
     }
 }
 

@@ -59,6 +59,9 @@ async fn serve_with(core: &Rc<Core>, mut client: Client, scratch: &mut Scratch) 
             After::Closed => return (Next::Closed, inbox),
         }
         client.idle_since = Instant::now();
+        if inbox.is_empty() && !core.may_wait_with_buffer() && !core.draining() {
+            return (Next::Idle(client), inbox);
+        }
     }
 }
 
@@ -85,8 +88,15 @@ async fn read_head(core: &Core, client: &mut Client, scratch: &mut Scratch, inbo
             inbox.reserve(inbox.capacity().min(limits.head_bytes_max));
         }
         let buf = std::mem::take(inbox);
-        let (result, buf) =
-            if begun { client.stream.recv(buf).await } else { client.stream.recv_within(IDLE_WITH_BUFFER, buf).await };
+        let (result, buf) = if begun {
+            client.stream.recv(buf).await
+        } else {
+            let waiting = &core.waiting_with_buffer;
+            waiting.set(waiting.get() + 1);
+            let received = client.stream.recv_within(IDLE_WITH_BUFFER, buf).await;
+            waiting.set(waiting.get() - 1);
+            received
+        };
         *inbox = buf;
         match result {
             Ok(0) => return Head::Closed,

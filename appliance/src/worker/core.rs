@@ -17,6 +17,7 @@ use crate::http::edge::EdgeFields;
 use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use crate::io::{self, Aborter, Timers};
+use crate::limits::WAITING_WITH_BUFFER_MAX;
 use crate::metrics::CoreMetrics;
 use crate::policy::{LimitTable, Verified};
 use crate::resolve::Names;
@@ -46,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) random: RefCell<fastrand::Rng>,
     /// Bytes of request bodies that are held in memory.
     pub(crate) buffered_body_bytes: Cell<usize>,
+    /// Connections that wait for a request with a buffer.
+    pub(crate) waiting_with_buffer: Cell<usize>,
     snapshot: RefCell<Rc<Pinned>>,
     retired: Sender<Arc<Snapshot>>,
     date: RefCell<String>,
@@ -136,6 +139,7 @@ impl Core {
             tls: RefCell::new(ServerTls::new(tls, &snapshot)?),
             random: RefCell::new(fastrand::Rng::new()),
             buffered_body_bytes: Cell::new(0),
+            waiting_with_buffer: Cell::new(0),
             snapshot: RefCell::new(Pinned::new(snapshot, retired.clone())),
             retired,
             date: RefCell::default(),
@@ -208,6 +212,12 @@ impl Core {
         if self.live.borrow_mut().remove(&key).is_some() {
             self.metrics.connections.decrement();
         }
+    }
+
+    /// Whether one more connection may wait for a request with a buffer.
+    #[inline]
+    pub(crate) fn may_wait_with_buffer(&self) -> bool {
+        self.waiting_with_buffer.get() < WAITING_WITH_BUFFER_MAX
     }
 
     /// Whether a connection waits for a request: [`Core::drain`] ends it then.
