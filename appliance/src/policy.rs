@@ -150,10 +150,17 @@ async fn decide<'s>(
     if let Some(access) = &policies.access {
         access::run(core, access, route, request, shaping).await?;
     }
-    if let Some(cluster) = canary::choose(&policies.canaries, request, &mut core.random.borrow_mut()) {
-        return Ok((cluster, in_flight));
-    }
-    Ok((backend(route, &mut core.random.borrow_mut())?, in_flight))
+    let main = backend(route, &mut core.random.borrow_mut())?;
+    let canary = match is_served(snapshot, main) {
+        true => canary::choose(&policies.canaries, request, &mut core.random.borrow_mut()),
+        false => None,
+    };
+    Ok((canary.filter(|canary| is_served(snapshot, *canary)).unwrap_or(main), in_flight))
+}
+
+/// Without endpoints of its own a route answers 503 whatever its canaries have; one without is passed over.
+fn is_served(snapshot: &Snapshot, cluster: ClusterId) -> bool {
+    snapshot.clusters.get(cluster).is_some_and(|cluster| !cluster.endpoints.is_empty())
 }
 
 fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>) -> Option<Answer> {

@@ -123,7 +123,7 @@ fn failure(status: StatusCode, message: &str) -> (StatusCode, Json<Value>) {
 pub(super) fn routes(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Route>> {
     let hosts = &snapshot.hosts;
     let named = hosts.exact.iter().chain(hosts.wildcard.iter()).map(|(_, host)| host);
-    named.chain([&hosts.catch_all]).flat_map(|host| host.paths.routes())
+    named.chain([&hosts.catch_all]).flat_map(|host| host.routes())
 }
 
 /// All hosts by name, the catch-all last.
@@ -143,7 +143,7 @@ async fn routes_page(State(sources): State<Arc<Sources>>) -> Response {
     let hosts: Vec<Value> = hosts(&snapshot)
         .into_iter()
         .map(|host| {
-            let routes: Vec<Value> = host.paths.routes().iter().map(|route| route_json(&snapshot, route)).collect();
+            let routes: Vec<Value> = host.routes().map(|route| route_json(&snapshot, route)).collect();
             json!({ "host": &*host.name, "routes": routes })
         })
         .collect();

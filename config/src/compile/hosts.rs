@@ -192,7 +192,7 @@ impl HostTable {
         }
         let root = claims.iter().find_map(|claim| {
             let winner = Winner { intent: claim.intent, route: claim.host.root.as_ref()? };
-            Some(builder.build(winner, false))
+            Some(builder.root(winner))
         });
         if claims.is_empty() || (name.kind() == HostKind::CatchAll && !has_root(&placed)) {
             placed.extend(builder.built_in());
@@ -269,6 +269,17 @@ struct RouteBuilder<'a> {
 
 impl RouteBuilder<'_> {
     fn build(&mut self, winner: Winner<'_>, broken: bool) -> Arc<Route> {
+        let id = self.id(&winner.intent.source, winner.route.kind, &winner.route.path);
+        Arc::new(self.route(id, winner, broken))
+    }
+
+    /// The route of exactly `/`. Not a pattern, even among patterns; an id of its own, beside that of a rule's `/`.
+    fn root(&mut self, winner: Winner<'_>) -> Arc<Route> {
+        let id = self.id(&winner.intent.source, PathKind::Exact, &"".into());
+        Arc::new(Route { kind: PathKind::Exact, ..self.route(id, winner, false) })
+    }
+
+    fn route(&mut self, id: RouteId, winner: Winner<'_>, broken: bool) -> Route {
         let Winner { intent, route } = winner;
         let policy = &route.policy;
         let unmatchable = broken.then_some(503);
@@ -283,8 +294,8 @@ impl RouteBuilder<'_> {
         };
         let redirects = route.redirects && deny.is_none();
         let is_default = route.backend == BackendIntent::Default;
-        Arc::new(Route {
-            id: self.id(&intent.source, route.kind, &route.path),
+        Route {
+            id,
             source: intent.source.clone(),
             field: route.field.clone(),
             kind: if self.is_regex { PathKind::Regex } else { route.kind },
@@ -299,7 +310,7 @@ impl RouteBuilder<'_> {
             body: policy.body,
             retry: policy.retry(),
             policies: self.policies(winner),
-        })
+        }
     }
 
     /// What the route does besides forwarding, with the canary that takes a share of its requests.

@@ -66,6 +66,11 @@ impl HostRoutes {
             _ => self.paths.find(path),
         }
     }
+
+    /// All routes, that of exactly `/` first.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.root.iter().chain(self.paths.routes())
+    }
 }
 
 /// What a path matched.
