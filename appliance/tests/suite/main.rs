@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod annotations;
 mod bad_input;
 mod change_under_load;
 mod demo;

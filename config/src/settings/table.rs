@@ -20,7 +20,7 @@ const fn row(
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
     row("add-headers", "string", "", P1, Honoured,
-        "Config Not watched by content, applied at next render."),
+        "ConfigMap namespace/name whose entries are set as response fields on every route; values may hold variables. It is watched."),
     row("allow-backend-server-header", "bool", "false", P1, Pending(NoEffect),
         "true passes the backend's Server header; false removes it (and the proxy sends none unless server-tokens)."),
     row("allow-cross-namespace-resources", "bool", "false", P1, Honoured,
@@ -124,7 +124,7 @@ pub(super) static ROWS: &[Row] = &[
     row("proxy-real-ip-cidr", "string array", "0.0.0.0/0", P0, Honoured,
         "Addresses whose X-Forwarded-For / PROXY header is believed when resolving the client address (default: everyone)."),
     row("proxy-set-headers", "string", "", P0, Honoured,
-        "Config Not watched by content."),
+        "ConfigMap namespace/name whose entries are set as request fields toward every upstream; values may hold variables. It is watched."),
     row("server-name-hash-max-size", "int", "", X, Ignored("tuning of nginx itself"),
         "nginx hash tuning; computed automatically."),
     row("server-name-hash-bucket-size", "int", "", X, Ignored("tuning of nginx itself"),
