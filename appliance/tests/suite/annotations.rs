@@ -40,9 +40,9 @@ fn the_start_page_and_the_sibling_host_are_redirects_and_an_alias_is_not() {
         all.push(start.annotation("from-to-www-redirect", "true").annotation("server-alias", "b.test").build());
         let ringress = Ringress::on(driver).manifest("all.json", file(all)).start();
         let start = ringress.get("a.test", "/");
-        assert_eq!((start.status, start.header("Location")), (302, Some("http://a.test/start")));
+        assert_eq!((start.status, start.header("location")), (302, Some("http://a.test/start")));
         let sibling = ringress.get("www.a.test", "/x/");
-        let location = sibling.header("Location").unwrap_or_default();
+        let location = sibling.header("location").unwrap_or_default();
         assert_eq!(sibling.status, 308);
         assert!(location.starts_with("http://a.test:") && location.ends_with("/x"), "{location}");
         assert_eq!(ringress.get("a.test", "/x").text(), "one");
