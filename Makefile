@@ -12,7 +12,7 @@ RINGRESS_BENCH_BIN := $(CURDIR)/$(RELEASE)/ringress-bench
 DRIVERS ?= io_uring epoll
 export RINGRESS_BIN RINGRESS_BENCH_BIN
 
-.PHONY: check fmt lint deny tree test release e2e suite outside conformance long bench advisories
+.PHONY: check fmt lint deny tree test release e2e suite outside lookups conformance long bench advisories
 
 check: fmt lint deny tree test
 
@@ -41,7 +41,7 @@ test:
 release:
 	cargo build --release --locked -p ringress -p ringress-bench
 
-e2e: suite outside conformance
+e2e: suite outside lookups conformance
 
 # The built-in tests again, on the binary that is shipped.
 suite: release
@@ -49,6 +49,15 @@ suite: release
 
 outside: release
 	cargo test --locked -p ringress --test outside -- --test-threads=1 --nocapture
+
+# A lookup among 10,000 Ingresses may take 1.2 times the instructions of one among 10; instructions, as time is noise.
+lookups:
+	cargo build --release --locked -p ringress-config --example measure
+	@count() { valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect='measure::lookups' \
+	    $(RELEASE)/examples/measure lookups $$1 2>&1 | awk '/Collected/ { print $$NF }'; }; \
+	few=$$(count 10) && many=$$(count 10000) && test -n "$$few" -a -n "$$many" && \
+	echo "instructions of 10,000 lookups: $$few among 10 Ingresses, $$many among 10,000" && \
+	test $$((many * 10)) -le $$((few * 12))
 
 # appliance/tests/conformance.list names the cases that must pass; it may only grow.
 conformance: release

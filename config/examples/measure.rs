@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p ringress-config --example measure -- times 10000
-//! valgrind --tool=callgrind --toggle-collect='*lookups*' target/release/examples/measure lookups 10000
+//! valgrind --tool=callgrind --toggle-collect='measure::lookups' target/release/examples/measure lookups 10000
 //! ```
 
 use std::hint::black_box;

@@ -27,7 +27,7 @@ fn a_proxied_request_costs_no_more_cpu_than_in_nginx() {
 #[test]
 fn an_idle_connection_costs_less_than_4_kib() {
     on_each_driver(|driver| {
-        bench(driver.name(), &["idle", "--peers=ringress", "--connections=10000", "--bytes-max=4096"]);
+        bench(driver.name(), &["idle", "--peers=ringress", "--no-tls", "--connections=10000", "--bytes-max=4096"]);
     });
 }
 
