@@ -19,6 +19,10 @@ use ringress::worker::{self, ListenAddress, ListenerKind, Placement, WorkerSetti
 use ringress::{check, explain, logging, metrics};
 use ringress_sync::{KubeSettings, Publisher, SourceSettings, SyncHandle, SyncSettings, WorkerLink};
 
+/// Gives memory back after a crowd of connections.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type BoxError = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {

@@ -1,5 +1,7 @@
 //! Names of services that policies name by URL, looked up beside the core and remembered for a while.
 
+#![expect(clippy::disallowed_types, reason = "how long an answer is remembered")]
+
 use std::collections::HashMap;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::rc::Rc;

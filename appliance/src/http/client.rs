@@ -1,5 +1,7 @@
 //! A client's connection, from the handshake to its end: active with buffers, or parked without.
 
+#![expect(clippy::disallowed_types, reason = "one reading when a connection falls idle")]
+
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -1,8 +1,14 @@
 //! One request from its head to its last byte: route, policies, upstream, answer.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "durations for the metrics: the wall between two awaits, which a coarse clock would not show"
+)]
+
 mod answer;
 mod forward;
 mod request_id;
+mod streaming;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! The loop of an HTTP/1 connection: head, exchange, next head.
 
+#![expect(clippy::disallowed_types, reason = "one reading when a connection falls idle")]
+
 use std::rc::Rc;
 use std::time::Instant;
 

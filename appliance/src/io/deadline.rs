@@ -4,6 +4,8 @@
 //! round in which it was put and moves it on when the deadline has moved. A watch is in the wheel about once a second
 //! at most, however many requests its connection serves. Resolution is [`TICK`], deadlines are never early.
 
+#![expect(clippy::disallowed_types, reason = "this is the core's clock")]
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;

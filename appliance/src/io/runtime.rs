@@ -39,11 +39,11 @@ pub enum Driver {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingFlags {
     /// Kernel 6.1.
-    SingleIssuerDeferTaskrun,
+    SingleIssuerDefer,
     /// Kernel 6.0.
-    SingleIssuerCoopTaskrun,
+    SingleIssuerCoop,
     /// Kernel 5.19.
-    CoopTaskrun,
+    Coop,
 }
 
 /// io_uring was asked for and cannot be had.
@@ -64,14 +64,14 @@ impl fmt::Display for Driver {
 }
 
 impl RingFlags {
-    const LADDER: [Self; 3] = [Self::SingleIssuerDeferTaskrun, Self::SingleIssuerCoopTaskrun, Self::CoopTaskrun];
+    const LADDER: [Self; 3] = [Self::SingleIssuerDefer, Self::SingleIssuerCoop, Self::Coop];
 
     fn builder(self) -> io_uring::Builder {
         let mut ring = io_uring::IoUring::builder();
         match self {
-            Self::SingleIssuerDeferTaskrun => ring.setup_single_issuer().setup_defer_taskrun(),
-            Self::SingleIssuerCoopTaskrun => ring.setup_single_issuer().setup_coop_taskrun(),
-            Self::CoopTaskrun => ring.setup_coop_taskrun(),
+            Self::SingleIssuerDefer => ring.setup_single_issuer().setup_defer_taskrun(),
+            Self::SingleIssuerCoop => ring.setup_single_issuer().setup_coop_taskrun(),
+            Self::Coop => ring.setup_coop_taskrun(),
         };
         ring
     }

@@ -3,6 +3,8 @@
 //! The only state that cores share on the request path, in shards by key, and only routes with limits touch it. A
 //! shard's lock is held for a few hash operations.
 
+#![expect(clippy::disallowed_types, reason = "the buckets of all cores need one clock")]
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -77,7 +79,6 @@ impl LimitTable {
         Ok(Some(InFlight { table: Arc::clone(self), key }))
     }
 
-    #[expect(clippy::disallowed_types, reason = "see `Shard`")]
     fn shard(&self, key: &Key) -> std::sync::MutexGuard<'_, HashMap<Key, Client>> {
         use std::hash::BuildHasher;
         let index = foldhash::fast::FixedState::default().hash_one(key) as usize % SHARDS;

@@ -57,6 +57,7 @@ pub(crate) struct Core {
     live: RefCell<HashMap<u64, Live>>,
     live_next: Cell<u64>,
     end: Flag<End>,
+    #[expect(clippy::vec_box, reason = "a scratch moves from task to task as one pointer")]
     scratches: RefCell<Vec<Box<Scratch>>>,
 }
 

@@ -1,5 +1,7 @@
 //! Starting the workers, replacing one that dies, draining all of them.
 
+#![expect(clippy::disallowed_types, reason = "the supervisor is no core")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

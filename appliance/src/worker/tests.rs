@@ -1,5 +1,7 @@
 //! The workers as a whole: real sockets, both drivers, a snapshot made by hand.
 
+#![expect(clippy::disallowed_types, reason = "tests wait with a bound")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;

@@ -1,12 +1,13 @@
 //! Forwarding to an upstream: body, attempts, response.
 
-use std::cell::Cell;
-use std::pin::pin;
-use std::rc::Rc;
+#![expect(
+    clippy::disallowed_types,
+    reason = "durations for the metrics: the wall between two awaits, which a coarse clock would not show"
+)]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{Either, select};
 use ringress_config::snapshot::{Cluster, Route};
 
 use super::super::body::BodyDecoder;
@@ -23,43 +24,40 @@ use crate::policy::{Answer, Shaping};
 use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
 use crate::relay::{self, tunnel};
-use crate::stream::{Sink, Source, Stream};
+use crate::stream::Stream;
 use crate::upstream::{self, Connection, Tried};
 use crate::worker::{Core, Scratch};
 
-/// Wait for a response while the request body is still going up, which has bounds of its own.
-const WHILE_UPLOADING: Duration = Duration::from_secs(24 * 3600);
-
 /// The request as it goes to each attempt.
-struct Outbound<'a> {
-    head: &'a RequestHead,
-    inbox: &'a [u8],
-    edge: &'a super::super::edge::EdgeFields,
-    request_id: &'a [u8],
-    framing: BodyFraming,
-    shaping: &'a Shaping<'a>,
+pub(super) struct Outbound<'a> {
+    pub(super) head: &'a RequestHead,
+    pub(super) inbox: &'a [u8],
+    pub(super) edge: &'a super::super::edge::EdgeFields,
+    pub(super) request_id: &'a [u8],
+    pub(super) framing: BodyFraming,
+    pub(super) shaping: &'a Shaping<'a>,
     /// The client's forwarding fields are believed.
-    trust: bool,
+    pub(super) trust: bool,
 }
 
 /// Where a request goes.
-type Target<'s> = (&'s Route, &'s Arc<Cluster>);
+pub(super) type Target<'s> = (&'s Route, &'s Arc<Cluster>);
 
 /// A connection for an attempt.
-struct Connected {
-    connection: Connection,
-    took: Duration,
+pub(super) struct Connected {
+    pub(super) connection: Connection,
+    pub(super) took: Duration,
     /// It came from the pool.
-    reused: bool,
+    pub(super) reused: bool,
 }
 
 /// Where the attempts of one request stand.
-struct Attempts {
-    tried: Tried,
-    count: u32,
-    began: Instant,
+pub(super) struct Attempts {
+    pub(super) tried: Tried,
+    pub(super) count: u32,
+    pub(super) began: Instant,
     /// A pooled connection turned out stale: the next attempt takes a fresh one.
-    fresh: bool,
+    pub(super) fresh: bool,
 }
 
 impl<'s> Exchange<'s> {
@@ -242,157 +240,15 @@ impl<'s> Exchange<'s> {
             }
         }
     }
-
-    /// The body goes up while the response comes down; one attempt, as nothing of the body is kept.
-    async fn forward_streaming(
-        mut self,
-        client: Client,
-        scratch: &mut Scratch,
-        inbox: &mut Vec<u8>,
-        (route, cluster): Target<'s>,
-        body: Gathered,
-        mut decoder: BodyDecoder,
-    ) -> After {
-        let idempotent = scratch.request.method.is_idempotent();
-        let mut attempts = Attempts::new();
-        let connected = loop {
-            // A pooled connection that proves stale could not be made good: streamed bodies take fresh ones.
-            attempts.fresh = true;
-            match self.connect(route, cluster, &mut attempts).await {
-                Err(failure) if attempts.again(&failure, route, idempotent) => {}
-                other => break other,
-            }
-        };
-        let connection = match connected {
-            Ok(connected) => {
-                self.times.connect = Some(connected.took);
-                connected.connection
-            }
-            Err(failure) => {
-                self.keep_alive = false;
-                return self.fail(client, &scratch.request, inbox, cluster, &failure).await;
-            }
-        };
-        let framing = scratch.request.framing;
-        let outbound = Outbound {
-            head: &scratch.request,
-            inbox,
-            edge: &scratch.edge,
-            request_id: &self.request_id,
-            framing,
-            shaping: &self.shaping,
-            trust: self.snapshot.settings.forwarded.trust,
-        };
-        let mut head = self.core.buffers.body();
-        outbound.write(&mut head);
-        let began = Instant::now();
-        // The rest of the body is never parsed as a request: whatever happens, the connection ends with this response.
-        self.keep_alive = false;
-        let Client { stream, scheme, peer, port, requests, idle_since, early } = client;
-        let (mut client_reader, mut client_writer) = stream.split();
-        let (mut upstream_reader, mut upstream_writer) = connection.stream.split();
-        let upstream_aborter = upstream_writer.aborter();
-        let (gap, timeouts) = (self.snapshot.settings.client.body_timeout, route.timeouts);
-        let core = Rc::clone(&self.core);
-        // The time to answer begins when the body is up; until then the upload watches the connection.
-        let patience = Cell::new(WHILE_UPLOADING);
-        let result = {
-            let upload = async {
-                let (sent, head) = relay::send(&mut upstream_writer, head, timeouts.send).await;
-                core.buffers.put(head);
-                sent.map_err(|error| Failure::sending(&error))?;
-                request::upload(
-                    &core,
-                    &mut decoder,
-                    &body.bytes,
-                    (&mut client_reader, gap),
-                    (&mut upstream_writer, timeouts.send),
-                    framing,
-                )
-                .await?;
-                patience.set(timeouts.read);
-                Sink::deadline(&upstream_writer, timeouts.read);
-                Ok(())
-            };
-            let download =
-                self.download(scratch, scheme, (&mut upstream_reader, timeouts.read, &patience), &mut client_writer);
-            match select(pin!(upload), pin!(download)).await {
-                Either::Right((result, _)) => result,
-                Either::Left((Ok(()), download)) => download.await,
-                // An upstream that closes its ears may have answered already.
-                Either::Left((Err(Failure::NoResponse), download)) => download.await,
-                Either::Left((Err(failure), download)) => {
-                    upstream_aborter.abort();
-                    match download.await {
-                        Err(Streaming::BeforeHead(_)) => Err(Streaming::BeforeHead(failure)),
-                        other => other,
-                    }
-                }
-            }
-        };
-        self.bytes_received += decoder.taken();
-        self.times.response = Some(began.elapsed());
-        let stream = Stream::reunite(client_reader, client_writer);
-        match result {
-            Ok(bytes) => {
-                self.record(&scratch.request, inbox, scratch.response.status, bytes);
-                After::Linger(stream)
-            }
-            Err(Streaming::BeforeHead(failure)) => {
-                let client = Client { stream, peer, scheme, port, requests, idle_since, early };
-                self.fail(client, &scratch.request, inbox, cluster, &failure).await
-            }
-            Err(Streaming::AfterHead(failure)) => {
-                self.log(cluster, &failure);
-                self.record(&scratch.request, inbox, scratch.response.status, 0);
-                After::Closed
-            }
-        }
-    }
-
-    /// Reads the response and relays it, while the body is still going up.
-    async fn download(
-        &self,
-        scratch: &mut Scratch,
-        scheme: Scheme,
-        (upstream, timeout, patience): (&mut impl Source, Duration, &Cell<Duration>),
-        client: &mut impl Sink,
-    ) -> Result<u64, Streaming> {
-        let asked = Asked { head: scratch.request.method == Method::Head, upgrade: false };
-        let version = scratch.request.version;
-        let received = response::read_head(
-            &self.core,
-            (upstream, || patience.get()),
-            client,
-            version,
-            asked,
-            &mut scratch.response,
-        )
-        .await
-        .map_err(Streaming::BeforeHead)?;
-        let (out, written) = self.write_head(scheme, scratch, &received);
-        let first = &received[scratch.response.consumed..];
-        let framings = (scratch.response.body, written.body);
-        let relayed = response::relay(&self.core, (upstream, timeout), client, framings, first, out).await;
-        relayed.map(|r| r.bytes).map_err(Streaming::AfterHead)
-    }
-}
-
-/// Where a streamed exchange failed.
-enum Streaming {
-    /// The client can still be answered.
-    BeforeHead(Failure),
-    /// The client has seen the head: the response must look cut.
-    AfterHead(Failure),
 }
 
 impl Attempts {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { tried: Tried::default(), count: 0, began: Instant::now(), fresh: false }
     }
 
     /// Whether to try once more after `failure`.
-    fn again(&mut self, failure: &Failure, route: &Route, idempotent: bool) -> bool {
+    pub(super) fn again(&mut self, failure: &Failure, route: &Route, idempotent: bool) -> bool {
         let policy = &route.retry;
         self.count += 1;
         failure.allows_retry(policy, idempotent)
@@ -402,7 +258,7 @@ impl Attempts {
 }
 
 impl Outbound<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         let authority = if self.trust { Believed::read(self.head, self.inbox).host } else { None };
         let authority = authority.unwrap_or_else(|| self.head.authority(self.inbox));
         let (set, remove) = self.shaping.request();
@@ -427,7 +283,7 @@ impl Outbound<'_> {
 
 impl<'s> Exchange<'s> {
     /// A connection to the endpoint whose turn it is.
-    async fn connect(
+    pub(super) async fn connect(
         &self,
         route: &Route,
         cluster: &Arc<Cluster>,
@@ -453,7 +309,7 @@ impl<'s> Exchange<'s> {
     }
 
     /// The head of the response as the client gets it.
-    fn write_head(&self, scheme: Scheme, scratch: &Scratch, received: &[u8]) -> (Vec<u8>, Written) {
+    pub(super) fn write_head(&self, scheme: Scheme, scratch: &Scratch, received: &[u8]) -> (Vec<u8>, Written) {
         let mut out = self.core.buffers.body();
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| scheme == Scheme::Https);
         let (set, add, remove) = self.shaping.response();
@@ -478,7 +334,7 @@ impl<'s> Exchange<'s> {
     }
 
     /// Answers a request that could not be carried out, if there is still somebody to answer.
-    async fn fail(
+    pub(super) async fn fail(
         self,
         client: Client,
         head: &RequestHead,

@@ -1,6 +1,8 @@
 //! Password hashes of htpasswd files. The slow kinds are verified beside the core, and what was verified is remembered
 //! for a while by its digest, so that a client that sends its password with every request costs one hash.
 
+#![expect(clippy::disallowed_types, reason = "how long a verified password is remembered")]
+
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -1,0 +1,191 @@
+//! A request body that is too large to be kept: it goes up while the response comes down, in one attempt.
+
+#![expect(clippy::disallowed_types, reason = "durations for the metrics, as in forward.rs")]
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{Either, select};
+use ringress_config::snapshot::{Cluster, Route};
+
+use super::super::body::BodyDecoder;
+use super::super::client::Client;
+use super::super::edge::Scheme;
+use super::super::request::Method;
+use super::super::response::Asked;
+use super::forward::{Attempts, Outbound, Target};
+use super::{After, Exchange};
+use crate::error::Failure;
+use crate::relay;
+use crate::relay::request::{self, Gathered};
+use crate::relay::response;
+use crate::stream::{Reader, Sink, Source, Stream, Writer};
+use crate::upstream::Connection;
+use crate::worker::Scratch;
+
+/// Wait for a response while the request body is still going up, which has bounds of its own.
+const WHILE_UPLOADING: Duration = Duration::from_secs(24 * 3600);
+
+/// Where a streamed exchange failed.
+enum Streaming {
+    /// The client can still be answered.
+    BeforeHead(Failure),
+    /// The client has seen the head: the response must look cut.
+    AfterHead(Failure),
+}
+
+/// A request on its way up.
+struct Upload<'a> {
+    /// The head as the upstream gets it.
+    head: Vec<u8>,
+    /// What was gathered of the body.
+    first: &'a [u8],
+    /// The rest.
+    decoder: &'a mut BodyDecoder,
+}
+
+impl<'s> Exchange<'s> {
+    /// Streams the body to an endpoint of the cluster and its response back.
+    pub(super) async fn forward_streaming(
+        mut self,
+        client: Client,
+        scratch: &mut Scratch,
+        inbox: &mut Vec<u8>,
+        (route, cluster): Target<'s>,
+        body: Gathered,
+        mut decoder: BodyDecoder,
+    ) -> After {
+        // The rest of the body is never parsed as a request: whatever happens, the connection ends with this response.
+        self.keep_alive = false;
+        let idempotent = scratch.request.method.is_idempotent();
+        let connection = match self.connect_fresh(route, cluster, idempotent).await {
+            Ok(connection) => connection,
+            Err(failure) => return self.fail(client, &scratch.request, inbox, cluster, &failure).await,
+        };
+        let outbound = Outbound {
+            head: &scratch.request,
+            inbox,
+            edge: &scratch.edge,
+            request_id: &self.request_id,
+            framing: scratch.request.framing,
+            shaping: &self.shaping,
+            trust: self.snapshot.settings.forwarded.trust,
+        };
+        let mut head = self.core.buffers.body();
+        outbound.write(&mut head);
+        let began = Instant::now();
+        let Client { stream, scheme, peer, port, requests, idle_since, early } = client;
+        let (mut reader, mut writer) = stream.split();
+        let upload = Upload { head, first: &body.bytes, decoder: &mut decoder };
+        let sides = (&mut reader, &mut writer, connection);
+        let result = self.both_ways(scratch, scheme, route, upload, sides).await;
+        self.bytes_received += decoder.taken();
+        self.times.response = Some(began.elapsed());
+        let stream = Stream::reunite(reader, writer);
+        match result {
+            Ok(bytes) => {
+                self.record(&scratch.request, inbox, scratch.response.status, bytes);
+                After::Linger(stream)
+            }
+            Err(Streaming::BeforeHead(failure)) => {
+                let client = Client { stream, peer, scheme, port, requests, idle_since, early };
+                self.fail(client, &scratch.request, inbox, cluster, &failure).await
+            }
+            Err(Streaming::AfterHead(failure)) => {
+                self.log(cluster, &failure);
+                self.record(&scratch.request, inbox, scratch.response.status, 0);
+                After::Closed
+            }
+        }
+    }
+
+    /// A fresh connection: a pooled one that proves stale could not be made good once the body is on its way.
+    async fn connect_fresh(
+        &mut self,
+        route: &Route,
+        cluster: &std::sync::Arc<Cluster>,
+        idempotent: bool,
+    ) -> Result<Connection, Failure> {
+        let mut attempts = Attempts::new();
+        loop {
+            attempts.fresh = true;
+            match self.connect(route, cluster, &mut attempts).await {
+                Ok(connected) => {
+                    self.times.connect = Some(connected.took);
+                    return Ok(connected.connection);
+                }
+                Err(failure) if attempts.again(&failure, route, idempotent) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Runs upload and download side by side; the end of the download is the end.
+    async fn both_ways(
+        &self,
+        scratch: &mut Scratch,
+        scheme: Scheme,
+        route: &Route,
+        upload: Upload<'_>,
+        (reader, writer, connection): (&mut Reader, &mut Writer, Connection),
+    ) -> Result<u64, Streaming> {
+        let Upload { head, first, decoder } = upload;
+        let framing = scratch.request.framing;
+        let (mut from_upstream, mut to_upstream) = connection.stream.split();
+        let aborter = to_upstream.aborter();
+        let (gap, timeouts) = (self.snapshot.settings.client.body_timeout, route.timeouts);
+        // The time to answer begins when the body is up; until then the upload watches the connection.
+        let patience = Cell::new(WHILE_UPLOADING);
+        let upload = async {
+            let (sent, head) = relay::send(&mut to_upstream, head, timeouts.send).await;
+            self.core.buffers.put(head);
+            sent.map_err(|error| Failure::sending(&error))?;
+            let to = (&mut to_upstream, timeouts.send);
+            request::upload(&self.core, decoder, first, (reader, gap), to, framing).await?;
+            patience.set(timeouts.read);
+            Sink::deadline(&to_upstream, timeouts.read);
+            Ok(())
+        };
+        let download = self.download(scratch, scheme, (&mut from_upstream, timeouts.read, &patience), writer);
+        match select(pin!(upload), pin!(download)).await {
+            Either::Right((result, _)) => result,
+            // An upstream that closes its ears may have answered already.
+            Either::Left((Ok(()) | Err(Failure::NoResponse), download)) => download.await,
+            Either::Left((Err(failure), download)) => {
+                aborter.abort();
+                match download.await {
+                    Err(Streaming::BeforeHead(_)) => Err(Streaming::BeforeHead(failure)),
+                    other => other,
+                }
+            }
+        }
+    }
+
+    /// Reads the response and relays it, while the body is still going up.
+    async fn download(
+        &self,
+        scratch: &mut Scratch,
+        scheme: Scheme,
+        (upstream, timeout, patience): (&mut impl Source, Duration, &Cell<Duration>),
+        client: &mut impl Sink,
+    ) -> Result<u64, Streaming> {
+        let asked = Asked { head: scratch.request.method == Method::Head, upgrade: false };
+        let version = scratch.request.version;
+        let received = response::read_head(
+            &self.core,
+            (upstream, || patience.get()),
+            client,
+            version,
+            asked,
+            &mut scratch.response,
+        )
+        .await
+        .map_err(Streaming::BeforeHead)?;
+        let (out, written) = self.write_head(scheme, scratch, &received);
+        let first = &received[scratch.response.consumed..];
+        let framings = (scratch.response.body, written.body);
+        let relayed = response::relay(&self.core, (upstream, timeout), client, framings, first, out).await;
+        relayed.map(|r| r.bytes).map_err(Streaming::AfterHead)
+    }
+}
