@@ -61,6 +61,14 @@ impl Stream {
         }
     }
 
+    /// Whether bytes were received that the socket's readiness would not tell of.
+    pub(crate) fn has_unread(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.has_unread(),
+        }
+    }
+
     /// Whether an idle stream is open and silent: nothing received, nothing left unread.
     pub(crate) fn is_quiet(&self) -> bool {
         match self {

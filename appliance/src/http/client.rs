@@ -43,7 +43,7 @@ pub(crate) enum Next {
 pub(crate) async fn run(core: &Rc<Core>, key: u64, socket: Socket, peer: SocketAddr, kind: ListenerKind) {
     // Boxed, so that a parked connection holds only the small outer future.
     let Some(mut client) = Box::pin(establish(core, socket, peer, kind)).await else { return };
-    if !core.may_wait_with_buffer() && client.early.is_empty() {
+    if !core.may_wait_with_buffer() && client.early.is_empty() && !client.stream.has_unread() {
         let Some(active) = park(core, key, client).await else { return };
         client = active;
     }

@@ -61,7 +61,7 @@ async fn serve_with(core: &Rc<Core>, mut client: Client, scratch: &mut Scratch) 
             After::Closed => return (Next::Closed, inbox),
         }
         client.idle_since = Instant::now();
-        if inbox.is_empty() && !core.may_wait_with_buffer() && !core.draining() {
+        if inbox.is_empty() && !client.stream.has_unread() && !core.may_wait_with_buffer() && !core.draining() {
             return (Next::Idle(client), inbox);
         }
     }
