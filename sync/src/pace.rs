@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 /// The longest that a change waits for company.
-const PAUSE_MAX: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_millis(25);
 
 /// How many times the duration of a build the thread rests after it.
 const REST_FACTOR: u32 = 2;
