@@ -5,6 +5,7 @@
     reason = "durations for the metrics: the wall between two awaits, which a coarse clock would not show"
 )]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -148,7 +149,7 @@ impl<'s> Exchange<'s> {
             };
             times.connect = Some(took);
             let mut out = self.core.buffers.body();
-            outbound.write(&mut out);
+            outbound.write(&mut out, connection.address);
             out.extend_from_slice(&body.bytes);
             let asked = asked(&scratch.request, inbox);
             let version = scratch.request.version;
@@ -258,9 +259,13 @@ impl Attempts {
 }
 
 impl Outbound<'_> {
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Appends the head for the endpoint at `endpoint`.
+    pub(super) fn write(&self, out: &mut Vec<u8>, endpoint: SocketAddr) {
         let authority = if self.trust { Believed::read(self.head, self.inbox).host } else { None };
         let authority = authority.unwrap_or_else(|| self.head.authority(self.inbox));
+        // A client of HTTP/1.0 may name no host; the upstream's HTTP/1.1 wants one.
+        let unnamed = if authority.is_empty() { endpoint.to_string() } else { String::new() };
+        let authority = if authority.is_empty() { unnamed.as_bytes() } else { authority };
         let (set, remove) = self.shaping.request();
         write_request(
             out,

@@ -73,7 +73,7 @@ impl<'s> Exchange<'s> {
             trust: self.snapshot.settings.forwarded.trust,
         };
         let mut head = self.core.buffers.body();
-        outbound.write(&mut head);
+        outbound.write(&mut head, connection.address);
         let began = Instant::now();
         let Client { stream, scheme, peer, port, requests, idle_since, early } = client;
         let (mut reader, mut writer) = stream.split();
