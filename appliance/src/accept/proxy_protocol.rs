@@ -9,6 +9,10 @@ use crate::io::Socket;
 
 /// Bytes of a header, TLVs included; more is refused.
 const HEADER_BYTES_MAX: usize = 4 << 10;
+/// How a header of version 1 starts.
+const V1_PREFIX: &[u8] = b"PROXY ";
+/// Bytes of a header of version 1, its CRLF included (haproxy's proxy-protocol.txt 2.1).
+const V1_BYTES_MAX: usize = 107;
 
 /// What the header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +46,19 @@ pub(crate) async fn read(socket: &mut Socket) -> io::Result<(Proxied, Vec<u8>)> 
 
 /// The header at the start of `bytes` and its length; `None` while it is incomplete.
 fn parse(bytes: &[u8]) -> Option<Result<(Proxied, usize), ()>> {
+    let starts = |prefix: &[u8]| bytes.starts_with(prefix) || prefix.starts_with(bytes);
+    if starts(V1_PREFIX) {
+        // The parser judges an unfinished line by what it has so far: it is asked about whole lines only.
+        let line = &bytes[..bytes.len().min(V1_BYTES_MAX)];
+        if memchr::memmem::find(line, b"\r\n").is_none() {
+            return if line.len() < V1_BYTES_MAX { None } else { Some(Err(())) };
+        }
+    } else if !starts(v2::PROTOCOL_PREFIX) {
+        return Some(Err(()));
+    }
     let result = HeaderResult::parse(bytes);
-    // The parser takes any text for an unfinished version 1.
     if result.is_incomplete() {
-        let line = &bytes[..bytes.len().min(6)];
-        let possible = b"PROXY ".starts_with(line)
-            || bytes.starts_with(v2::PROTOCOL_PREFIX)
-            || v2::PROTOCOL_PREFIX.starts_with(bytes);
-        return if possible { None } else { Some(Err(())) };
+        return None;
     }
     Some(match result {
         HeaderResult::V1(Ok(header)) => Ok((from_v1(&header), header.header.len())),
