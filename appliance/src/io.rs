@@ -17,7 +17,7 @@ mod wake;
 pub(crate) use deadline::Timers;
 pub(crate) use listener::{Accepted, Listener, Stopper};
 pub use runtime::{Driver, DriverChoice, DriverError};
-pub(crate) use runtime::{run, sleep, spawn};
+pub(crate) use runtime::{run, sleep, spawn, within};
 pub(crate) use socket::{Aborter, Peek, ReadHalf, Socket, WriteHalf};
 pub(crate) use wake::{Wake, WakeReceiver};
 

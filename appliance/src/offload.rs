@@ -2,14 +2,19 @@
 
 use std::sync::LazyLock;
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 use futures_channel::oneshot;
+
+use crate::io;
 
 /// Jobs that may wait; more are refused.
 const JOBS_MAX: usize = 1024;
 /// Threads.
 const THREADS: usize = 2;
+/// Wait for a result; the job itself cannot be stopped.
+const WAIT: Duration = Duration::from_secs(10);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -24,7 +29,7 @@ static JOBS: LazyLock<Sender<Job>> = LazyLock::new(|| {
     jobs
 });
 
-/// Runs `job` on another thread. `None` when too many wait, or the job panicked.
+/// Runs `job` on another thread. `None` when too many wait, it takes too long, or it panicked.
 pub(crate) async fn run<R: Send + 'static>(job: impl FnOnce() -> R + Send + 'static) -> Option<R> {
     let (done, result) = oneshot::channel();
     let job: Job = Box::new(move || {
@@ -33,5 +38,5 @@ pub(crate) async fn run<R: Send + 'static>(job: impl FnOnce() -> R + Send + 'sta
         let _ = ran.map(|r| done.send(r));
     });
     JOBS.try_send(job).ok()?;
-    result.await.ok()
+    io::within(WAIT, result).await?.ok()
 }

@@ -73,8 +73,8 @@ impl Stream {
     pub(crate) fn is_quiet(&self) -> bool {
         match self {
             Self::Plain(socket) => socket.peek() == Peek::Quiet,
-            // A session ticket may come at any time and is no answer; it is read with the next response.
-            Self::Tls(tls) => !tls.has_unread() && tls.socket.peek() != Peek::Closed,
+            // Whatever came while it was idle, be it a goodbye or a late ticket: such a connection is not used again.
+            Self::Tls(tls) => !tls.has_unread() && tls.socket.peek() == Peek::Quiet,
         }
     }
 

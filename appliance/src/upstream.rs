@@ -79,12 +79,19 @@ impl Now<'_> {
 
 impl Upstreams {
     /// The endpoint whose turn it is, passing over those tried while others are left. `None` without endpoints.
-    pub(crate) fn pick(
-        &mut self,
-        cluster: &Arc<Cluster>,
-        tried: &Tried,
-        random: &mut fastrand::Rng,
-    ) -> Option<SocketAddr> {
+    ///
+    /// A request may still be on an older snapshot: its cluster's present endpoints are chosen from, and when the
+    /// cluster is gone, those that it knew, without a turn.
+    pub(crate) fn choose(&mut self, core: &Core, cluster: &Arc<Cluster>, tried: &Tried) -> Option<SocketAddr> {
+        let (newest, random) = (core.pin(), &mut core.random.borrow_mut());
+        match newest.clusters.get(cluster.id).filter(|present| present.identity == cluster.identity) {
+            Some(present) => self.pick(present, tried, random),
+            None => random.choice(&*cluster.endpoints).map(|endpoint| endpoint.address),
+        }
+    }
+
+    /// See [`Upstreams::choose`]; for a cluster of the adopted snapshot.
+    fn pick(&mut self, cluster: &Arc<Cluster>, tried: &Tried, random: &mut fastrand::Rng) -> Option<SocketAddr> {
         let state = self.state(cluster, random);
         let count = state.endpoints.len();
         if count == 0 {
@@ -107,6 +114,9 @@ impl Upstreams {
     ) -> Option<Connection> {
         let pinned = core.pin();
         let state = self.clusters.get_mut(cluster.id.index())?.as_mut()?;
+        if state.cluster.identity != cluster.identity {
+            return None;
+        }
         let idle = &mut state.endpoints.iter_mut().find(|e| e.address == address)?.idle;
         let now = Now { ms: core.timers.now_ms(), settings: &pinned.settings.upstream };
         while let Some(at) = idle.iter().rposition(|i| i.connection.protocol == protocol) {
@@ -192,7 +202,7 @@ impl Upstreams {
             self.clusters.resize_with(index + 1, || None);
         }
         let slot = &mut self.clusters[index];
-        // Another identity can only be an older one: a request that is still on the snapshot before the last.
+        // The cluster is one of the adopted snapshot, so another identity can only be an older one.
         if slot.as_ref().is_none_or(|state| state.cluster.identity != cluster.identity) {
             *slot = Some(ClusterState::new(Arc::clone(cluster), random));
         }

@@ -55,7 +55,7 @@ impl Host {
 }
 
 /// Splits a valid authority without user information into name and port.
-pub(super) fn split(authority: &[u8]) -> Option<(&str, Option<u16>)> {
+pub(crate) fn split(authority: &[u8]) -> Option<(&str, Option<u16>)> {
     let text = std::str::from_utf8(authority).ok()?;
     if let Some(literal) = text.strip_prefix('[') {
         let (address, rest) = literal.split_once(']')?;

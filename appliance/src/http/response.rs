@@ -129,6 +129,9 @@ impl ResponseHead {
         self.content_length = declared.length;
         self.body = if never_has_body || asked.head { ResponseBody::None } else { declared.of_response() };
         self.keep_alive = self.connection.keeps_alive(self.version) && self.body != ResponseBody::UntilClose;
+        // A 204 that announces a body may well send one: it must not be the start of the next response.
+        let announced = matches!(declared.of_response(), ResponseBody::Length(1..) | ResponseBody::Chunked);
+        self.keep_alive &= !(self.status == 204 && announced);
         self.connection.nominate(buf, &mut self.fields);
         Ok(Progress::Complete)
     }

@@ -26,13 +26,17 @@ impl<'b> Seen<'b> {
     /// Decides what is believed. `X-Forwarded-Proto`, `-Port` and `-Host` count from anyone once they are trusted at
     /// all; the client's address only along hops of the trusted ranges.
     pub(crate) fn of(settings: &ForwardedSettings, client: &Client, head: &RequestHead, bytes: &'b [u8]) -> Self {
-        let own =
-            Self { client: client.peer.ip(), scheme: client.scheme, port: client.port, host: head.authority(bytes) };
+        let own = Self {
+            client: client.peer.ip().to_canonical(),
+            scheme: client.scheme,
+            port: client.port,
+            host: head.authority(bytes),
+        };
         if !settings.trust && !settings.real_ip {
             return own;
         }
         let trusted = |address: IpAddr| settings.trusted.iter().any(|net| net.contains(&address.to_canonical()));
-        let address = client_address(head, bytes, own.client, trusted);
+        let address = client_address(head, bytes, own.client, trusted).to_canonical();
         if !settings.trust {
             return Self { client: address, ..own };
         }

@@ -122,6 +122,11 @@ pub(crate) async fn sleep(duration: Duration) {
     monoio::time::sleep(duration).await;
 }
 
+/// The result of `future`, if it comes in time. Never for a socket's operation: dropping one can lose what it did.
+pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    monoio::time::timeout(time, future).await.ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,10 @@ pub(super) async fn run<'s>(
     request: &Request<'_>,
     shaping: &mut Shaping<'s>,
 ) -> Result<(), Answer> {
+    if access.basic.is_some() {
+        // Whichever check lets the request pass, the password is not the backend's.
+        shaping.remove_request(b"Authorization");
+    }
     let address = access.address_passes(request.client);
     match address {
         Some(true) if access.satisfy_any => return Ok(()),
@@ -31,12 +35,8 @@ pub(super) async fn run<'s>(
     let mut refused = address.filter(|passes| !passes).map(|_| Answer::status(403));
     if let Some(basic) = &access.basic {
         match check_password(core, basic, request).await {
-            Ok(()) => {
-                shaping.remove_request(b"Authorization");
-                if access.satisfy_any {
-                    return Ok(());
-                }
-            }
+            Ok(()) if access.satisfy_any => return Ok(()),
+            Ok(()) => {}
             Err(answer) if access.satisfy_any => refused = Some(answer),
             Err(answer) => return Err(answer),
         }

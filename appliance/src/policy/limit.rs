@@ -16,8 +16,11 @@ use super::Answer;
 
 /// Shards of the table.
 const SHARDS: usize = 64;
-/// Clients kept per shard; beyond that the ones whose buckets are empty go (nginx' zones hold about 80,000 in all).
+/// Clients kept per shard; beyond that the quiet ones go, and with none of them a new client is refused (nginx' zones
+/// hold about 80,000 in all).
 const CLIENTS_PER_SHARD_MAX: usize = 4096;
+/// A client is forgotten after so much silence: what a bucket of the slowest kind leaks in one interval.
+const QUIET_MS: u64 = 60_000;
 
 #[expect(clippy::disallowed_types, reason = "limits hold across cores: this is the one shared table, in shards")]
 type Shard = std::sync::Mutex<HashMap<Key, Client>>;
@@ -56,10 +59,15 @@ impl LimitTable {
             return Ok(None);
         }
         let key = (Arc::clone(&limits.key), client);
-        let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut shard = self.shard(&key);
+        // Read under the lock, so that the times of one shard rise.
+        let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         if shard.len() >= CLIENTS_PER_SHARD_MAX && !shard.contains_key(&key) {
-            shard.retain(|_, c| c.in_flight > 0 || c.buckets.iter().any(|(excess, at)| *excess > now_ms - at));
+            let is_recent = |at: u64| now_ms.saturating_sub(at) < QUIET_MS;
+            shard.retain(|_, c| c.in_flight > 0 || c.buckets.iter().any(|(_, at)| is_recent(*at)));
+            if shard.len() >= CLIENTS_PER_SHARD_MAX {
+                return Err(Answer::status(limits.rate_status));
+            }
         }
         let state = shard.entry(key.clone()).or_default();
         if limits.in_flight.is_some_and(|max| state.in_flight >= max) {
@@ -97,8 +105,8 @@ impl Drop for InFlight {
 
 /// nginx' leaky bucket: one request more, less what leaked since; over the burst it is refused and not counted.
 fn pour((excess, at_ms): (u64, u64), rate: &Rate, now_ms: u64) -> Option<(u64, u64)> {
-    let leaked =
-        (now_ms - at_ms).saturating_mul(u64::from(rate.requests) * 1000) / (rate.per.as_millis().max(1) as u64);
+    let leaked = now_ms.saturating_sub(at_ms).saturating_mul(u64::from(rate.requests) * 1000)
+        / (rate.per.as_millis().max(1) as u64);
     let excess = excess.saturating_sub(leaked);
     let after = excess + 1000;
     // The first request fills nothing: `1 + burst` pass at once.

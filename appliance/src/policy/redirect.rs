@@ -27,6 +27,9 @@ pub(super) fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>
         HttpsRedirect::Always(status) => status,
     };
     let target = request.head.path_and_query(request.bytes);
+    if host.is_empty() || !target.starts_with(b"/") {
+        return Some(Answer::status(400)); // HTTP/1.0 without Host, or `OPTIONS *`: there is no place to send it to.
+    }
     let mut location = Vec::with_capacity(8 + host.len() + target.len());
     location.extend_from_slice(b"https://");
     location.extend_from_slice(host.as_bytes());

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use ringress_config::snapshot::{FieldRules, Policies, Route};
 
 use super::{Request, template};
-use crate::http::field::NewField;
+use crate::http::field::{FieldId, NewField};
+use crate::http::host;
 
 type OwnedField<'s> = (Cow<'s, [u8]>, Vec<u8>);
 
@@ -69,19 +70,28 @@ impl<'s> Shaping<'s> {
             template::render(value, request, route, None, &mut out);
             out
         };
+        let mut host = policies.upstream_host.as_ref().map(&text);
         for (name, value) in &policies.request_fields.set {
-            self.request_set.push((Cow::Borrowed(name.as_bytes()), text(value)));
+            if name.eq_ignore_ascii_case("host") {
+                host = host.or_else(|| Some(text(value)));
+            } else {
+                self.set_request(name.as_bytes(), &text(value));
+            }
         }
         for (name, value) in &policies.response_fields.set {
-            self.response_set.push((Cow::Borrowed(name.as_bytes()), text(value)));
+            self.set_response(name.as_bytes(), &text(value));
         }
         for (name, value) in &policies.response_fields.add {
-            self.response_add.push((Cow::Borrowed(name.as_bytes()), text(value)));
+            self.add_response(name.as_bytes(), &text(value));
         }
-        self.host = policies.upstream_host.as_ref().map(text);
+        // A name made of what the client sent could be none: the client's own, which was checked, is taken then.
+        self.host = host.filter(|host| host::split(host).is_some());
     }
 
     pub(super) fn set_request(&mut self, name: &'s [u8], value: &[u8]) {
+        if is_framing(name) {
+            return;
+        }
         self.request_set.push((Cow::Borrowed(name), value.to_vec()));
     }
 
@@ -90,10 +100,16 @@ impl<'s> Shaping<'s> {
     }
 
     pub(super) fn set_response(&mut self, name: &'s [u8], value: &[u8]) {
+        if is_framing(name) {
+            return;
+        }
         self.response_set.push((Cow::Borrowed(name), value.to_vec()));
     }
 
     pub(crate) fn add_response(&mut self, name: &'s [u8], value: &[u8]) {
+        if is_framing(name) {
+            return;
+        }
         self.response_add.push((Cow::Borrowed(name), value.to_vec()));
     }
 
@@ -106,6 +122,23 @@ impl<'s> Shaping<'s> {
     pub(crate) fn response(&self) -> (Vec<NewField<'_>>, Vec<NewField<'_>>, Vec<&[u8]>) {
         (fields(&self.response_set), fields(&self.response_add), names(&self.response_remove))
     }
+}
+
+/// Fields that say where a message ends or belong to one hop: the proxy's own, whoever asks for them.
+pub(super) fn is_framing(name: &[u8]) -> bool {
+    matches!(
+        FieldId::of(name),
+        FieldId::Host
+            | FieldId::ContentLength
+            | FieldId::TransferEncoding
+            | FieldId::Connection
+            | FieldId::KeepAlive
+            | FieldId::ProxyConnection
+            | FieldId::Te
+            | FieldId::Trailer
+            | FieldId::Upgrade
+            | FieldId::Expect
+    )
 }
 
 fn fields<'a>(owned: &'a [OwnedField<'_>]) -> Vec<NewField<'a>> {

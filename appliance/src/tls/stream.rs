@@ -216,7 +216,11 @@ fn take_incoming(session: &RefCell<Session>, buffers: &Buffers) -> io::Result<Ve
     if session.incoming.len() > INCOMING_BYTES_MAX {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok(std::mem::take(&mut session.incoming))
+    let mut incoming = std::mem::take(&mut session.incoming);
+    if incoming.len() == incoming.capacity() {
+        incoming.reserve(INCOMING_BYTES_MAX);
+    }
+    Ok(incoming)
 }
 
 fn put_incoming(session: &RefCell<Session>, buffers: &Buffers, incoming: Vec<u8>) {

@@ -295,7 +295,7 @@ impl<'s> Exchange<'s> {
         attempts: &mut Attempts,
     ) -> Result<Connected, Failure> {
         let core = &self.core;
-        let picked = core.upstreams.borrow_mut().pick(cluster, &attempts.tried, &mut core.random.borrow_mut());
+        let picked = core.upstreams.borrow_mut().choose(core, cluster, &attempts.tried);
         let address = picked.ok_or(Failure::NoEndpoint)?;
         if !attempts.fresh {
             let pooled = core.upstreams.borrow_mut().take(core, cluster, address, route.protocol);

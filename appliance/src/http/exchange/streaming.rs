@@ -147,17 +147,17 @@ impl<'s> Exchange<'s> {
             Sink::deadline(&to_upstream, timeouts.read);
             Ok(())
         };
-        let download = self.download(scratch, scheme, (&mut from_upstream, timeouts.read, &patience), writer);
+        let head_sent = Cell::new(false);
+        let from = (&mut from_upstream, timeouts.read, &patience);
+        let download = self.download(scratch, scheme, from, (writer, &head_sent));
         match select(pin!(upload), pin!(download)).await {
             Either::Right((result, _)) => result,
             // An upstream that closes its ears may have answered already.
             Either::Left((Ok(()) | Err(Failure::NoResponse), download)) => download.await,
-            Either::Left((Err(failure), download)) => {
+            // The download is not waited for: an upstream that is cut off here must not look like one that ended.
+            Either::Left((Err(failure), _)) => {
                 aborter.abort();
-                match download.await {
-                    Err(Streaming::BeforeHead(_)) => Err(Streaming::BeforeHead(failure)),
-                    other => other,
-                }
+                Err(if head_sent.get() { Streaming::AfterHead(failure) } else { Streaming::BeforeHead(failure) })
             }
         }
     }
@@ -168,7 +168,7 @@ impl<'s> Exchange<'s> {
         scratch: &mut Scratch,
         scheme: Scheme,
         (upstream, timeout, patience): (&mut impl Source, Duration, &Cell<Duration>),
-        client: &mut impl Sink,
+        (client, head_sent): (&mut impl Sink, &Cell<bool>),
     ) -> Result<u64, Streaming> {
         let asked = Asked { head: scratch.request.method == Method::Head, upgrade: false };
         let version = scratch.request.version;
@@ -182,6 +182,7 @@ impl<'s> Exchange<'s> {
         )
         .await
         .map_err(Streaming::BeforeHead)?;
+        head_sent.set(true);
         let (out, written) = self.write_head(scheme, scratch, &received);
         let first = &received[scratch.response.consumed..];
         let framings = (scratch.response.body, written.body);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ringress_config::snapshot::{ExternalAuth, Route, Timeouts, UpstreamProtocol};
 
+use super::super::shaping::is_framing;
 use super::super::{Answer, Request, Shaping, template};
 use crate::error::Failure;
 use crate::http::field::FieldId;
@@ -172,7 +173,7 @@ fn question(auth: &ExternalAuth, url: &Url, route: &Route, request: &Request<'_>
         line(b"X-Original-URI", head.path_and_query(bytes));
         line(b"X-Scheme", request.scheme.as_str().as_bytes());
     }
-    for (name, value) in &auth.request_fields {
+    for (name, value) in auth.request_fields.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {
         let mut text = Vec::new();
         template::render(value, request, route, None, &mut text);
         line(name.as_bytes(), &text);
@@ -220,7 +221,15 @@ fn passes(field: &crate::http::field::Field, auth: &ExternalAuth, bytes: &[u8]) 
             | FieldId::Upgrade
             | FieldId::Expect
             | FieldId::XForwardedFor
+            | FieldId::XForwardedHost
+            | FieldId::XForwardedPort
             | FieldId::XForwardedProto
+            | FieldId::XForwardedScheme
+            | FieldId::XForwardedOther
+            | FieldId::XOriginalForwardedFor
+            | FieldId::XOriginalForwardedHost
+            | FieldId::XOriginalUri
+            | FieldId::Forwarded
             | FieldId::XRealIp
             | FieldId::XRequestId
             | FieldId::SslClient

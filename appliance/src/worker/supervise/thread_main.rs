@@ -70,7 +70,10 @@ async fn serve(seat: &Seat) -> std::io::Result<()> {
     if seat.draining.load(Ordering::Acquire) {
         core.end(End::Drain);
     }
+    // What was sent before this thread listened, to it or to the one that it replaces, has lost its wake-up.
+    on_wake(seat, &core)();
     core.spawn(follow_wakes(seat.wake.try_clone()?, on_wake(seat, &core)));
+    core.spawn(look_again(on_wake(seat, &core)));
     let end = core.ended().await;
     // An accept that is pending when the ring goes away would take a client with it.
     stopper.stop();
@@ -104,6 +107,14 @@ async fn settle(settled: impl Fn() -> bool) {
             return;
         }
         io::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A dying ring can swallow a wake-up of its successor: whatever waits is found within a second all the same.
+async fn look_again(mut on_wake: impl FnMut()) {
+    loop {
+        io::sleep(HOUSEKEEPING).await;
+        on_wake();
     }
 }
 
