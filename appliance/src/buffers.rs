@@ -7,7 +7,7 @@ pub(crate) const HEAD_BYTES: usize = 4 << 10;
 /// Room for a body window, and for two whole TLS records.
 pub(crate) const BODY_BYTES: usize = 34 << 10;
 /// Buffers of each size kept per core; what comes back beyond that is freed.
-const KEPT_MAX: usize = 256;
+const KEPT_MAX: usize = 64;
 
 /// The pool. Single-threaded, shared by `Rc`.
 #[derive(Default)]

@@ -8,7 +8,7 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 pub(crate) const IDLE_WITH_BUFFER: Duration = Duration::from_secs(1);
 /// Connections of one core that may wait for a request with a buffer. Those beyond it wait for readiness at once, so
 /// that a crowd of connections never costs a buffer each, not even for the second above.
-pub(crate) const WAITING_WITH_BUFFER_MAX: usize = 1024;
+pub(crate) const WAITING_WITH_BUFFER_MAX: usize = 512;
 /// Longest gap between two writes to a client (nginx' `send_timeout`).
 pub(crate) const CLIENT_SEND: Duration = Duration::from_secs(60);
 /// After the last answer of a connection that still sends: read on and drop, so that the answer is not lost to a reset.

@@ -27,7 +27,7 @@ use crate::upstream::Upstreams;
 use super::flag::Flag;
 
 /// Sets of parsing buffers kept for connections that become active.
-const SCRATCHES_MAX: usize = 256;
+const SCRATCHES_MAX: usize = 64;
 
 /// One core's world.
 pub(crate) struct Core {
