@@ -191,9 +191,13 @@ impl Drop for Process {
     }
 }
 
-/// A loopback address with a port that nobody listens on just now.
+/// An address of this process with a port that nobody listens on just now.
+///
+/// On 127.0.0.1, where every client's own end is, the port could be taken by a connection before its listener starts.
 pub(crate) fn free_address() -> Result<SocketAddr, Error> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context(|| "find a free port".into())?;
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let own = Ipv4Addr::new(127, 192 | (high & 0x3f), low, 1);
+    let listener = TcpListener::bind((own, 0)).context(|| "find a free port".into())?;
     listener.local_addr().context(|| "find a free port".into())
 }
 
