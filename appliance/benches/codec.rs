@@ -108,6 +108,7 @@ impl Side {
         let respond = Respond {
             version: Version::Http11,
             keep_alive: true,
+            trailers: false,
             date: b"Tue, 15 Nov 1994 08:12:31 GMT",
             hsts: None,
             keep_server: false,

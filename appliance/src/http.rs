@@ -1,4 +1,4 @@
-//! HTTP/1 as bytes and values: the codec of both sides, without sockets, clocks or tasks.
+//! HTTP as bytes and values: the codec of both sides, without sockets, clocks or tasks.
 //!
 //! Every message that leaves is built anew from parsed parts (RFC 9112); a message that two parsers could read
 //! differently is refused, never repaired. The order of the modules is the order in which a request meets them.
@@ -22,9 +22,11 @@ pub mod response;
 pub mod chunked;
 pub mod respond;
 pub mod synthetic;
+pub(crate) mod trailer;
 
 pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod exchange;
 pub(crate) mod h1;
+pub(crate) mod h2;
 pub(crate) mod seen;

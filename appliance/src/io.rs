@@ -11,6 +11,7 @@
 mod deadline;
 mod listener;
 mod runtime;
+mod signal;
 mod socket;
 mod wake;
 
@@ -18,6 +19,7 @@ pub(crate) use deadline::Timers;
 pub(crate) use listener::{Accepted, Listener, Stopper};
 pub use runtime::{Driver, DriverChoice, DriverError};
 pub(crate) use runtime::{run, sleep, spawn, within};
+pub(crate) use signal::Deadline;
 pub(crate) use socket::{Aborter, Peek, ReadHalf, Socket, WriteHalf};
 pub(crate) use wake::{Wake, WakeReceiver};
 

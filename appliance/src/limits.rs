@@ -4,6 +4,12 @@ use std::time::Duration;
 
 /// A TLS handshake, from the first byte to the last.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Bytes that a peer of HTTP/2 may send on one stream before they are read (nginx' `http2_body_preread_size`).
+pub(crate) const H2_STREAM_WINDOW: u32 = 64 << 10;
+/// The same for all streams of a connection: what a flood of unread bodies costs at most.
+pub(crate) const H2_CONNECTION_WINDOW: u32 = 128 << 10;
+/// After the goodbye to an idle HTTP/2 connection.
+pub(crate) const H2_GOODBYE: Duration = Duration::from_secs(5);
 /// A connection that is silent for so long gives its buffers back and waits for readiness.
 pub(crate) const IDLE_WITH_BUFFER: Duration = Duration::from_secs(1);
 /// Connections of one core that may wait for a request with a buffer. Those beyond it wait for readiness at once, so

@@ -1,8 +1,9 @@
-//! A byte stream to a client or an upstream, in the clear or over TLS, whole or in halves.
+//! A byte stream to a client or an upstream, in the clear, over TLS, or one of many in HTTP/2, whole or in halves.
 
 use std::io;
 use std::time::Duration;
 
+use crate::http::h2::Lane;
 use crate::io::{Aborter, Owned, Peek, ReadHalf, Socket, WriteHalf};
 use crate::tls::{TlsReader, TlsStream, TlsWriter};
 
@@ -30,22 +31,35 @@ pub(crate) trait Sink {
 pub(crate) enum Stream {
     Plain(Socket),
     Tls(Box<TlsStream>),
+    Lane(Lane),
 }
 
 impl Stream {
-    fn socket(&self) -> &Socket {
+    /// The socket under it, if it has one to itself.
+    fn socket(&self) -> Option<&Socket> {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(tls) => &tls.socket,
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(tls) => Some(&tls.socket),
+            Self::Lane(_) => None,
         }
     }
 
     /// As [`Source::recv`], but gives up with `TimedOut` after `after` with the stream intact.
     pub(crate) async fn recv_within(&mut self, after: Duration, buf: Vec<u8>) -> Owned<usize> {
-        self.socket().cancel_read_after(after);
         match self {
-            Self::Plain(socket) => socket.recv_cancellable(buf).await,
-            Self::Tls(tls) => tls.recv(buf, true).await,
+            Self::Plain(socket) => {
+                socket.cancel_read_after(after);
+                socket.recv_cancellable(buf).await
+            }
+            Self::Tls(tls) => {
+                tls.socket.cancel_read_after(after);
+                tls.recv(buf, true).await
+            }
+            // Giving up a receive loses nothing of a lane.
+            Self::Lane(lane) => {
+                lane.deadline(after);
+                lane.recv(buf).await
+            }
         }
     }
 
@@ -54,17 +68,40 @@ impl Stream {
     /// # Errors
     /// `TimedOut` when the time is over; the stream is shut down then.
     pub(crate) async fn readable_within(&mut self, after: Duration) -> io::Result<()> {
-        self.socket().shutdown_after(after);
+        let Some(socket) = (match self {
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(tls) => Some(&mut tls.socket),
+            Self::Lane(_) => None,
+        }) else {
+            return Ok(());
+        };
+        socket.shutdown_after(after);
+        socket.readable().await
+    }
+
+    /// Whether the handshake chose HTTP/2.
+    pub(crate) fn chose_http2(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.alpn().is_some_and(|protocol| protocol == "h2"))
+    }
+
+    fn set_deadline(&self, after: Duration) {
         match self {
-            Self::Plain(socket) => socket.readable().await,
-            Self::Tls(tls) => tls.socket.readable().await,
+            Self::Lane(lane) => lane.deadline(after),
+            stream => stream.socket().into_iter().for_each(|socket| socket.shutdown_after(after)),
+        }
+    }
+
+    fn unset_deadline(&self) {
+        match self {
+            Self::Lane(lane) => lane.clear_deadline(),
+            stream => stream.socket().into_iter().for_each(Socket::clear_deadline),
         }
     }
 
     /// Whether bytes were received that the socket's readiness would not tell of.
     pub(crate) fn has_unread(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
+            Self::Plain(_) | Self::Lane(_) => false,
             Self::Tls(tls) => tls.has_unread(),
         }
     }
@@ -75,15 +112,21 @@ impl Stream {
             Self::Plain(socket) => socket.peek() == Peek::Quiet,
             // Whatever came while it was idle, be it a goodbye or a late ticket: such a connection is not used again.
             Self::Tls(tls) => !tls.has_unread() && tls.socket.peek() == Peek::Quiet,
+            // A stream serves one request.
+            Self::Lane(_) => false,
         }
     }
 
     /// Ends the sending side: the goodbye of TLS, then FIN.
     pub(crate) async fn shutdown_write(&mut self) {
-        if let Self::Tls(tls) = self {
-            tls.close().await;
+        match self {
+            Self::Plain(socket) => socket.shutdown_write(),
+            Self::Tls(tls) => {
+                tls.close().await;
+                tls.socket.shutdown_write();
+            }
+            Self::Lane(lane) => lane.shutdown_write(),
         }
-        self.socket().shutdown_write();
     }
 
     /// Two halves that may be used at the same time.
@@ -97,6 +140,7 @@ impl Stream {
                 let (read, write) = tls.split();
                 (Reader::Tls(read), Writer::Tls(write))
             }
+            Self::Lane(lane) => (Reader::Lane(lane.clone()), Writer::Lane(lane)),
         }
     }
 
@@ -108,6 +152,7 @@ impl Stream {
         match (read, write) {
             (Reader::Plain(read), Writer::Plain(write)) => Self::Plain(Socket::reunite(read, write)),
             (Reader::Tls(read), Writer::Tls(write)) => Self::Tls(Box::new(TlsStream::reunite(read, write))),
+            (Reader::Lane(lane), Writer::Lane(_)) => Self::Lane(lane),
             _ => panic!("halves of two streams"),
         }
     }
@@ -118,15 +163,16 @@ impl Source for Stream {
         match self {
             Self::Plain(socket) => socket.recv(buf).await,
             Self::Tls(tls) => tls.recv(buf, false).await,
+            Self::Lane(lane) => lane.recv(buf).await,
         }
     }
 
     fn deadline(&self, after: Duration) {
-        self.socket().shutdown_after(after);
+        self.set_deadline(after);
     }
 
     fn clear_deadline(&self) {
-        self.socket().clear_deadline();
+        self.unset_deadline();
     }
 }
 
@@ -135,15 +181,16 @@ impl Sink for Stream {
         match self {
             Self::Plain(socket) => socket.send(buf).await,
             Self::Tls(tls) => tls.send(buf).await,
+            Self::Lane(lane) => lane.send(buf).await,
         }
     }
 
     fn deadline(&self, after: Duration) {
-        self.socket().shutdown_after(after);
+        self.set_deadline(after);
     }
 
     fn clear_deadline(&self) {
-        self.socket().clear_deadline();
+        self.unset_deadline();
     }
 }
 
@@ -151,19 +198,17 @@ impl Sink for Stream {
 pub(crate) enum Reader {
     Plain(ReadHalf),
     Tls(TlsReader),
+    Lane(Lane),
 }
 
 impl Reader {
-    fn half(&self) -> &ReadHalf {
-        match self {
-            Self::Plain(half) => half,
-            Self::Tls(tls) => &tls.half,
-        }
-    }
-
     /// What can end this stream from elsewhere on the core.
     pub(crate) fn aborter(&self) -> Aborter {
-        self.half().aborter()
+        match self {
+            Self::Plain(half) => half.aborter(),
+            Self::Tls(tls) => tls.half.aborter(),
+            Self::Lane(lane) => lane.aborter(),
+        }
     }
 }
 
@@ -172,15 +217,24 @@ impl Source for Reader {
         match self {
             Self::Plain(half) => half.recv(buf).await,
             Self::Tls(tls) => tls.recv(buf).await,
+            Self::Lane(lane) => lane.recv(buf).await,
         }
     }
 
     fn deadline(&self, after: Duration) {
-        self.half().shutdown_after(after);
+        match self {
+            Self::Plain(half) => half.shutdown_after(after),
+            Self::Tls(tls) => tls.half.shutdown_after(after),
+            Self::Lane(lane) => lane.deadline(after),
+        }
     }
 
     fn clear_deadline(&self) {
-        self.half().clear_deadline();
+        match self {
+            Self::Plain(half) => half.clear_deadline(),
+            Self::Tls(tls) => tls.half.clear_deadline(),
+            Self::Lane(lane) => lane.clear_deadline(),
+        }
     }
 }
 
@@ -188,27 +242,26 @@ impl Source for Reader {
 pub(crate) enum Writer {
     Plain(WriteHalf),
     Tls(TlsWriter),
+    Lane(Lane),
 }
 
 impl Writer {
-    fn half(&self) -> &WriteHalf {
-        match self {
-            Self::Plain(half) => half,
-            Self::Tls(tls) => &tls.half,
-        }
-    }
-
     /// Says that nothing more comes.
     pub(crate) async fn shutdown_write(&mut self) {
         match self {
             Self::Plain(half) => half.shutdown_write().await,
             Self::Tls(tls) => tls.shutdown_write().await,
+            Self::Lane(lane) => lane.shutdown_write(),
         }
     }
 
     /// What can end this stream from elsewhere on the core.
     pub(crate) fn aborter(&self) -> Aborter {
-        self.half().aborter()
+        match self {
+            Self::Plain(half) => half.aborter(),
+            Self::Tls(tls) => tls.half.aborter(),
+            Self::Lane(lane) => lane.aborter(),
+        }
     }
 }
 
@@ -217,14 +270,23 @@ impl Sink for Writer {
         match self {
             Self::Plain(half) => half.send(buf).await,
             Self::Tls(tls) => tls.send(buf).await,
+            Self::Lane(lane) => lane.send(buf).await,
         }
     }
 
     fn deadline(&self, after: Duration) {
-        self.half().shutdown_after(after);
+        match self {
+            Self::Plain(half) => half.shutdown_after(after),
+            Self::Tls(tls) => tls.half.shutdown_after(after),
+            Self::Lane(lane) => lane.deadline(after),
+        }
     }
 
     fn clear_deadline(&self) {
-        self.half().clear_deadline();
+        match self {
+            Self::Plain(half) => half.clear_deadline(),
+            Self::Tls(tls) => tls.half.clear_deadline(),
+            Self::Lane(lane) => lane.clear_deadline(),
+        }
     }
 }

@@ -67,7 +67,7 @@ where
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     // Ends with the exchange; what goes wrong on it is seen there.
     drop(tokio::spawn(connection));
-    let request = axum::http::Request::get(target).header("host", host).body(Body::empty());
+    let request = http::Request::get(target).header("host", host).body(Body::empty());
     let request = request.map_err(|error| ClientError::Exchange(error.into()))?;
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status();

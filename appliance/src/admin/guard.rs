@@ -59,7 +59,7 @@ mod tests {
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
-            headers.append(axum::http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+            headers.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
         headers
     }

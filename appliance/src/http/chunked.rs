@@ -1,8 +1,8 @@
 //! Chunked bodies: a decoder that hands out spans of data without copying, and the pieces to write them (RFC 9112 7.1).
 //!
 //! The decoder looks at one byte at a time between runs of data and keeps all it knows in its state, so a body may arrive
-//! split anywhere. Extensions are checked and ignored; trailers are checked and dropped, so they can neither become
-//! fields of the head nor framing of the next hop.
+//! split anywhere. Extensions are checked and ignored. Trailers are checked and kept apart: they can neither become fields
+//! of the head nor framing of the next hop.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ const EXTENSION_BYTES_MAX: u32 = 16 << 10;
 /// Bytes of one extension line.
 const EXTENSION_LINE_BYTES_MAX: u32 = 256;
 /// Bytes of the trailer section.
-const TRAILER_BYTES_MAX: u32 = 8 << 10;
+const TRAILER_BYTES_MAX: usize = 8 << 10;
 
 /// Why a chunked body is refused. What was relayed so far stays unfinished and both connections end.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -106,7 +106,8 @@ pub struct ChunkDecoder {
     size_digits: u8,
     extension_line_bytes: u32,
     extension_bytes: u32,
-    trailer_bytes: u32,
+    /// The trailer section so far, whole lines but for the last.
+    trailers: Vec<u8>,
 }
 
 impl ChunkDecoder {
@@ -143,6 +144,11 @@ impl ChunkDecoder {
         self.state == State::Complete
     }
 
+    /// The lines of the trailer section, each with its CRLF, once the body is complete; most bodies have none.
+    pub fn trailers(&self) -> &[u8] {
+        &self.trailers
+    }
+
     fn framing_byte(&mut self, state: State, byte: u8) -> Result<State, ChunkError> {
         match state {
             State::SizeStart | State::Size => self.size_byte(state, byte),
@@ -155,7 +161,11 @@ impl ChunkDecoder {
             State::DataCr => Err(ChunkError::LineEnd),
             State::DataLineFeed => expect_line_feed(byte).map(|()| State::SizeStart),
             State::TrailerStart | State::TrailerName | State::TrailerValue => self.trailer_byte(state, byte),
-            State::TrailerLineFeed => expect_line_feed(byte).map(|()| State::TrailerStart),
+            State::TrailerLineFeed => {
+                expect_line_feed(byte)?;
+                self.trailers.extend_from_slice(b"\r\n");
+                Ok(State::TrailerStart)
+            }
             State::FinalLineFeed => expect_line_feed(byte).map(|()| State::Complete),
             State::Data | State::Complete => Ok(state),
         }
@@ -205,10 +215,17 @@ impl ChunkDecoder {
     }
 
     fn trailer_byte(&mut self, state: State, byte: u8) -> Result<State, ChunkError> {
-        self.trailer_bytes += 1;
-        if self.trailer_bytes > TRAILER_BYTES_MAX {
+        if self.trailers.len() >= TRAILER_BYTES_MAX {
             return Err(ChunkError::Trailer);
         }
+        let next = Self::trailer_state(state, byte)?;
+        if matches!(next, State::TrailerName | State::TrailerValue) {
+            self.trailers.push(byte);
+        }
+        Ok(next)
+    }
+
+    fn trailer_state(state: State, byte: u8) -> Result<State, ChunkError> {
         match (state, byte) {
             (State::TrailerStart, b'\r') => Ok(State::FinalLineFeed),
             (State::TrailerName, b':') => Ok(State::TrailerValue),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::edge::Scheme;
-use super::h1;
+use super::{h1, h2};
 use crate::accept::proxy_protocol::{self, Proxied};
 use crate::io::Socket;
 use crate::limits::{CLIENT_SEND, HANDSHAKE, LINGER, LINGER_BYTES_MAX};
@@ -16,19 +16,32 @@ use crate::stream::{Sink, Source, Stream};
 use crate::tls::TlsStream;
 use crate::worker::{Core, ListenerKind};
 
-/// A client's connection. While it is parked this is all that is kept of it.
-pub(crate) struct Client {
-    pub(crate) stream: Stream,
+/// What is known of a client for the whole life of its connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts {
     pub(crate) peer: SocketAddr,
     pub(crate) scheme: Scheme,
     /// Port of the listener as upstreams are told it: 443 for https whatever its number, as a mapped port means that.
     pub(crate) port: u16,
+}
+
+/// A client's connection, or one stream of it. While it is parked this is all that is kept of it.
+pub(crate) struct Client {
+    pub(crate) stream: Stream,
+    pub(crate) facts: Facts,
     /// Requests served on it.
     pub(crate) requests: u32,
     /// Since when it waits for a request.
     pub(crate) idle_since: Instant,
     /// What came behind a PROXY header, for the first request.
     pub(crate) early: Vec<u8>,
+}
+
+impl Client {
+    /// A client that sent no request yet but for the bytes of `early`.
+    pub(crate) fn new(stream: Stream, facts: Facts, early: Vec<u8>) -> Self {
+        Self { stream, facts, requests: 0, idle_since: Instant::now(), early }
+    }
 }
 
 /// How a time of activity ended.
@@ -43,6 +56,9 @@ pub(crate) enum Next {
 pub(crate) async fn run(core: &Rc<Core>, key: u64, socket: Socket, peer: SocketAddr, kind: ListenerKind) {
     // Boxed, so that a parked connection holds only the small outer future.
     let Some(mut client) = Box::pin(establish(core, socket, peer, kind)).await else { return };
+    if client.stream.chose_http2() {
+        return Box::pin(h2::serve(core, key, client)).await;
+    }
     if !core.may_wait_with_buffer() && client.early.is_empty() && !client.stream.has_unread() {
         let Some(active) = park(core, key, client).await else { return };
         client = active;
@@ -76,7 +92,7 @@ async fn establish(core: &Rc<Core>, mut socket: Socket, peer: SocketAddr, kind: 
             (Stream::Tls(Box::new(handshake(core, socket, peer, early).await?)), Scheme::Https)
         }
     };
-    Some(Client { stream, peer, scheme, port, requests: 0, idle_since: Instant::now(), early })
+    Some(Client::new(stream, Facts { peer, scheme, port }, early))
 }
 
 /// Reads the PROXY header. `None` ends a connection that has none.

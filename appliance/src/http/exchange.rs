@@ -93,7 +93,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
                 path,
                 scheme: seen.scheme,
                 client: seen.client,
-                client_port: client.peer.port(),
+                client_port: client.facts.peer.port(),
                 port: seen.port,
                 host: seen.host,
                 request_id: &request_id,
@@ -106,7 +106,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         }
         Err(error) => {
             core.metrics.refuse(Refused::BadRequest);
-            tracing::debug!(client = %client.peer, %error, "request refused");
+            tracing::debug!(client = %client.facts.peer, %error, "request refused");
             (Plan::answer(Answer::status(400)), None)
         }
     };

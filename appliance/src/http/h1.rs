@@ -14,7 +14,7 @@ use crate::stream::Source;
 use crate::worker::{Core, Scratch};
 
 /// Fields of one head; more is 431.
-const FIELDS_MAX: usize = 256;
+pub(super) const FIELDS_MAX: usize = 256;
 
 /// What waiting for a head came to.
 enum Head {
@@ -29,7 +29,7 @@ enum Head {
 /// Serves requests until the connection falls idle or ends.
 pub(crate) async fn serve(core: &Rc<Core>, client: Client) -> Next {
     let mut scratch = core.scratch();
-    scratch.edge.render(client.peer.ip(), client.scheme, client.port);
+    scratch.edge.render(client.facts.peer.ip(), client.facts.scheme, client.facts.port);
     let (next, inbox) = serve_with(core, client, &mut scratch).await;
     core.buffers.put(inbox);
     core.put_scratch(scratch);
@@ -133,6 +133,6 @@ fn limits(core: &Core) -> HeadLimits {
 async fn refuse(core: &Core, client: Client, error: HeadError) {
     let reason = if matches!(error.status(), 414 | 431) { Refused::HeadTooLarge } else { Refused::BadRequest };
     core.metrics.refuse(reason);
-    tracing::debug!(client = %client.peer, reason = error.label(), "request refused");
+    tracing::debug!(client = %client.facts.peer, reason = error.label(), "request refused");
     exchange::answer_refusal(core, client, error.status()).await;
 }

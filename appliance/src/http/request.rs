@@ -5,7 +5,7 @@ use super::field::{Field, FieldId, FieldSet};
 use super::framing::{BodyFraming, Declared};
 use super::head::{HeadError, HeadLimits, Progress, Span, Version};
 use super::host::Host;
-use super::scan::LineScan;
+use super::scan::{LineScan, trim};
 use super::target::{self, BadTarget, Shape};
 
 /// Empty lines that are skipped before a request line (RFC 9112 2.2 asks for one).
@@ -333,6 +333,12 @@ impl RequestHead {
     /// The protocols asked for, when the request is an upgrade to forward: named by Connection, without a body, not `h2c`.
     pub fn upgrade<'b>(&self, buf: &'b [u8]) -> Option<&'b [u8]> {
         self.upgrade.map(|span| span.of(buf))
+    }
+
+    /// Whether the client takes trailers (RFC 9110 10.1.4).
+    pub fn takes_trailers(&self, buf: &[u8]) -> bool {
+        let mut codings = self.find_all(buf, FieldId::Te).flat_map(|value| value.split(|&byte| byte == b','));
+        codings.any(|coding| trim(coding).eq_ignore_ascii_case(b"trailers"))
     }
 
     /// All field lines in the order of arrival.

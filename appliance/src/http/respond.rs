@@ -12,6 +12,8 @@ pub struct Respond<'a> {
     pub version: Version,
     /// The connection may live on after this exchange.
     pub keep_alive: bool,
+    /// The client takes trailers.
+    pub trailers: bool,
     /// IMF-fixdate of now (29 bytes), used when the upstream sent no Date.
     pub date: &'a [u8],
     /// Strict-Transport-Security in place of the upstream's.
@@ -33,10 +35,12 @@ pub struct Written {
     pub body: ResponseBody,
     /// The client was not told to close.
     pub keep_alive: bool,
+    /// The last chunk may carry trailers.
+    pub trailers: bool,
 }
 
-/// Upstream fields that never pass: hop-by-hop ones, framing, which is written anew, Trailer (trailers are dropped) and
-/// orders to the proxy.
+/// Upstream fields that never pass: hop-by-hop ones, framing, which is written anew, Trailer (what it names may be held
+/// back) and orders to the proxy.
 const NEVER_PASSES: FieldSet = FieldSet::of(&[
     FieldId::ContentLength,
     FieldId::TransferEncoding,
@@ -94,7 +98,11 @@ fn framing_for(head: &ResponseHead, respond: &Respond<'_>) -> Written {
         (ResponseBody::UntilClose | ResponseBody::Chunked, Version::Http10) => ResponseBody::UntilClose,
         (framed, _) => framed,
     };
-    Written { body, keep_alive: respond.keep_alive && body != ResponseBody::UntilClose }
+    Written {
+        body,
+        keep_alive: respond.keep_alive && body != ResponseBody::UntilClose,
+        trailers: respond.trailers && body == ResponseBody::Chunked,
+    }
 }
 
 fn write_status_line(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8]) {

@@ -27,9 +27,9 @@ impl<'b> Seen<'b> {
     /// all; the client's address only along hops of the trusted ranges.
     pub(crate) fn of(settings: &ForwardedSettings, client: &Client, head: &RequestHead, bytes: &'b [u8]) -> Self {
         let own = Self {
-            client: client.peer.ip().to_canonical(),
-            scheme: client.scheme,
-            port: client.port,
+            client: client.facts.peer.ip().to_canonical(),
+            scheme: client.facts.scheme,
+            port: client.facts.port,
             host: head.authority(bytes),
         };
         if !settings.trust && !settings.real_ip {

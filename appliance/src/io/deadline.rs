@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use monoio::io::{CancelHandle, Canceller};
 
+use super::signal::Signal;
 use crate::sys::fd::WeakFd;
 
 /// Resolution of deadlines.
@@ -24,16 +25,22 @@ const NEVER: u64 = u64::MAX;
 /// What happens when a deadline passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OnExpiry {
-    /// The socket is shut down: pending operations end, the connection is of no further use.
+    /// The socket is shut down (the signal raised): pending operations end, the connection is of no further use.
     Shutdown,
     /// The pending read is cancelled and gives its buffer back; the connection lives on.
     CancelRead,
 }
 
-/// The deadline of one socket.
+/// What a deadline ends.
+enum Ends {
+    Socket(Rc<WeakFd>),
+    Signal(Rc<Signal>),
+}
+
+/// The deadline of one socket, or of what has a signal in its place.
 pub(crate) struct Watch {
     timers: Rc<Timers>,
-    fd: Rc<WeakFd>,
+    ends: Ends,
     due: Cell<u64>,
     /// The tick in whose slot this watch is; other entries of it in the wheel are void.
     scheduled: Cell<u64>,
@@ -44,9 +51,17 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(super) fn new(timers: &Rc<Timers>, fd: Rc<WeakFd>) -> Rc<Self> {
+        Self::of(timers, Ends::Socket(fd))
+    }
+
+    pub(super) fn of_signal(timers: &Rc<Timers>, signal: Rc<Signal>) -> Rc<Self> {
+        Self::of(timers, Ends::Signal(signal))
+    }
+
+    fn of(timers: &Rc<Timers>, ends: Ends) -> Rc<Self> {
         Rc::new(Self {
             timers: Rc::clone(timers),
-            fd,
+            ends,
             due: Cell::new(NEVER),
             scheduled: Cell::new(NEVER),
             on_expiry: Cell::new(OnExpiry::Shutdown),
@@ -110,8 +125,11 @@ impl Watch {
     }
 
     fn shutdown(&self) {
-        // An error means that the peer is gone already, which ends pending operations as well.
-        let _ = self.fd.with(|fd| rustix::net::shutdown(fd, rustix::net::Shutdown::Both));
+        match &self.ends {
+            // An error means that the peer is gone already, which ends pending operations as well.
+            Ends::Socket(fd) => drop(fd.with(|fd| rustix::net::shutdown(fd, rustix::net::Shutdown::Both))),
+            Ends::Signal(signal) => signal.raise(),
+        }
     }
 }
 
@@ -153,7 +171,7 @@ impl Timers {
         self.slots.borrow_mut()[(tick % SLOTS) as usize].push(Rc::clone(watch));
     }
 
-    fn advance(&self, to: u64) {
+    pub(super) fn advance(&self, to: u64) {
         while self.now.get() < to {
             let now = self.now.get() + 1;
             self.now.set(now);

@@ -228,6 +228,10 @@ impl WriteHalf {
 pub(crate) struct Aborter(Rc<Watch>);
 
 impl Aborter {
+    pub(super) fn of(watch: &Rc<Watch>) -> Self {
+        Self(Rc::clone(watch))
+    }
+
     /// Shuts both directions down; pending operations end.
     pub(crate) fn abort(&self) {
         self.0.abort();

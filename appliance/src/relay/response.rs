@@ -7,8 +7,9 @@ use crate::http::body::decode_chunks;
 use crate::http::chunked::{CHUNK_END, ChunkDecoder, LAST_CHUNK, write_chunk_header};
 use crate::http::framing::ResponseBody;
 use crate::http::head::{HeadLimits, Progress, Version};
-use crate::http::respond::write_interim;
+use crate::http::respond::{Written, write_interim};
 use crate::http::response::{Asked, ResponseHead};
+use crate::http::trailer::write_last_chunk;
 use crate::limits::{CLIENT_SEND, INTERIM_RESPONSES_MAX, RESPONSE_HEAD_BYTES_MAX};
 use crate::stream::{Sink, Source};
 use crate::worker::Core;
@@ -87,6 +88,14 @@ enum Incoming {
     UntilClose,
 }
 
+/// How the body goes on.
+#[derive(Clone, Copy)]
+struct Outgoing {
+    chunked: bool,
+    /// With the trailers that came.
+    trailers: bool,
+}
+
 /// What a piece of a response was.
 struct Piece {
     /// It was the last.
@@ -105,6 +114,14 @@ pub(crate) struct Relayed {
 }
 
 impl Incoming {
+    /// The trailer section, once the body is complete.
+    fn trailers(&self) -> &[u8] {
+        match self {
+            Self::Chunked(decoder) => decoder.trailers(),
+            Self::Length { .. } | Self::UntilClose => &[],
+        }
+    }
+
     /// Appends the data of `input` to `out`.
     fn take(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Piece, Failure> {
         match self {
@@ -134,7 +151,7 @@ pub(crate) async fn relay(
     core: &Core,
     (upstream, timeout): (&mut impl Source, Duration),
     client: &mut impl Sink,
-    (incoming, outgoing): (ResponseBody, ResponseBody),
+    (incoming, outgoing): (ResponseBody, Written),
     first: &[u8],
     mut out: Vec<u8>,
 ) -> Result<Relayed, Failure> {
@@ -148,13 +165,13 @@ pub(crate) async fn relay(
         ResponseBody::Chunked => Incoming::Chunked(ChunkDecoder::default()),
         ResponseBody::UntilClose => Incoming::UntilClose,
     };
-    let chunked = outgoing == ResponseBody::Chunked;
+    let outgoing = Outgoing { chunked: outgoing.body == ResponseBody::Chunked, trailers: outgoing.trailers };
     let mut bytes = 0;
     let mut buf = Vec::new();
     let mut piece = if first.is_empty() && !matches!(incoming, Incoming::Length { left: 0 }) {
         Piece { last: false, surplus: false }
     } else {
-        frame(core, &mut incoming, first, chunked, &mut out)?
+        frame(core, &mut incoming, first, outgoing, &mut out)?
     };
     while !piece.last {
         if !out.is_empty() {
@@ -172,18 +189,18 @@ pub(crate) async fn relay(
         buf = returned;
         piece = match received {
             Ok(0) if matches!(incoming, Incoming::UntilClose) => {
-                if chunked {
+                if outgoing.chunked {
                     out.extend_from_slice(LAST_CHUNK);
                 }
                 Piece { last: true, surplus: true }
             }
             Ok(0) | Err(_) => return Err(Failure::ResponseCut),
             // The common case needs no copy: the piece goes out in the buffer that it came in.
-            Ok(_) if !chunked && fits(&mut incoming, &buf) => {
+            Ok(_) if !outgoing.chunked && fits(&mut incoming, &buf) => {
                 std::mem::swap(&mut buf, &mut out);
                 Piece { last: matches!(incoming, Incoming::Length { left: 0 }), surplus: false }
             }
-            Ok(_) => frame(core, &mut incoming, &buf, chunked, &mut out)?,
+            Ok(_) => frame(core, &mut incoming, &buf, outgoing, &mut out)?,
         };
     }
     bytes += out.len() as u64;
@@ -208,10 +225,10 @@ fn frame(
     core: &Core,
     incoming: &mut Incoming,
     input: &[u8],
-    chunked: bool,
+    outgoing: Outgoing,
     out: &mut Vec<u8>,
 ) -> Result<Piece, Failure> {
-    if !chunked {
+    if !outgoing.chunked {
         return incoming.take(input, out);
     }
     let mut data = core.buffers.body();
@@ -222,7 +239,8 @@ fn frame(
         out.extend_from_slice(CHUNK_END);
     }
     if piece.last {
-        out.extend_from_slice(LAST_CHUNK);
+        let trailers = if outgoing.trailers { incoming.trailers() } else { &[] };
+        write_last_chunk(out, trailers);
     }
     core.buffers.put(data);
     Ok(piece)

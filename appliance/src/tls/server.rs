@@ -46,14 +46,16 @@ impl ServerTls {
     /// The configuration of a snapshot.
     pub(crate) fn new(shared: SharedTls, snapshot: &Snapshot) -> Result<Self, rustls::Error> {
         let settings = snapshot.settings.tls.clone();
-        let config = server_config(&shared, &settings, snapshot.certificates.clone())?;
+        let http2 = snapshot.settings.client.http2;
+        let config = server_config(&shared, &settings, http2, snapshot.certificates.clone())?;
         Ok(Self { shared, config, settings })
     }
 
     /// Follows a new snapshot. Sessions that exist keep what they have.
     pub(crate) fn adopt(&mut self, snapshot: &Snapshot) -> Result<(), rustls::Error> {
         self.settings = snapshot.settings.tls.clone();
-        self.config = server_config(&self.shared, &self.settings, snapshot.certificates.clone())?;
+        let http2 = snapshot.settings.client.http2;
+        self.config = server_config(&self.shared, &self.settings, http2, snapshot.certificates.clone())?;
         Ok(())
     }
 
@@ -66,13 +68,14 @@ impl ServerTls {
 fn server_config(
     shared: &SharedTls,
     settings: &TlsSettings,
+    http2: bool,
     certificates: Certificates,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&shared.provider))
         .with_protocol_versions(versions(settings))?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(BySni(certificates)));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::clone(&shared.tickets);
     config.send_tls13_tickets = 1;

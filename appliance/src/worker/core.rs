@@ -75,6 +75,8 @@ struct Live {
     aborter: Aborter,
     /// It waits for a request without a buffer.
     parked: bool,
+    /// Told of a drain: a connection that has its own way to say goodbye.
+    goodbye: Option<Aborter>,
 }
 
 /// Reusable parsing buffers of an active connection; an idle one holds none.
@@ -191,7 +193,13 @@ impl Core {
     /// Begins the drain: idle connections end now, active ones with their response.
     pub(super) fn drain(&self) {
         self.draining.set(true);
-        self.live.borrow().values().filter(|live| live.parked).for_each(|live| live.aborter.abort());
+        for live in self.live.borrow().values() {
+            match &live.goodbye {
+                Some(goodbye) => goodbye.abort(),
+                None if live.parked => live.aborter.abort(),
+                None => {}
+            }
+        }
     }
 
     /// Ends every connection now.
@@ -203,9 +211,19 @@ impl Core {
     pub(crate) fn enlist(&self, aborter: Aborter) -> u64 {
         let key = self.live_next.get();
         self.live_next.set(key.wrapping_add(1));
-        self.live.borrow_mut().insert(key, Live { aborter, parked: false });
+        self.live.borrow_mut().insert(key, Live { aborter, parked: false, goodbye: None });
         self.metrics.connections.increment();
         key
+    }
+
+    /// The connection of `key` is told by `goodbye` when a drain begins, at once if it has begun.
+    pub(crate) fn on_drain(&self, key: u64, goodbye: Aborter) {
+        if self.draining() {
+            goodbye.abort();
+        }
+        if let Some(live) = self.live.borrow_mut().get_mut(&key) {
+            live.goodbye = Some(goodbye);
+        }
     }
 
     /// The connection is over.

@@ -182,6 +182,7 @@ fn written_response(head: &ResponseHead, data: &[u8], version: Version) {
     let respond = Respond {
         version,
         keep_alive: true,
+        trailers: false,
         date: DATE,
         hsts: Some(b"max-age=1"),
         keep_server: false,

@@ -91,6 +91,8 @@ fn client(keys: &mut Keys<'_>) -> ClientSettings {
         body_timeout: keys.get("client-body-timeout", value::seconds).unwrap_or(default.body_timeout),
         header_line_bytes_max: line,
         header_bytes_max: line.saturating_mul(number as usize),
+        http2: keys.get("use-http2", value::bool).unwrap_or(default.http2),
+        http2_streams_max: keys.get("http2-max-concurrent-streams", value::natural).unwrap_or(default.http2_streams_max),
     }
 }
 

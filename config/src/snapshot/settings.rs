@@ -34,6 +34,10 @@ pub struct ClientSettings {
     pub header_line_bytes_max: usize,
     /// Bytes of a whole head (`large-client-header-buffers`, number × size).
     pub header_bytes_max: usize,
+    /// Offer HTTP/2 (`use-http2`).
+    pub http2: bool,
+    /// Streams of one HTTP/2 connection at a time (`http2-max-concurrent-streams`).
+    pub http2_streams_max: u32,
 }
 
 impl Default for ClientSettings {
@@ -45,6 +49,8 @@ impl Default for ClientSettings {
             body_timeout: Duration::from_secs(60),
             header_line_bytes_max: 8 << 10,
             header_bytes_max: 32 << 10,
+            http2: true,
+            http2_streams_max: 128,
         }
     }
 }

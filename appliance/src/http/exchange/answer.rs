@@ -38,7 +38,7 @@ impl Exchange<'_> {
         let (set, mut add, _) = self.shaping.response();
         add.extend(set);
         add.extend(answer.field.as_ref().map(|(name, value)| (*name, value.as_slice())));
-        let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| client.scheme == Scheme::Https);
+        let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| client.facts.scheme == Scheme::Https);
         self.core.with_date(|date| {
             write_synthetic(
                 &mut out,

@@ -197,7 +197,7 @@ impl<'s> Exchange<'s> {
         received: Vec<u8>,
         began: Instant,
     ) -> After {
-        let (out, written) = self.write_head(client.scheme, scratch, &received);
+        let (out, written) = self.write_head(client.facts.scheme, scratch, inbox, &received);
         let rest = scratch.response.consumed;
         let status = scratch.response.status;
         if status == 101 {
@@ -214,7 +214,7 @@ impl<'s> Exchange<'s> {
             &self.core,
             (&mut connection.stream, route.timeouts.read),
             &mut client.stream,
-            (scratch.response.body, written.body),
+            (scratch.response.body, written),
             &received[rest..],
             out,
         )
@@ -314,7 +314,13 @@ impl<'s> Exchange<'s> {
     }
 
     /// The head of the response as the client gets it.
-    pub(super) fn write_head(&self, scheme: Scheme, scratch: &Scratch, received: &[u8]) -> (Vec<u8>, Written) {
+    pub(super) fn write_head(
+        &self,
+        scheme: Scheme,
+        scratch: &Scratch,
+        inbox: &[u8],
+        received: &[u8],
+    ) -> (Vec<u8>, Written) {
         let mut out = self.core.buffers.body();
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| scheme == Scheme::Https);
         let (set, add, remove) = self.shaping.response();
@@ -326,6 +332,7 @@ impl<'s> Exchange<'s> {
                 &Respond {
                     version: scratch.request.version,
                     keep_alive: self.keep_alive && !self.core.draining(),
+                    trailers: scratch.request.takes_trailers(inbox),
                     date,
                     hsts: hsts.map(str::as_bytes),
                     keep_server: false,

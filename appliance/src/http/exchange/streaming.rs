@@ -75,11 +75,11 @@ impl<'s> Exchange<'s> {
         let mut head = self.core.buffers.body();
         outbound.write(&mut head, connection.address);
         let began = Instant::now();
-        let Client { stream, scheme, peer, port, requests, idle_since, early } = client;
+        let Client { stream, facts, requests, idle_since, early } = client;
         let (mut reader, mut writer) = stream.split();
         let upload = Upload { head, first: &body.bytes, decoder: &mut decoder };
         let sides = (&mut reader, &mut writer, connection);
-        let result = self.both_ways(scratch, scheme, route, upload, sides).await;
+        let result = self.both_ways((scratch, inbox), facts.scheme, route, upload, sides).await;
         self.bytes_received += decoder.taken();
         self.times.response = Some(began.elapsed());
         let stream = Stream::reunite(reader, writer);
@@ -89,7 +89,7 @@ impl<'s> Exchange<'s> {
                 After::Linger(stream)
             }
             Err(Streaming::BeforeHead(failure)) => {
-                let client = Client { stream, peer, scheme, port, requests, idle_since, early };
+                let client = Client { stream, facts, requests, idle_since, early };
                 self.fail(client, &scratch.request, inbox, cluster, &failure).await
             }
             Err(Streaming::AfterHead(failure)) => {
@@ -124,7 +124,7 @@ impl<'s> Exchange<'s> {
     /// Runs upload and download side by side; the end of the download is the end.
     async fn both_ways(
         &self,
-        scratch: &mut Scratch,
+        (scratch, inbox): (&mut Scratch, &[u8]),
         scheme: Scheme,
         route: &Route,
         upload: Upload<'_>,
@@ -149,7 +149,7 @@ impl<'s> Exchange<'s> {
         };
         let head_sent = Cell::new(false);
         let from = (&mut from_upstream, timeouts.read, &patience);
-        let download = self.download(scratch, scheme, from, (writer, &head_sent));
+        let download = self.download((scratch, inbox), scheme, from, (writer, &head_sent));
         match select(pin!(upload), pin!(download)).await {
             Either::Right((result, _)) => result,
             // An upstream that closes its ears may have answered already.
@@ -165,7 +165,7 @@ impl<'s> Exchange<'s> {
     /// Reads the response and relays it, while the body is still going up.
     async fn download(
         &self,
-        scratch: &mut Scratch,
+        (scratch, inbox): (&mut Scratch, &[u8]),
         scheme: Scheme,
         (upstream, timeout, patience): (&mut impl Source, Duration, &Cell<Duration>),
         (client, head_sent): (&mut impl Sink, &Cell<bool>),
@@ -183,9 +183,9 @@ impl<'s> Exchange<'s> {
         .await
         .map_err(Streaming::BeforeHead)?;
         head_sent.set(true);
-        let (out, written) = self.write_head(scheme, scratch, &received);
+        let (out, written) = self.write_head(scheme, scratch, inbox, &received);
         let first = &received[scratch.response.consumed..];
-        let framings = (scratch.response.body, written.body);
+        let framings = (scratch.response.body, written);
         let relayed = response::relay(&self.core, (upstream, timeout), client, framings, first, out).await;
         relayed.map(|r| r.bytes).map_err(Streaming::AfterHead)
     }

@@ -12,6 +12,7 @@ fn responded(text: &str, asked: Asked, change: impl FnOnce(&mut Respond<'_>)) ->
     let mut respond = Respond {
         version: Version::Http11,
         keep_alive: true,
+        trailers: false,
         date: DATE,
         hsts: None,
         keep_server: false,
@@ -39,7 +40,7 @@ fn the_head_is_built_from_parts() {
     let (lines, written) = responded(text, Asked::default(), |_| ());
     let date = "Date: Tue, 15 Nov 1994 08:12:31 GMT";
     assert_eq!(lines, ["HTTP/1.1 200 Fine by me", "X-Powered-By: y", date, "Content-Length: 5"]);
-    assert_eq!(written, Written { body: ResponseBody::Length(5), keep_alive: true });
+    assert_eq!(written, Written { body: ResponseBody::Length(5), keep_alive: true, trailers: false });
 }
 
 #[test]
@@ -55,10 +56,10 @@ fn framing_follows_the_clients_version() {
     for upstream in [chunked, ""] {
         let (lines, written) = plain(upstream, |_| ());
         assert_eq!(lines, ["HTTP/1.1 200 OK", "Date: now", "Transfer-Encoding: chunked"]);
-        assert_eq!(written, Written { body: ResponseBody::Chunked, keep_alive: true });
+        assert_eq!(written, Written { body: ResponseBody::Chunked, keep_alive: true, trailers: false });
         let (lines, written) = plain(upstream, http10);
         assert_eq!(lines, ["HTTP/1.1 200 OK", "Date: now", "Connection: close"]);
-        assert_eq!(written, Written { body: ResponseBody::UntilClose, keep_alive: false });
+        assert_eq!(written, Written { body: ResponseBody::UntilClose, keep_alive: false, trailers: false });
     }
     let (lines, written) = plain("Content-Length: 5\r\n", http10);
     assert_eq!(lines, ["HTTP/1.1 200 OK", "Date: now", "Content-Length: 5", "Connection: keep-alive"]);

@@ -1,0 +1,225 @@
+//! HTTP/2 (RFC 9113): connections of clients here.
+//!
+//! The h2 crate does frames, HPACK, flow control and the bounds against floods. Each stream becomes a [`Lane`], on which
+//! the exchange speaks HTTP/1.1 as with any client: one grammar, one set of policies, one more parse (HAProxy began the
+//! same way). What a connection may cost is bounded by the windows below, by the number of its streams and by
+//! `keep-alive-requests`, after which it is told to go away.
+
+mod inflow;
+mod lane;
+mod outflow;
+mod outgoing;
+mod response_in;
+mod translate;
+mod wire;
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use h2::RecvStream;
+use h2::server::{Connection, SendResponse};
+use http::Request;
+use ringress_config::snapshot::ClientSettings;
+
+use super::client::{Client, Facts};
+use super::exchange;
+use super::head::{HeadError, HeadLimits, Progress};
+use super::response::Asked;
+use crate::io::{self as core_io, Deadline};
+use crate::limits::{H2_CONNECTION_WINDOW, H2_GOODBYE, H2_STREAM_WINDOW, HANDSHAKE};
+use crate::metrics::Refused;
+use crate::stream::Stream;
+use crate::worker::Core;
+pub(crate) use lane::Lane;
+use lane::Incoming;
+use outgoing::{Outgoing, ResponseOut};
+use wire::Wire;
+
+/// What the streams of a connection share.
+struct Shared {
+    core: Rc<Core>,
+    facts: Facts,
+    /// Streams that run.
+    running: Cell<u32>,
+    /// Ends the connection when it was idle for long enough.
+    idle: Deadline,
+}
+
+/// What happened on a connection.
+enum Event {
+    Stream(Box<Request<RecvStream>>, SendResponse<Bytes>),
+    /// The idle time is over, or this core drains.
+    Goodbye,
+    Ended(Option<h2::Error>),
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
+    let Client { stream, facts, early, .. } = client;
+    let settings = core.pin().settings.client.clone();
+    let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early);
+    let idle = Deadline::new(&core.timers);
+    let shared = Rc::new(Shared { core: Rc::clone(core), facts, running: Cell::new(0), idle });
+    shared.idle.set(HANDSHAKE);
+    let Some(connection) = shared.handshake(wire, &settings).await else { return };
+    core.on_drain(key, shared.idle.aborter());
+    shared.idle.set(settings.header_timeout);
+    shared.run(connection, &settings).await;
+}
+
+impl Shared {
+    async fn handshake(&self, wire: Wire, settings: &ClientSettings) -> Option<Connection<Wire, Bytes>> {
+        let handshake = h2::server::Builder::new()
+            .max_concurrent_streams(settings.http2_streams_max)
+            .initial_window_size(H2_STREAM_WINDOW)
+            .initial_connection_window_size(H2_CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX))
+            .max_send_buffer_size(H2_STREAM_WINDOW as usize)
+            .enable_connect_protocol()
+            .handshake(wire);
+        let expired = poll_fn(|cx| self.idle.poll_passed(cx));
+        match select(pin!(handshake), pin!(expired)).await {
+            Either::Left((Ok(connection), _)) => Some(connection),
+            Either::Left((Err(error), _)) => {
+                self.core.metrics.refuse(Refused::BadRequest);
+                tracing::debug!(client = %self.facts.peer, %error, "HTTP/2 did not begin");
+                None
+            }
+            Either::Right(_) => {
+                self.core.metrics.refuse(Refused::Timeout);
+                None
+            }
+        }
+    }
+
+    /// Takes streams until the end, and drives all of them.
+    async fn run(self: &Rc<Self>, mut connection: Connection<Wire, Bytes>, settings: &ClientSettings) {
+        let mut requests = 0;
+        let mut leaving = false;
+        loop {
+            match self.next_event(&mut connection).await {
+                Event::Stream(request, respond) => {
+                    requests += 1;
+                    self.begin(request, respond);
+                    if !leaving && (requests >= settings.keep_alive_requests || settings.keep_alive.is_zero()) {
+                        leaving = true;
+                        connection.graceful_shutdown();
+                    }
+                }
+                Event::Goodbye if leaving => return,
+                Event::Goodbye => {
+                    leaving = true;
+                    connection.graceful_shutdown();
+                    // Streams that run have bounds of their own; a peer that never reads the goodbye has this one.
+                    self.idle.set(if self.running.get() == 0 { H2_GOODBYE } else { settings.keep_alive });
+                }
+                Event::Ended(error) => {
+                    if let Some(error) = error {
+                        tracing::debug!(client = %self.facts.peer, %error, "HTTP/2 connection ended");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn next_event(&self, connection: &mut Connection<Wire, Bytes>) -> Event {
+        poll_fn(|cx| match connection.poll_accept(cx) {
+            Poll::Ready(Some(Ok((request, respond)))) => Poll::Ready(Event::Stream(Box::new(request), respond)),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Event::Ended(Some(error))),
+            Poll::Ready(None) => Poll::Ready(Event::Ended(None)),
+            Poll::Pending => self.idle.poll_passed(cx).map(|_| Event::Goodbye),
+        })
+        .await
+    }
+
+    /// Starts a task for a stream. A panic in it ends this stream and nothing else.
+    fn begin(self: &Rc<Self>, request: Box<Request<RecvStream>>, respond: SendResponse<Bytes>) {
+        if self.running.replace(self.running.get() + 1) == 0 {
+            self.idle.clear();
+        }
+        let shared = Rc::clone(self);
+        core_io::spawn(async move {
+            let served = AssertUnwindSafe(shared.serve_stream(*request, respond)).catch_unwind().await;
+            if served.is_err() {
+                shared.core.metrics.panics.increment();
+                tracing::error!(client = %shared.facts.peer, "a stream ended by a fault of the proxy; its core goes on");
+            }
+            shared.running.set(shared.running.get() - 1);
+            // A drain has told it to go already.
+            if shared.running.get() == 0 && !shared.core.draining() {
+                shared.idle.set(shared.core.pin().settings.client.keep_alive);
+            }
+        });
+    }
+
+    async fn serve_stream(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        let core = &self.core;
+        let (parts, body) = request.into_parts();
+        let mut inbox = core.buffers.head();
+        let ends = body.is_end_stream();
+        let translated = translate::write_request(&mut inbox, &parts, ends, &mut core.random.borrow_mut());
+        let translated = match translated {
+            Ok(translated) => translated,
+            Err(translate::Untranslatable(status)) => return self.refuse(&mut respond, status),
+        };
+        let mut scratch = core.scratch();
+        if let Err(error) = parse(core, &mut scratch.request, &inbox) {
+            tracing::debug!(client = %self.facts.peer, reason = error.label(), "request refused");
+            return self.refuse(&mut respond, error.status());
+        }
+        scratch.edge.render(self.facts.peer.ip(), self.facts.scheme, self.facts.port);
+        let asked = Asked { head: parts.method == http::Method::HEAD, upgrade: translated.tunnel };
+        let incoming = Incoming::Body(inflow::Inflow::new(body, translated.chunked));
+        let outgoing = Outgoing::Response(ResponseOut { respond, asked });
+        let lane = Lane::new(incoming, outgoing, &core.timers);
+        let client = Client::new(Stream::Lane(lane.clone()), self.facts, Vec::new());
+        // A client that takes its request back gets no more work: dropping the exchange closes the upstream's connection.
+        drop(select(pin!(exchange::run(core, client, &mut scratch, &mut inbox)), pin!(lane.reset_by_peer())).await);
+        lane.break_off();
+        core.put_scratch(scratch);
+        core.buffers.put(inbox);
+    }
+
+    /// Answers what is no request, without a body: there is nothing to say to who sends such.
+    fn refuse(&self, respond: &mut SendResponse<Bytes>, status: u16) {
+        let reason = if status == 431 { Refused::HeadTooLarge } else { Refused::BadRequest };
+        self.core.metrics.refuse(reason);
+        let mut response = http::Response::new(());
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_REQUEST);
+        // Fails only when the stream is gone.
+        let _ = respond.send_response(response, true);
+    }
+}
+
+fn parse(core: &Core, head: &mut super::request::RequestHead, text: &[u8]) -> Result<(), HeadError> {
+    let settings = &core.pin().settings.client;
+    // HTTP/2 counts differently, so the text may be somewhat longer than what was counted.
+    let limits = HeadLimits {
+        line_bytes_max: settings.header_line_bytes_max,
+        head_bytes_max: 2 * settings.header_bytes_max,
+        fields_max: super::h1::FIELDS_MAX,
+    };
+    match head.parse(text, &limits)? {
+        Progress::Complete if head.consumed == text.len() => Ok(()),
+        // A line end in a part of the head would do this, and h2 lets none through.
+        Progress::Complete | Progress::Partial => Err(HeadError::LineEnd),
+    }
+}
+
+/// A failure of HTTP/2 as the exchange knows failures.
+fn io_error(error: h2::Error) -> io::Error {
+    if error.is_io() {
+        error.into_io().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
+    } else {
+        io::Error::new(io::ErrorKind::ConnectionReset, error)
+    }
+}

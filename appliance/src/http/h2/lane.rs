@@ -1,0 +1,118 @@
+//! One HTTP/2 stream as a conversation in HTTP/1.1.
+//!
+//! The exchange reads and writes the bytes of HTTP/1.1 on it as on any connection, so every rule of the proxy holds for
+//! both versions by being written once. The head of the other side's message is translated on its way; bodies are
+//! re-framed, under the flow control of the stream: what is not read here is not granted, and what the peer does not
+//! grant is not sent.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::inflow::Inflow;
+use super::outgoing::Outgoing;
+use super::response_in::AwaitedResponse;
+use crate::io::{Aborter, Deadline, Owned, Timers};
+
+/// What is read.
+pub(super) enum Incoming {
+    /// A body.
+    Body(Inflow),
+    /// A response that the upstream has not begun.
+    Response(AwaitedResponse),
+}
+
+/// A handle of the conversation; clones are its halves.
+#[derive(Clone)]
+pub(crate) struct Lane(Rc<Ends>);
+
+struct Ends {
+    incoming: RefCell<Incoming>,
+    outgoing: RefCell<Outgoing>,
+    deadline: Deadline,
+}
+
+impl Lane {
+    pub(super) fn new(incoming: Incoming, outgoing: Outgoing, timers: &Rc<Timers>) -> Self {
+        Self(Rc::new(Ends {
+            incoming: RefCell::new(incoming),
+            outgoing: RefCell::new(outgoing),
+            deadline: Deadline::new(timers),
+        }))
+    }
+
+    /// As [`crate::stream::Source::recv`].
+    pub(crate) async fn recv(&self, mut buf: Vec<u8>) -> Owned<usize> {
+        let result = poll_fn(|cx| {
+            if let Poll::Ready(error) = self.0.deadline.poll_passed(cx) {
+                return Poll::Ready(Err(error));
+            }
+            self.0.incoming.borrow_mut().poll_read(cx, &mut buf)
+        })
+        .await;
+        (result, buf)
+    }
+
+    /// As [`crate::stream::Sink::send`].
+    pub(crate) async fn send(&self, buf: Vec<u8>) -> Owned<()> {
+        let taken = self.0.outgoing.borrow_mut().take(&buf);
+        if let Err(error) = taken {
+            return (Err(error), buf);
+        }
+        let sent = poll_fn(|cx| {
+            if let Poll::Ready(error) = self.0.deadline.poll_passed(cx) {
+                return Poll::Ready(Err(error));
+            }
+            self.0.outgoing.borrow_mut().poll_drained(cx)
+        })
+        .await;
+        (sent, buf)
+    }
+
+    /// The sending side is over.
+    pub(crate) fn shutdown_write(&self) {
+        // A peer that is gone needs no end.
+        let _ = self.0.outgoing.borrow_mut().finish();
+    }
+
+    /// See [`crate::stream::Source::deadline`].
+    pub(crate) fn deadline(&self, after: Duration) {
+        self.0.deadline.set(after);
+    }
+
+    /// See [`crate::stream::Source::clear_deadline`].
+    pub(crate) fn clear_deadline(&self) {
+        self.0.deadline.clear();
+    }
+
+    /// What can end the conversation from elsewhere on the core.
+    pub(crate) fn aborter(&self) -> Aborter {
+        self.0.deadline.aborter()
+    }
+
+    /// Waits until the peer breaks the stream off.
+    pub(super) async fn reset_by_peer(&self) {
+        poll_fn(|cx| self.0.outgoing.borrow_mut().poll_reset(cx)).await;
+    }
+
+    /// Breaks the stream off unless its end was sent: the peer must not take what it has for all.
+    pub(super) fn break_off(&self) {
+        self.0.outgoing.borrow_mut().reset(h2::Reason::INTERNAL_ERROR);
+    }
+}
+
+impl Incoming {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Body(body) => body.poll_read(cx, buf),
+            Self::Response(response) => {
+                let before = buf.len();
+                *self = Self::Body(ready!(response.poll_head(cx, buf))?);
+                Poll::Ready(Ok(buf.len() - before))
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A body that leaves as HTTP/1.1 bytes, on its way into an HTTP/2 stream: framing undone, flow control kept.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::SendStream;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::super::body::decode_chunks;
+use super::super::chunked::ChunkDecoder;
+use super::super::trailer;
+
+/// How the body comes.
+pub(super) enum OutFraming {
+    /// So many bytes are left.
+    Length(u64),
+    Chunked(ChunkDecoder),
+    /// A tunnel: whatever comes, until the sender ends it.
+    Raw,
+}
+
+/// The sending side of one stream, behind its head.
+pub(super) struct Outflow {
+    stream: SendStream<Bytes>,
+    framing: OutFraming,
+    /// Taken and not yet sent.
+    piece: Bytes,
+    /// Nothing comes behind `piece`.
+    last: bool,
+    ended: bool,
+}
+
+impl Outflow {
+    pub(super) fn new(stream: SendStream<Bytes>, framing: OutFraming) -> Self {
+        Self { stream, framing, piece: Bytes::new(), last: false, ended: false }
+    }
+
+    /// Whether the end of the stream was sent.
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Takes a piece; [`Outflow::poll_drained`] is awaited before the next one.
+    ///
+    /// # Errors
+    /// When the framing is broken or bytes come behind the end.
+    pub(super) fn take(&mut self, input: &[u8]) -> io::Result<()> {
+        debug_assert!(self.piece.is_empty(), "the piece before is sent");
+        let surplus = match &mut self.framing {
+            OutFraming::Length(left) if (input.len() as u64) > *left => true,
+            OutFraming::Length(left) => {
+                *left -= input.len() as u64;
+                self.last = *left == 0;
+                self.piece = Bytes::copy_from_slice(input);
+                false
+            }
+            OutFraming::Chunked(decoder) => {
+                let mut data = Vec::with_capacity(input.len());
+                let (used, complete) = decode_chunks(decoder, input, &mut data)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                self.last = complete;
+                self.piece = data.into();
+                used < input.len()
+            }
+            OutFraming::Raw => {
+                self.piece = Bytes::copy_from_slice(input);
+                false
+            }
+        };
+        if surplus { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
+    }
+
+    /// No more comes: the end of a tunnel.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        self.ended = true;
+        self.stream.send_data(Bytes::new(), true).map_err(super::io_error)
+    }
+
+    /// Waits until the peer's windows have taken the piece.
+    pub(super) fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.piece.is_empty() {
+            self.stream.reserve_capacity(self.piece.len());
+            if self.stream.capacity() == 0 {
+                match ready!(self.stream.poll_capacity(cx)) {
+                    Some(Ok(_)) => continue,
+                    Some(Err(error)) => return Poll::Ready(Err(super::io_error(error))),
+                    None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+                }
+            }
+            let fits = self.stream.capacity().min(self.piece.len());
+            let piece = self.piece.split_to(fits);
+            let ends = self.last && self.piece.is_empty() && self.trailers().is_empty();
+            self.stream.send_data(piece, ends).map_err(super::io_error)?;
+            self.ended = ends;
+        }
+        if self.last && !self.ended {
+            self.ended = true;
+            let trailers = trailer_map(self.trailers());
+            let sent = if trailers.is_empty() {
+                self.stream.send_data(Bytes::new(), true)
+            } else {
+                self.stream.send_trailers(trailers)
+            };
+            sent.map_err(super::io_error)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Breaks the stream off.
+    pub(super) fn reset(&mut self, reason: h2::Reason) {
+        if !self.ended {
+            self.ended = true;
+            self.stream.send_reset(reason);
+        }
+    }
+
+    /// Whether the peer broke the stream off.
+    pub(super) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ended { Poll::Pending } else { self.stream.poll_reset(cx).map(drop) }
+    }
+
+    fn trailers(&self) -> &[u8] {
+        match &self.framing {
+            OutFraming::Chunked(decoder) => decoder.trailers(),
+            OutFraming::Length(_) | OutFraming::Raw => &[],
+        }
+    }
+}
+
+/// The fields of a trailer section that pass; what is no field in HTTP/2 is left out.
+fn trailer_map(section: &[u8]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in trailer::passing(section) {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            map.append(name, value);
+        }
+    }
+    map
+}

@@ -1,0 +1,54 @@
+//! An upstream's response that has not begun: promised when the request left, written as HTTP/1.1 when it comes.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use h2::client::ResponseFuture;
+use std::future::Future;
+
+use super::inflow::Inflow;
+use super::{io_error, translate};
+
+#[derive(Default)]
+struct Promised {
+    response: Option<ResponseFuture>,
+    waiting: Option<Waker>,
+    asked_head: bool,
+}
+
+/// The sending side's word.
+#[derive(Clone, Default)]
+pub(super) struct Promise(Rc<RefCell<Promised>>);
+
+impl Promise {
+    /// The request left, and this is its response.
+    pub(super) fn keep(&self, response: ResponseFuture, asked_head: bool) {
+        let mut promised = self.0.borrow_mut();
+        promised.response = Some(response);
+        promised.asked_head = asked_head;
+        if let Some(waiting) = promised.waiting.take() {
+            waiting.wake();
+        }
+    }
+}
+
+/// The receiving side.
+pub(super) struct AwaitedResponse(pub(super) Promise);
+
+impl AwaitedResponse {
+    /// Appends the response's head and gives the rest.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<io::Result<Inflow>> {
+        let mut promised = self.0.0.borrow_mut();
+        let Some(response) = &mut promised.response else {
+            promised.waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        let response = ready!(Pin::new(response).poll(cx)).map_err(io_error)?;
+        let (parts, body) = response.into_parts();
+        let chunked = translate::write_response(out, &parts, body.is_end_stream(), promised.asked_head);
+        Poll::Ready(Ok(Inflow::new(body, chunked)))
+    }
+}

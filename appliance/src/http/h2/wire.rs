@@ -1,0 +1,187 @@
+//! The core's stream as the poll-style one that h2 wants.
+//!
+//! An operation on the core owns its buffer and is never dropped half-way, so each one lives here until it is done.
+//! What h2 writes between two flushes leaves in one send.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::buffers::Buffers;
+use crate::io::Owned;
+use crate::limits::CLIENT_SEND;
+use crate::relay;
+use crate::stream::{Reader, Source, Writer};
+
+/// Bytes that wait for the send before them. h2 stops writing there, and by that the streams stop reading.
+const WAITING_BYTES_MAX: usize = 64 << 10;
+
+type Operation<T> = Pin<Box<dyn Future<Output = T>>>;
+
+enum Reading {
+    Idle(Reader),
+    Busy(Operation<(Reader, Owned<usize>)>),
+    Ended,
+}
+
+enum Writing {
+    Idle(Writer),
+    Busy(Operation<(Writer, Owned<()>)>),
+    Ended,
+}
+
+/// A connection as h2 sees it.
+pub(crate) struct Wire {
+    reading: Reading,
+    writing: Writing,
+    /// Received and not yet read, from `read` on.
+    received: Vec<u8>,
+    read: usize,
+    /// Written and not yet being sent.
+    waiting: Vec<u8>,
+    buffers: Rc<Buffers>,
+}
+
+impl Wire {
+    /// Over both halves of a stream; `early` was received before.
+    pub(crate) fn new(buffers: Rc<Buffers>, (reader, writer): (Reader, Writer), early: Vec<u8>) -> Self {
+        Self {
+            reading: Reading::Idle(reader),
+            writing: Writing::Idle(writer),
+            received: early,
+            read: 0,
+            waiting: Vec::new(),
+            buffers,
+        }
+    }
+
+    fn begin_receive(&mut self) {
+        self.read = 0;
+        let spent = std::mem::take(&mut self.received);
+        // Most connections wait most of the time: a large buffer only follows a receive that filled a small one.
+        let full = spent.capacity() > 0 && spent.len() == spent.capacity();
+        self.buffers.put(spent);
+        let room = if full { self.buffers.body() } else { self.buffers.head() };
+        self.reading = match std::mem::replace(&mut self.reading, Reading::Ended) {
+            Reading::Idle(mut reader) => Reading::Busy(Box::pin(async move {
+                let received = reader.recv(room).await;
+                (reader, received)
+            })),
+            other => other,
+        };
+    }
+
+    fn begin_send(&mut self) {
+        let out = std::mem::take(&mut self.waiting);
+        self.writing = match std::mem::replace(&mut self.writing, Writing::Ended) {
+            Writing::Idle(mut writer) => Writing::Busy(Box::pin(async move {
+                let sent = relay::send(&mut writer, out, CLIENT_SEND).await;
+                (writer, sent)
+            })),
+            other => other,
+        };
+    }
+
+    /// Waits for the send that runs.
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Writing::Busy(send) = &mut self.writing else { return Poll::Ready(Ok(())) };
+        let (writer, (sent, out)) = ready!(send.as_mut().poll(cx));
+        self.buffers.put(out);
+        self.writing = if sent.is_ok() { Writing::Idle(writer) } else { Writing::Ended };
+        Poll::Ready(sent)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let unread = &self.received[self.read..];
+            if !unread.is_empty() {
+                let taken = unread.len().min(out.remaining());
+                out.put_slice(&unread[..taken]);
+                self.read += taken;
+                return Poll::Ready(Ok(()));
+            }
+            match &mut self.reading {
+                Reading::Ended => return Poll::Ready(Ok(())),
+                Reading::Idle(_) => self.begin_receive(),
+                Reading::Busy(receive) => {
+                    let (reader, (result, buf)) = ready!(receive.as_mut().poll(cx));
+                    self.received = buf;
+                    let ended = !matches!(result, Ok(1..));
+                    self.reading = if ended { Reading::Ended } else { Reading::Idle(reader) };
+                    result?;
+                }
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if self.waiting.len() >= WAITING_BYTES_MAX {
+            ready!(self.as_mut().poll_flush(cx))?;
+        }
+        if matches!(self.writing, Writing::Ended) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if self.waiting.capacity() == 0 {
+            self.waiting = self.buffers.body();
+        }
+        self.waiting.extend_from_slice(data);
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut written = 0;
+        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+            match self.as_mut().poll_write(cx, piece) {
+                Poll::Ready(Ok(n)) => written += n,
+                Poll::Pending if written > 0 => break,
+                other => return other,
+            }
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_sent(cx))?;
+            if self.waiting.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if matches!(self.writing, Writing::Ended) {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            self.begin_send();
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(cx))?;
+        if let Writing::Idle(mut writer) = std::mem::replace(&mut self.writing, Writing::Ended) {
+            self.writing = Writing::Busy(Box::pin(async move {
+                writer.shutdown_write().await;
+                (writer, (Ok(()), Vec::new()))
+            }));
+            let ended = self.poll_sent(cx);
+            if ended.is_ready() {
+                self.writing = Writing::Ended;
+            }
+            return ended;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
