@@ -13,9 +13,6 @@ pub(crate) enum Failure {
     /// The route has no endpoint that could be asked.
     #[error("no endpoint of the backend is ready")]
     NoEndpoint,
-    /// The upstream speaks a protocol that is not served.
-    #[error("the backend's protocol is not supported")]
-    Protocol,
     /// The upstream could not be connected to.
     #[error("connecting to the upstream: {0}")]
     Connect(#[source] io::Error),
@@ -70,7 +67,7 @@ impl Failure {
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::NoEndpoint => Some(503),
-            Self::Protocol | Self::Connect(_) | Self::NoResponse | Self::BadResponse(_) | Self::InterimFlood => {
+            Self::Connect(_) | Self::NoResponse | Self::BadResponse(_) | Self::InterimFlood => {
                 Some(502)
             }
             Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Some(504),
@@ -87,7 +84,6 @@ impl Failure {
             Self::Connect(_) | Self::NoResponse => Retry::OnError,
             Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Retry::OnTimeout,
             Self::NoEndpoint
-            | Self::Protocol
             | Self::BadResponse(_)
             | Self::InterimFlood
             | Self::ResponseCut

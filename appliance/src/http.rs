@@ -24,6 +24,8 @@ pub mod respond;
 pub mod synthetic;
 pub(crate) mod trailer;
 
+pub(crate) mod grpc;
+
 pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod exchange;

@@ -8,6 +8,10 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 pub(crate) const H2_STREAM_WINDOW: u32 = 64 << 10;
 /// The same for all streams of a connection: what a flood of unread bodies costs at most.
 pub(crate) const H2_CONNECTION_WINDOW: u32 = 128 << 10;
+/// Streams that a core opens on one session with an upstream before it opens another session.
+pub(crate) const H2_STREAMS_PER_SESSION: u32 = 100;
+/// Sessions of a core with one endpoint.
+pub(crate) const H2_SESSIONS_MAX: usize = 16;
 /// After the goodbye to an idle HTTP/2 connection.
 pub(crate) const H2_GOODBYE: Duration = Duration::from_secs(5);
 /// A connection that is silent for so long gives its buffers back and waits for readiness.

@@ -5,6 +5,6 @@ mod server;
 mod session;
 mod stream;
 
-pub(crate) use client::ClientTls;
+pub(crate) use client::{Alpn, ClientTls};
 pub(crate) use server::{ServerTls, SharedTls};
 pub(crate) use stream::{TlsReader, TlsStream, TlsWriter};

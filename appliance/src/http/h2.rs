@@ -1,4 +1,4 @@
-//! HTTP/2 (RFC 9113): connections of clients here.
+//! HTTP/2 (RFC 9113): connections of clients here, sessions with upstreams in [`session`].
 //!
 //! The h2 crate does frames, HPACK, flow control and the bounds against floods. Each stream becomes a [`Lane`], on which
 //! the exchange speaks HTTP/1.1 as with any client: one grammar, one set of policies, one more parse (HAProxy began the
@@ -10,6 +10,7 @@ mod lane;
 mod outflow;
 mod outgoing;
 mod response_in;
+pub(crate) mod session;
 mod translate;
 mod wire;
 
@@ -29,8 +30,8 @@ use h2::server::{Connection, SendResponse};
 use http::Request;
 use ringress_config::snapshot::ClientSettings;
 
-use super::client::{Client, Facts};
-use super::exchange;
+use super::client::{self, Client, Facts};
+use super::exchange::{self, After};
 use super::head::{HeadError, HeadLimits, Progress};
 use super::response::Asked;
 use crate::io::{self as core_io, Deadline};
@@ -183,7 +184,12 @@ impl Shared {
         let lane = Lane::new(incoming, outgoing, &core.timers);
         let client = Client::new(Stream::Lane(lane.clone()), self.facts, Vec::new());
         // A client that takes its request back gets no more work: dropping the exchange closes the upstream's connection.
-        drop(select(pin!(exchange::run(core, client, &mut scratch, &mut inbox)), pin!(lane.reset_by_peer())).await);
+        let exchange = async {
+            if let After::Linger(stream) = exchange::run(core, client, &mut scratch, &mut inbox).await {
+                client::linger(core, stream).await;
+            }
+        };
+        drop(select(pin!(exchange), pin!(lane.reset_by_peer())).await);
         lane.break_off();
         core.put_scratch(scratch);
         core.buffers.put(inbox);

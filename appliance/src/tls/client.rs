@@ -15,6 +15,16 @@ use super::session::{Session, TlsError};
 /// ingress-nginx does by default for `backend-protocol: HTTPS`. Sessions are resumed per core.
 pub(crate) struct ClientTls {
     unverified: Arc<ClientConfig>,
+    unverified_http2: Arc<ClientConfig>,
+}
+
+/// What is offered by ALPN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    /// Nothing, as nginx does: HTTP/1.1.
+    Unsaid,
+    /// HTTP/2, which gRPC needs.
+    Http2,
 }
 
 impl ClientTls {
@@ -29,13 +39,19 @@ impl ClientTls {
             .with_custom_certificate_verifier(Arc::new(Unverified(Arc::clone(provider))))
             .with_no_client_auth();
         unverified.enable_sni = false;
-        Ok(Self { unverified: Arc::new(unverified) })
+        let mut http2 = unverified.clone();
+        http2.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Self { unverified: Arc::new(unverified), unverified_http2: Arc::new(http2) })
     }
 
     /// A session to an endpoint.
-    pub(crate) fn connect(&self, endpoint: IpAddr) -> Result<Session, TlsError> {
+    pub(crate) fn connect(&self, endpoint: IpAddr, alpn: Alpn) -> Result<Session, TlsError> {
+        let config = match alpn {
+            Alpn::Unsaid => &self.unverified,
+            Alpn::Http2 => &self.unverified_http2,
+        };
         let name = ServerName::IpAddress(endpoint.into());
-        Ok(Session::client(UnbufferedClientConnection::new(Arc::clone(&self.unverified), name)?))
+        Ok(Session::client(UnbufferedClientConnection::new(Arc::clone(config), name)?))
     }
 }
 

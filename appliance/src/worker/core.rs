@@ -14,6 +14,7 @@ use ringress_config::snapshot::Snapshot;
 
 use crate::buffers::Buffers;
 use crate::http::edge::EdgeFields;
+use crate::http::h2::session::Sessions;
 use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use crate::io::{self, Aborter, Timers};
@@ -38,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) metrics: CoreMetrics,
     /// Balancers and pooled connections.
     pub(crate) upstreams: RefCell<Upstreams>,
+    /// HTTP/2 connections with upstreams.
+    pub(crate) sessions: Sessions,
     pub(crate) tls: RefCell<ServerTls>,
     pub(crate) client_tls: ClientTls,
     /// Shared by all cores.
@@ -135,6 +138,7 @@ impl Core {
             buffers: Rc::default(),
             metrics,
             upstreams: RefCell::default(),
+            sessions: Sessions::default(),
             client_tls: ClientTls::new(tls.provider())?,
             limits,
             verified_passwords: RefCell::default(),

@@ -83,6 +83,13 @@ pub enum UpstreamProtocol {
     Grpcs,
 }
 
+impl UpstreamProtocol {
+    /// Whether requests share HTTP/2 connections.
+    pub fn is_http2(self) -> bool {
+        matches!(self, Self::Grpc | Self::Grpcs)
+    }
+}
+
 /// Bounds on waiting for an upstream, nginx's meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timeouts {

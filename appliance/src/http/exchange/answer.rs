@@ -3,6 +3,8 @@
 use super::super::body::BodyDecoder;
 use super::super::client::{self, Client};
 use super::super::edge::Scheme;
+use super::super::field::FieldId;
+use super::super::grpc;
 use super::super::head::Version;
 use super::super::request::{Method, RequestHead};
 use super::super::synthetic::{Synthetic, write_synthetic};
@@ -39,20 +41,23 @@ impl Exchange<'_> {
         add.extend(set);
         add.extend(answer.field.as_ref().map(|(name, value)| (*name, value.as_slice())));
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| client.facts.scheme == Scheme::Https);
+        let to_grpc = answer.status >= 400 && grpc::is_grpc(head, inbox);
         self.core.with_date(|date| {
-            write_synthetic(
-                &mut out,
-                &Synthetic {
-                    status: answer.status,
-                    location: answer.location.as_deref(),
-                    version: head.version,
-                    keep_alive: self.keep_alive,
-                    head: head.method == Method::Head,
-                    date,
-                    hsts: hsts.map(str::as_bytes),
-                    add: &add,
-                },
-            )
+            let synthetic = Synthetic {
+                status: answer.status,
+                location: answer.location.as_deref(),
+                version: head.version,
+                keep_alive: self.keep_alive,
+                head: head.method == Method::Head,
+                date,
+                hsts: hsts.map(str::as_bytes),
+                add: &add,
+            };
+            if to_grpc {
+                grpc::write_error(&mut out, &synthetic, head.find(inbox, FieldId::ContentType).unwrap_or_default());
+            } else {
+                write_synthetic(&mut out, &synthetic);
+            }
         });
         let bytes = out.len() as u64;
         let (sent, out) = relay::send(&mut client.stream, out, CLIENT_SEND).await;

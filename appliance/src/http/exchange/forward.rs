@@ -109,7 +109,8 @@ impl<'s> Exchange<'s> {
         if head.expect_continue && decoder.taken() == 0 {
             request::send_continue(&mut client.stream).await?;
         }
-        if route.body.buffer {
+        // Streams of gRPC may go on for ever, and their messages are answered one by one.
+        if route.body.buffer && !route.protocol.is_http2() {
             let gap = self.snapshot.settings.client.body_timeout;
             request::gather(&mut decoder, inbox, &mut client.stream, body, gap).await?;
         }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::inflow::Inflow;
 use super::outgoing::Outgoing;
 use super::response_in::AwaitedResponse;
+use super::session::Running;
 use crate::io::{Aborter, Deadline, Owned, Timers};
 
 /// What is read.
@@ -33,14 +34,23 @@ struct Ends {
     incoming: RefCell<Incoming>,
     outgoing: RefCell<Outgoing>,
     deadline: Deadline,
+    /// Counts the stream in until the last handle goes.
+    running: RefCell<Option<Running>>,
 }
 
 impl Lane {
+    /// With what counts it among the streams of its session.
+    pub(super) fn counted(self, running: Running) -> Self {
+        *self.0.running.borrow_mut() = Some(running);
+        self
+    }
+
     pub(super) fn new(incoming: Incoming, outgoing: Outgoing, timers: &Rc<Timers>) -> Self {
         Self(Rc::new(Ends {
             incoming: RefCell::new(incoming),
             outgoing: RefCell::new(outgoing),
             deadline: Deadline::new(timers),
+            running: RefCell::default(),
         }))
     }
 
@@ -48,6 +58,7 @@ impl Lane {
     pub(crate) async fn recv(&self, mut buf: Vec<u8>) -> Owned<usize> {
         let result = poll_fn(|cx| {
             if let Poll::Ready(error) = self.0.deadline.poll_passed(cx) {
+                self.0.running.borrow().as_ref().inspect(|running| running.distrust());
                 return Poll::Ready(Err(error));
             }
             self.0.incoming.borrow_mut().poll_read(cx, &mut buf)

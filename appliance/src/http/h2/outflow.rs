@@ -36,11 +36,6 @@ impl Outflow {
         Self { stream, framing, piece: Bytes::new(), last: false, ended: false }
     }
 
-    /// Whether the end of the stream was sent.
-    pub(super) fn is_ended(&self) -> bool {
-        self.ended
-    }
-
     /// Takes a piece; [`Outflow::poll_drained`] is awaited before the next one.
     ///
     /// # Errors

@@ -165,6 +165,7 @@ async fn housekeeping(core: Rc<Core>) {
         io::sleep(HOUSEKEEPING).await;
         core.refresh_date();
         core.upstreams.borrow_mut().sweep(&core);
+        core.sessions.sweep(core.timers.now_ms(), core.pin().settings.upstream.idle_timeout);
         core.metrics.tick();
     }
 }

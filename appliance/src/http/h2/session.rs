@@ -1,0 +1,153 @@
+//! Sessions with upstreams: HTTP/2 connections that requests of this core share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+
+use super::lane::{Incoming, Lane};
+use super::outgoing::{Outgoing, RequestOut};
+use super::response_in::{AwaitedResponse, Promise};
+use super::wire::Wire;
+use crate::io::{self as core_io};
+use crate::limits::{
+    H2_CONNECTION_WINDOW, H2_SESSIONS_MAX, H2_STREAM_WINDOW, H2_STREAMS_PER_SESSION, RESPONSE_HEAD_BYTES_MAX,
+};
+use crate::stream::Stream;
+use crate::worker::Core;
+
+/// Whom a session is with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct With {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: bool,
+}
+
+/// All sessions of a core.
+#[derive(Default)]
+pub(crate) struct Sessions(RefCell<HashMap<With, Vec<Rc<Session>>>>);
+
+struct Session {
+    requests: SendRequest<Bytes>,
+    tls: bool,
+    running: Cell<u32>,
+    /// When it last began or ended a stream, on the core's clock.
+    used_ms: Cell<u64>,
+    /// The upstream said goodbye, the connection broke, or a request on it was never answered. Its driver sets it too,
+    /// which must not hold the session: the connection ends with its last user.
+    ended: Rc<Cell<bool>>,
+}
+
+/// Counts a stream as long as its lane lives.
+pub(super) struct Running {
+    session: Rc<Session>,
+    core: std::rc::Weak<Core>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.session.running.set(self.session.running.get() - 1);
+        if let Some(core) = self.core.upgrade() {
+            self.session.used_ms.set(core.timers.now_ms());
+        }
+    }
+}
+
+impl Sessions {
+    /// A stream on a session that has room. `None` when one has to be opened first, with [`begin`] and
+    /// [`Sessions::add`].
+    pub(crate) fn stream(&self, core: &Rc<Core>, with: With) -> Option<Lane> {
+        let mut all = self.0.borrow_mut();
+        let sessions = all.get_mut(&with)?;
+        sessions.retain(|session| !session.ended.get());
+        let roomy = sessions.iter().filter(|s| s.has_room()).min_by_key(|session| session.running.get());
+        // When there are as many as there may be, the fullest waits for the upstream's own limit.
+        let any = || (sessions.len() >= H2_SESSIONS_MAX).then(|| sessions.iter().min_by_key(|s| s.running.get())).flatten();
+        let session = roomy.or_else(any)?;
+        Some(session.lane(core))
+    }
+
+    /// Adds a session and opens its first stream.
+    pub(crate) fn add(&self, core: &Rc<Core>, with: With, requests: SendRequest<Bytes>, driver: Driver) -> Lane {
+        let session = Rc::new(Session {
+            requests,
+            tls: with.tls,
+            running: Cell::new(0),
+            used_ms: Cell::new(core.timers.now_ms()),
+            ended: Rc::default(),
+        });
+        let ended = Rc::clone(&session.ended);
+        let lane = session.lane(core);
+        self.0.borrow_mut().entry(with).or_default().push(session);
+        core_io::spawn(async move {
+            if let Err(error) = driver.0.await {
+                tracing::debug!(upstream = %with.address, %error, "HTTP/2 session ended");
+            }
+            ended.set(true);
+        });
+        lane
+    }
+
+    /// Lets sessions go that were idle for `idle`, as those with endpoints that are gone come to be.
+    pub(crate) fn sweep(&self, now_ms: u64, idle: Duration) {
+        let is_idle = |session: &Session| {
+            session.running.get() == 0
+                && u128::from(now_ms.saturating_sub(session.used_ms.get())) >= idle.as_millis()
+        };
+        self.0.borrow_mut().retain(|_, sessions| {
+            sessions.retain(|session| !session.ended.get() && !is_idle(session));
+            !sessions.is_empty()
+        });
+    }
+}
+
+impl Running {
+    /// The upstream said nothing for too long: no more requests go that way.
+    pub(super) fn distrust(&self) {
+        self.session.ended.set(true);
+    }
+}
+
+impl Session {
+    fn has_room(&self) -> bool {
+        let allowed = u32::try_from(self.requests.current_max_send_streams()).unwrap_or(u32::MAX);
+        self.running.get() < allowed.min(H2_STREAMS_PER_SESSION)
+    }
+
+    fn lane(self: &Rc<Self>, core: &Rc<Core>) -> Lane {
+        self.running.set(self.running.get() + 1);
+        self.used_ms.set(core.timers.now_ms());
+        let running = Running { session: Rc::clone(self), core: Rc::downgrade(core) };
+        let promise = Promise::default();
+        let incoming = Incoming::Response(AwaitedResponse(promise.clone()));
+        let outgoing = RequestOut { session: self.requests.clone(), tls: self.tls, promise };
+        Lane::new(incoming, Outgoing::Request(outgoing), &core.timers).counted(running)
+    }
+}
+
+/// What drives a session's frames.
+pub(crate) struct Driver(h2::client::Connection<Wire, Bytes>);
+
+/// Begins HTTP/2 on a fresh connection.
+///
+/// # Errors
+/// When the upstream does not speak it.
+pub(crate) async fn begin(core: &Core, stream: Stream) -> io::Result<(SendRequest<Bytes>, Driver)> {
+    let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), Vec::new());
+    let handshake = h2::client::Builder::new()
+        .enable_push(false)
+        .initial_window_size(H2_STREAM_WINDOW)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW)
+        .max_header_list_size(RESPONSE_HEAD_BYTES_MAX as u32)
+        .max_send_buffer_size(H2_STREAM_WINDOW as usize)
+        .handshake(wire);
+    let (mut requests, driver) = handshake.await.map_err(super::io_error)?;
+    poll_fn(|cx| requests.poll_ready(cx)).await.map_err(super::io_error)?;
+    Ok((requests, Driver(driver)))
+}
