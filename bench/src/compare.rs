@@ -13,7 +13,7 @@ use crate::load::{self, Summary};
 use crate::peer::{self, HOST, Kind, Peer};
 use crate::report::{Spread, table};
 use crate::scenario::{Generator, SCENARIOS, Scenario};
-use crate::{usage, wrk};
+use crate::{h2load, usage, wrk};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -126,6 +126,7 @@ fn sample(options: &Options, scenario: Scenario, round: usize, peer: &mut Peer) 
     let summary = match scenario.generator(options.load) {
         Generator::Wrk => wrk::measure(&load)?,
         Generator::Own => load::measure(&load)?,
+        Generator::H2load => h2load::measure(&load, scenario.streams)?,
     };
     let spent = usage::cpu_microseconds(&peer.pids)? - before;
     peer.check_alive()?;

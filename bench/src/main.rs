@@ -6,6 +6,7 @@
 
 mod compare;
 mod error;
+mod h2load;
 mod idle;
 mod load;
 mod origin;

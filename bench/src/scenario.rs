@@ -10,6 +10,9 @@ pub(crate) enum Generator {
     Wrk,
     /// The own closed-loop generator.
     Own,
+    /// h2load, for HTTP/2.
+    #[value(skip)]
+    H2load,
 }
 
 /// One load.
@@ -20,6 +23,8 @@ pub(crate) struct Scenario {
     pub(crate) tls: bool,
     /// Every request on a connection of its own.
     pub(crate) new_connections: bool,
+    /// Streams of HTTP/2 on each connection at a time; zero is HTTP/1.1.
+    pub(crate) streams: usize,
     /// Bytes of every answer's body.
     pub(crate) body_bytes: usize,
 }
@@ -31,18 +36,23 @@ impl Scenario {
 
     /// wrk where it does the same; it cannot open a connection for each request without trusting the server to close.
     pub(crate) fn generator(&self, wanted: Generator) -> Generator {
-        if self.new_connections { Generator::Own } else { wanted }
+        match self {
+            Self { streams: 1.., .. } => Generator::H2load,
+            Self { new_connections: true, .. } => Generator::Own,
+            _ => wanted,
+        }
     }
 }
 
 const SMALL: Scenario =
-    Scenario { name: "keepalive-64", connections: 64, tls: false, new_connections: false, body_bytes: 128 };
+    Scenario { name: "keepalive-64", connections: 64, tls: false, new_connections: false, streams: 0, body_bytes: 128 };
 
 /// All scenarios, in the order they are run and reported.
-pub(crate) const SCENARIOS: [Scenario; 6] = [
+pub(crate) const SCENARIOS: [Scenario; 7] = [
     SMALL,
     Scenario { name: "keepalive-256", connections: 256, ..SMALL },
     Scenario { name: "tls-keepalive-64", tls: true, ..SMALL },
+    Scenario { name: "h2-16x32", connections: 16, tls: true, streams: 32, ..SMALL },
     Scenario { name: "new-connections-16", connections: 16, new_connections: true, ..SMALL },
     Scenario { name: "tls-new-connections-16", connections: 16, tls: true, new_connections: true, ..SMALL },
     Scenario { name: "body-1m-16", connections: 16, body_bytes: 1 << 20, ..SMALL },

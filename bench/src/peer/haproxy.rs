@@ -22,7 +22,7 @@ defaults
   option http-keep-alive
 frontend edge
   bind {http} backlog 4096
-  bind {https} ssl crt {certificate} alpn http/1.1 backlog 4096
+  bind {https} ssl crt {certificate} alpn h2,http/1.1 backlog 4096
   unique-id-format %{{+X}}o%ci%cp%fi%fp%Ts%rt
   http-request set-header X-Request-ID %[unique-id]
   http-request set-header X-Real-IP %[src]

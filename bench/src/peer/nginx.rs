@@ -37,7 +37,7 @@ http {{
   }}
   server {{
     listen {http} backlog=4096;
-    listen {https} ssl backlog=4096;
+    listen {https} ssl http2 backlog=4096;
     server_name {HOST};
     ssl_certificate {certificate};
     ssl_certificate_key {key};
