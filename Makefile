@@ -3,6 +3,8 @@
 #   make e2e     the release binary against real nginx, wrk, curl and the conformance suite (short form)
 #   make long    the same programs at their full times; dated output under docs/evidence/
 #   make bench   the comparison with nginx and HAProxy
+#   make dist    deb, rpm, image, chart, SBOM, licences and checksums under target/dist/
+#   make deploy  what is under deploy/, checked
 
 SHELL := /bin/bash
 CONFORMANCE ?= ../shared/conformance
@@ -12,7 +14,8 @@ RINGRESS_BENCH_BIN := $(CURDIR)/$(RELEASE)/ringress-bench
 DRIVERS ?= io_uring epoll
 export RINGRESS_BIN RINGRESS_BENCH_BIN
 
-.PHONY: check fmt lint deny tree test release e2e suite outside lookups conformance long bench advisories
+.PHONY: check fmt lint deny tree test release e2e suite outside lookups conformance long bench advisories \
+	deb rpm image chart dist package-test package-test-fresh deploy
 
 check: fmt lint deny tree test
 
@@ -79,3 +82,20 @@ bench: release
 	$(RINGRESS_BENCH_BIN) idle --ringress $(RINGRESS_BIN)
 	$(RINGRESS_BENCH_BIN) scale --ringress $(RINGRESS_BIN) --layout files
 	$(RINGRESS_BENCH_BIN) scale --ringress $(RINGRESS_BIN) --layout single
+
+deb: release
+	packaging/build-deb
+
+# Installs, serves, breaks, upgrades, removes and purges the deb in a root of its own; systemd is played by the test.
+package-test: deb
+	lintian --allow-root --fail-on error target/deb/*.deb
+	@next=$$(mktemp -d) && trap "rm -rf $$next" EXIT && \
+	VERSION=9999.0.0 RINGRESS_DEB_LEVEL=1 OUT=$$next packaging/build-deb && \
+	python3 packaging/test/deb.py --deb target/deb/*.deb --next $$next/*.deb --root $(or $(ROOT),/)
+
+# The same in a Debian 12 that has nothing on it, from the package archive of this machine.
+package-test-fresh:
+	rm -rf target/debian-12 && mkdir -p target/debian-12
+	mmdebstrap --variant=apt bookworm - - </etc/apt/sources.list.d/debian.sources | tar -x -C target/debian-12 --exclude='./dev/*'
+	cp /etc/apt/sources.list.d/debian.sources target/debian-12/etc/apt/sources.list.d/
+	$(MAKE) package-test ROOT=$(CURDIR)/target/debian-12

@@ -3,6 +3,8 @@
 mod file;
 mod flag;
 mod layers;
+#[cfg(test)]
+mod manual;
 mod nginx_flags;
 mod own_flags;
 #[cfg(test)]

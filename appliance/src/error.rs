@@ -67,9 +67,7 @@ impl Failure {
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::NoEndpoint => Some(503),
-            Self::Connect(_) | Self::NoResponse | Self::BadResponse(_) | Self::InterimFlood => {
-                Some(502)
-            }
+            Self::Connect(_) | Self::NoResponse | Self::BadResponse(_) | Self::InterimFlood => Some(502),
             Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Some(504),
             Self::ClientTimeout => Some(408),
             Self::BodyTooLarge => Some(413),

@@ -134,7 +134,11 @@ impl Upstreams {
     pub(crate) fn put(&mut self, core: &Core, cluster: &Cluster, connection: Connection) {
         let pinned = core.pin();
         let settings = &pinned.settings.upstream;
-        if connection.protocol.is_http2() || settings.idle_max == 0 || connection.requests >= settings.requests_max || core.draining() {
+        if connection.protocol.is_http2()
+            || settings.idle_max == 0
+            || connection.requests >= settings.requests_max
+            || core.draining()
+        {
             return;
         }
         if self.idle >= settings.idle_max {

@@ -39,8 +39,8 @@ use crate::limits::{H2_CONNECTION_WINDOW, H2_GOODBYE, H2_STREAM_WINDOW, HANDSHAK
 use crate::metrics::Refused;
 use crate::stream::Stream;
 use crate::worker::Core;
-pub(crate) use lane::Lane;
 use lane::Incoming;
+pub(crate) use lane::Lane;
 use outgoing::{Outgoing, ResponseOut};
 use wire::Wire;
 

@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn framing_and_what_a_head_decides_never_pass() {
-        let section = b"grpc-status: 0\r\nContent-Length: 5\r\nset-cookie: a=b\r\ntransfer-encoding:chunked\r\nX-Sum:  7 \r\n";
+        let section =
+            b"grpc-status: 0\r\nContent-Length: 5\r\nset-cookie: a=b\r\ntransfer-encoding:chunked\r\nX-Sum:  7 \r\n";
         let mut out = Vec::new();
         write_last_chunk(&mut out, section);
         assert_eq!(String::from_utf8_lossy(&out), "0\r\ngrpc-status: 0\r\nX-Sum: 7\r\n\r\n");

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use ringress_config::snapshot::{Timeouts, UpstreamProtocol};
 
 use crate::error::Failure;
-use crate::io::Socket;
 use crate::http::h2::session::{self, With};
+use crate::io::Socket;
 use crate::stream::Stream;
 use crate::tls::{Alpn, TlsStream};
 use crate::worker::Core;

@@ -68,7 +68,8 @@ impl Sessions {
         sessions.retain(|session| !session.ended.get());
         let roomy = sessions.iter().filter(|s| s.has_room()).min_by_key(|session| session.running.get());
         // When there are as many as there may be, the fullest waits for the upstream's own limit.
-        let any = || (sessions.len() >= H2_SESSIONS_MAX).then(|| sessions.iter().min_by_key(|s| s.running.get())).flatten();
+        let any =
+            || (sessions.len() >= H2_SESSIONS_MAX).then(|| sessions.iter().min_by_key(|s| s.running.get())).flatten();
         let session = roomy.or_else(any)?;
         Some(session.lane(core))
     }
@@ -97,8 +98,7 @@ impl Sessions {
     /// Lets sessions go that were idle for `idle`, as those with endpoints that are gone come to be.
     pub(crate) fn sweep(&self, now_ms: u64, idle: Duration) {
         let is_idle = |session: &Session| {
-            session.running.get() == 0
-                && u128::from(now_ms.saturating_sub(session.used_ms.get())) >= idle.as_millis()
+            session.running.get() == 0 && u128::from(now_ms.saturating_sub(session.used_ms.get())) >= idle.as_millis()
         };
         self.0.borrow_mut().retain(|_, sessions| {
             sessions.retain(|session| !session.ended.get() && !is_idle(session));

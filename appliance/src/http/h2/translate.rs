@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn a_request_is_written_with_its_authority_and_joined_cookies() {
-        let request = Request::get("https://a.test/x?y").header("cookie", "a=1").header("cookie", "b=2").header("x", "1");
+        let request =
+            Request::get("https://a.test/x?y").header("cookie", "a=1").header("cookie", "b=2").header("x", "1");
         assert_eq!(
             written(request, true).unwrap(),
             "GET /x?y HTTP/1.1\r\nHost: a.test\r\nTE: trailers\r\nx: 1\r\nCookie: a=1; b=2\r\n\r\n"

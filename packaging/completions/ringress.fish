@@ -1,0 +1,299 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_ringress_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_ringress_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_ringress_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_ringress_using_subcommand
+    set -l cmd (__fish_ringress_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c ringress -n "__fish_ringress_needs_command" -s h -l help -d 'Print help'
+complete -c ringress -n "__fish_ringress_needs_command" -s V -l version -d 'Print version'
+complete -c ringress -n "__fish_ringress_needs_command" -f -a "run" -d 'Serve the Ingresses of a cluster or of a folder'
+complete -c ringress -n "__fish_ringress_needs_command" -f -a "demo" -d 'Serve an embedded example on loopback, with its own backends, and print what to try'
+complete -c ringress -n "__fish_ringress_needs_command" -f -a "check" -d 'Read manifests and print what would not be served as written'
+complete -c ringress -n "__fish_ringress_needs_command" -f -a "explain" -d 'Say which Ingress, rule and backend serve a request, and why the others do not'
+complete -c ringress -n "__fish_ringress_needs_command" -f -a "version" -d 'Print version, commit, driver and TLS provider'
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l access-log -d 'auto (as the ConfigMap says; off with a dir: source that has none), off, or a file. [default: auto]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l admin-address -d 'Where dashboard and API are served: ADDRESS:PORT, unix:PATH, or off. [default: 127.0.0.1:10280]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l config -d 'YAML file with the same options; /etc/ringress/ringress.yaml when it exists.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l control-socket -d 'Socket of the upgrade command; /run/ringress/control.sock, else in the state folder.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l cpus -d 'The CPUs to pin worker cores to, such as 0-3,6.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l drain-timeout -d 'Longest drain; else the ConfigMap\'s worker-shutdown-timeout, else 30s.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l driver -d 'How workers wait for sockets; auto takes io_uring where it is allowed. [default: auto]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l listen-address -d 'Address of the http and https listeners; all IPv4 and IPv6 addresses when not given.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l log-format -d 'Form of the own log; auto is text on a terminal, else JSON. [default: auto]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l log-level -d 'Least severity of the own log; info when neither this nor -v is given.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l source -d 'kube (the cluster\'s API server) or dir:PATH (a folder of manifests). [default: kube]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l state-dir -d 'Folder of the last known good state; /var/lib/ringress when it can be written to.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l workers -d 'Number of worker cores; the CPUs this process may use when not given.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l annotations-prefix -d 'Prefix of the Ingress annotations that are read. [default: nginx.ingress.kubernetes.io]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l apiserver-host -d 'URL of the API server, for running outside the cluster.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l bucket-factor -d 'Growth factor of native histograms. [default: 0]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l certificate-authority -d 'CA file for --apiserver-host.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l configmap -d 'The ConfigMap with the global options.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l controller-class -d 'IngressClasses whose spec.controller is this belong to this controller. [default: k8s.io/ingress-nginx]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l deep-inspect -d 'Refuse Ingresses whose hosts or paths hold fragments of nginx configuration. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l default-backend-service -d 'Service (first port) for requests that no rule matches; without it the answer is 404.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l default-server-port -d 'Port of the 404 server. [default: 8181]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l default-ssl-certificate -d 'Secret with the certificate for names without their own; without it a self-signed one is made.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l disable-catch-all -d 'Ignore Ingresses that have spec.defaultBackend. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l disable-full-test -d 'The webhook renders only the Ingress under review. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l disable-leader-election -d 'No Lease, and no writing of Ingress status. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l disable-svc-external-name -d 'Ignore Services of type ExternalName. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l disable-sync-events -d 'Do not write a Sync event for each Ingress. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l dynamic-configuration-retries -d 'Retries of pushing state into the Lua layer. [default: 15]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l election-id -d 'Name of the Lease of the leader election. [default: ingress-controller-leader]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l election-ttl -d 'How long the Lease is held. [default: 30s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-annotation-validation -d 'Validate the values of annotations. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-metrics -d 'Count requests by route and serve the counters. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-ssl-chain-completion -d 'Fetch missing intermediate certificates. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this zone. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l healthz-host -d 'Address of the health and metrics port; empty is all.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l healthz-port -d 'Port for health and metrics; 0 turns it off. [default: 10254]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l http-port -d 'Port for plain http; 0 turns it off. [default: 80]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l https-port -d 'Port for https; 0 turns it off. [default: 443]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l ingress-class -d 'Value of the kubernetes.io/ingress.class annotation that is served. [default: nginx]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l ingress-class-by-name -d 'Serve the IngressClass whose name is --ingress-class, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l internal-logger-address -d 'Syslog address of chroot images. [default: 127.0.0.1:11514]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l kubeconfig -d 'File with the API server\'s address and credentials; also KUBECONFIG.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l length-buckets -d 'Buckets of the request and response length histograms, in bytes. [default: 10,20,30,40,50,60,70,80,90,100]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l max-buckets -d 'Most buckets of a native histogram. [default: 100]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l maxmind-edition-ids -d 'GeoIP2 databases. [default: GeoLite2-City,GeoLite2-ASN]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l maxmind-license-key -d 'Key for downloading them.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l maxmind-mirror -d 'Where to download them.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l maxmind-retries-count -d 'Download attempts. [default: 1]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l maxmind-retries-timeout -d 'Pause between download attempts. [default: 0s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l metrics-per-host -d 'Put the host label on request metrics. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l metrics-per-undefined-host -d 'Count requests for hosts that no Ingress defines, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l monitor-max-batch-size -d 'Size of a batch of metrics. [default: 10000]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l post-shutdown-grace-period -d 'Wait between the end of the drain and the end of the process. [default: 10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l profiler-address -d 'Address of the profiler. [default: 127.0.0.1]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l profiler-port -d 'Port of the profiler. [default: 10245]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l profiling -d 'Serve profiles. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l publish-service -d 'Service whose addresses are written to Ingress status.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l publish-status-address -d 'Addresses that are written to Ingress status.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l report-node-internal-ip-address -d 'Write internal node addresses to Ingress status. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l report-status-classes -d 'Label request metrics with 2xx, 3xx, … instead of codes. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l shutdown-grace-period -d 'Wait between SIGTERM and the start of the drain. [default: 0]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l size-buckets -d 'Buckets of the bytes_sent histogram. [default: 10,100,1000,10000,100000,1000000,10000000]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l ssl-passthrough-proxy-port -d 'TLS port behind the server name proxy. [default: 442]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l status-port -d 'Control port of the Lua layer. [default: 10246]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l status-update-interval -d 'How often Ingress status is checked. [default: 60]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l stream-port -d 'Control port of the Lua layer for TCP and UDP. [default: 10247]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l sync-period -d 'How often everything is listed again. [default: 0s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l sync-rate-limit -d 'Most syncs per second. [default: 0.3]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l tcp-services-configmap -d 'ConfigMap that maps ports to TCP services.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l time-buckets -d 'Buckets of the duration histograms, in seconds. [default: 0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l udp-services-configmap -d 'ConfigMap that maps ports to UDP services.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l update-status -d 'Write the addresses of this controller to Ingress status. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l update-status-on-shutdown -d 'The last replica clears the status when it stops. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l validating-webhook -d 'Address of the admission server.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l validating-webhook-certificate -d 'Its certificate file.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l validating-webhook-key -d 'Its key file.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l version -d 'Print the version and end. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l watch-ingress-without-class -d 'Serve Ingresses that name no class, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l watch-namespace -d 'The only namespace to be served; empty is all.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l watch-namespace-selector -d 'Serve the namespaces with these labels; excludes --watch-namespace.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -s v -l v -d 'Verbosity of the own log (-v too).' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l add_dir_header -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l alsologtostderr -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l log_backtrace_at -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l log_dir -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l log_file -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l log_file_max_size -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l logtostderr -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l one_output -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l skip_headers -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l skip_log_headers -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l stderrthreshold -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l vmodule -d 'Flag of ingress-nginx\' logger.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -s h -l help -d 'Print help'
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -l admin-address -d 'Where dashboard and API are served: ADDRESS:PORT, unix:PATH, or off. [default: 127.0.0.1:10280]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -l cpus -d 'The CPUs to pin worker cores to, such as 0-3,6.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -l driver -d 'How workers wait for sockets; auto takes io_uring where it is allowed. [default: auto]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -l log-format -d 'Form of the own log; auto is text on a terminal, else JSON. [default: auto]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -l log-level -d 'Least severity of the own log; info when neither this nor -v is given.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -l workers -d 'Number of worker cores; the CPUs this process may use when not given.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -l healthz-port -d 'Port for health and metrics; 0 turns it off. [default: 10254]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -l http-port -d 'Port for plain http; 0 turns it off. [default: 80]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -l https-port -d 'Port for https; 0 turns it off. [default: 443]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -l v1 -d 'Serve the networking.k8s.io/v1 form'
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l output -d 'Form of the result' -r -f -a "text\t''
+json\t''"
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l annotations-prefix -d 'Prefix of the Ingress annotations that are read. [default: nginx.ingress.kubernetes.io]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l apiserver-host -d 'URL of the API server, for running outside the cluster.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l bucket-factor -d 'Growth factor of native histograms. [default: 0]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l certificate-authority -d 'CA file for --apiserver-host.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l configmap -d 'The ConfigMap with the global options.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l controller-class -d 'IngressClasses whose spec.controller is this belong to this controller. [default: k8s.io/ingress-nginx]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l deep-inspect -d 'Refuse Ingresses whose hosts or paths hold fragments of nginx configuration. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l default-backend-service -d 'Service (first port) for requests that no rule matches; without it the answer is 404.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l default-server-port -d 'Port of the 404 server. [default: 8181]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l default-ssl-certificate -d 'Secret with the certificate for names without their own; without it a self-signed one is made.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l disable-catch-all -d 'Ignore Ingresses that have spec.defaultBackend. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l disable-full-test -d 'The webhook renders only the Ingress under review. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l disable-leader-election -d 'No Lease, and no writing of Ingress status. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l disable-svc-external-name -d 'Ignore Services of type ExternalName. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l disable-sync-events -d 'Do not write a Sync event for each Ingress. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l dynamic-configuration-retries -d 'Retries of pushing state into the Lua layer. [default: 15]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l election-id -d 'Name of the Lease of the leader election. [default: ingress-controller-leader]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l election-ttl -d 'How long the Lease is held. [default: 30s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-annotation-validation -d 'Validate the values of annotations. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-metrics -d 'Count requests by route and serve the counters. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-ssl-chain-completion -d 'Fetch missing intermediate certificates. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this zone. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l healthz-host -d 'Address of the health and metrics port; empty is all.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l healthz-port -d 'Port for health and metrics; 0 turns it off. [default: 10254]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l http-port -d 'Port for plain http; 0 turns it off. [default: 80]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l https-port -d 'Port for https; 0 turns it off. [default: 443]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l ingress-class -d 'Value of the kubernetes.io/ingress.class annotation that is served. [default: nginx]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l ingress-class-by-name -d 'Serve the IngressClass whose name is --ingress-class, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l internal-logger-address -d 'Syslog address of chroot images. [default: 127.0.0.1:11514]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l kubeconfig -d 'File with the API server\'s address and credentials; also KUBECONFIG.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l length-buckets -d 'Buckets of the request and response length histograms, in bytes. [default: 10,20,30,40,50,60,70,80,90,100]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l max-buckets -d 'Most buckets of a native histogram. [default: 100]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l maxmind-edition-ids -d 'GeoIP2 databases. [default: GeoLite2-City,GeoLite2-ASN]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l maxmind-license-key -d 'Key for downloading them.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l maxmind-mirror -d 'Where to download them.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l maxmind-retries-count -d 'Download attempts. [default: 1]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l maxmind-retries-timeout -d 'Pause between download attempts. [default: 0s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l metrics-per-host -d 'Put the host label on request metrics. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l metrics-per-undefined-host -d 'Count requests for hosts that no Ingress defines, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l monitor-max-batch-size -d 'Size of a batch of metrics. [default: 10000]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l post-shutdown-grace-period -d 'Wait between the end of the drain and the end of the process. [default: 10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l profiler-address -d 'Address of the profiler. [default: 127.0.0.1]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l profiler-port -d 'Port of the profiler. [default: 10245]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l profiling -d 'Serve profiles. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l publish-service -d 'Service whose addresses are written to Ingress status.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l publish-status-address -d 'Addresses that are written to Ingress status.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l report-node-internal-ip-address -d 'Write internal node addresses to Ingress status. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l report-status-classes -d 'Label request metrics with 2xx, 3xx, … instead of codes. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l shutdown-grace-period -d 'Wait between SIGTERM and the start of the drain. [default: 0]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l size-buckets -d 'Buckets of the bytes_sent histogram. [default: 10,100,1000,10000,100000,1000000,10000000]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l ssl-passthrough-proxy-port -d 'TLS port behind the server name proxy. [default: 442]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l status-port -d 'Control port of the Lua layer. [default: 10246]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l status-update-interval -d 'How often Ingress status is checked. [default: 60]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l stream-port -d 'Control port of the Lua layer for TCP and UDP. [default: 10247]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l sync-period -d 'How often everything is listed again. [default: 0s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l sync-rate-limit -d 'Most syncs per second. [default: 0.3]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l tcp-services-configmap -d 'ConfigMap that maps ports to TCP services.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l time-buckets -d 'Buckets of the duration histograms, in seconds. [default: 0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l udp-services-configmap -d 'ConfigMap that maps ports to UDP services.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l update-status -d 'Write the addresses of this controller to Ingress status. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l update-status-on-shutdown -d 'The last replica clears the status when it stops. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l validating-webhook -d 'Address of the admission server.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l validating-webhook-certificate -d 'Its certificate file.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l validating-webhook-key -d 'Its key file.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l version -d 'Print the version and end. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l watch-ingress-without-class -d 'Serve Ingresses that name no class, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l watch-namespace -d 'The only namespace to be served; empty is all.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l watch-namespace-selector -d 'Serve the namespaces with these labels; excludes --watch-namespace.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -s X -l method -d 'Request method' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -s H -l header -d 'A request header, repeatable' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l client-ip -d 'The client\'s address' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l source -d 'Read the manifests of a folder' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l admin -d 'Ask a running instance [default: 127.0.0.1:10280]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l output -d 'Form of the result' -r -f -a "text\t''
+json\t''"
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l annotations-prefix -d 'Prefix of the Ingress annotations that are read. [default: nginx.ingress.kubernetes.io]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l apiserver-host -d 'URL of the API server, for running outside the cluster.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l bucket-factor -d 'Growth factor of native histograms. [default: 0]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l certificate-authority -d 'CA file for --apiserver-host.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l configmap -d 'The ConfigMap with the global options.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l controller-class -d 'IngressClasses whose spec.controller is this belong to this controller. [default: k8s.io/ingress-nginx]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l deep-inspect -d 'Refuse Ingresses whose hosts or paths hold fragments of nginx configuration. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l default-backend-service -d 'Service (first port) for requests that no rule matches; without it the answer is 404.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l default-server-port -d 'Port of the 404 server. [default: 8181]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l default-ssl-certificate -d 'Secret with the certificate for names without their own; without it a self-signed one is made.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l disable-catch-all -d 'Ignore Ingresses that have spec.defaultBackend. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l disable-full-test -d 'The webhook renders only the Ingress under review. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l disable-leader-election -d 'No Lease, and no writing of Ingress status. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l disable-svc-external-name -d 'Ignore Services of type ExternalName. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l disable-sync-events -d 'Do not write a Sync event for each Ingress. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l dynamic-configuration-retries -d 'Retries of pushing state into the Lua layer. [default: 15]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l election-id -d 'Name of the Lease of the leader election. [default: ingress-controller-leader]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l election-ttl -d 'How long the Lease is held. [default: 30s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-annotation-validation -d 'Validate the values of annotations. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-metrics -d 'Count requests by route and serve the counters. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-ssl-chain-completion -d 'Fetch missing intermediate certificates. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this zone. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l healthz-host -d 'Address of the health and metrics port; empty is all.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l healthz-port -d 'Port for health and metrics; 0 turns it off. [default: 10254]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l http-port -d 'Port for plain http; 0 turns it off. [default: 80]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l https-port -d 'Port for https; 0 turns it off. [default: 443]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l ingress-class -d 'Value of the kubernetes.io/ingress.class annotation that is served. [default: nginx]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l ingress-class-by-name -d 'Serve the IngressClass whose name is --ingress-class, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l internal-logger-address -d 'Syslog address of chroot images. [default: 127.0.0.1:11514]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l kubeconfig -d 'File with the API server\'s address and credentials; also KUBECONFIG.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l length-buckets -d 'Buckets of the request and response length histograms, in bytes. [default: 10,20,30,40,50,60,70,80,90,100]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l max-buckets -d 'Most buckets of a native histogram. [default: 100]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l maxmind-edition-ids -d 'GeoIP2 databases. [default: GeoLite2-City,GeoLite2-ASN]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l maxmind-license-key -d 'Key for downloading them.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l maxmind-mirror -d 'Where to download them.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l maxmind-retries-count -d 'Download attempts. [default: 1]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l maxmind-retries-timeout -d 'Pause between download attempts. [default: 0s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l metrics-per-host -d 'Put the host label on request metrics. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l metrics-per-undefined-host -d 'Count requests for hosts that no Ingress defines, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l monitor-max-batch-size -d 'Size of a batch of metrics. [default: 10000]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l post-shutdown-grace-period -d 'Wait between the end of the drain and the end of the process. [default: 10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l profiler-address -d 'Address of the profiler. [default: 127.0.0.1]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l profiler-port -d 'Port of the profiler. [default: 10245]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l profiling -d 'Serve profiles. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l publish-service -d 'Service whose addresses are written to Ingress status.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l publish-status-address -d 'Addresses that are written to Ingress status.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l report-node-internal-ip-address -d 'Write internal node addresses to Ingress status. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l report-status-classes -d 'Label request metrics with 2xx, 3xx, … instead of codes. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l shutdown-grace-period -d 'Wait between SIGTERM and the start of the drain. [default: 0]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l size-buckets -d 'Buckets of the bytes_sent histogram. [default: 10,100,1000,10000,100000,1000000,10000000]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l ssl-passthrough-proxy-port -d 'TLS port behind the server name proxy. [default: 442]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l status-port -d 'Control port of the Lua layer. [default: 10246]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l status-update-interval -d 'How often Ingress status is checked. [default: 60]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l stream-port -d 'Control port of the Lua layer for TCP and UDP. [default: 10247]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l sync-period -d 'How often everything is listed again. [default: 0s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l sync-rate-limit -d 'Most syncs per second. [default: 0.3]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l tcp-services-configmap -d 'ConfigMap that maps ports to TCP services.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l time-buckets -d 'Buckets of the duration histograms, in seconds. [default: 0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l udp-services-configmap -d 'ConfigMap that maps ports to UDP services.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l update-status -d 'Write the addresses of this controller to Ingress status. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l update-status-on-shutdown -d 'The last replica clears the status when it stops. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l validating-webhook -d 'Address of the admission server.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l validating-webhook-certificate -d 'Its certificate file.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l validating-webhook-key -d 'Its key file.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l version -d 'Print the version and end. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l watch-ingress-without-class -d 'Serve Ingresses that name no class, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l watch-namespace -d 'The only namespace to be served; empty is all.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l watch-namespace-selector -d 'Serve the namespaces with these labels; excludes --watch-namespace.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c ringress -n "__fish_ringress_using_subcommand version" -s h -l help -d 'Print help'
