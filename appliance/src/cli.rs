@@ -20,8 +20,8 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 pub use layers::Surroundings;
 pub use settings::{
-    AccessLog, AdminAddress, Health, HttpListeners, Kube, LogFormat, LogLevel, LogSettings, RunSettings, Shutdown,
-    Source, WorkerCores,
+    AccessLogForm, AccessLogTarget, AdminAddress, Health, HttpListeners, Kube, LogFormat, LogLevel, LogSettings,
+    RunSettings, Shutdown, Source, WorkerCores,
 };
 
 use flag::Flag;

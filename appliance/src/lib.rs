@@ -4,6 +4,7 @@
 //! `relay`. Below all of it lies [`io`], the only module that knows the runtime; around it `worker`, one pinned core.
 
 mod accept;
+pub mod access_log;
 pub mod admin;
 mod buffers;
 pub mod check;

@@ -26,6 +26,9 @@ pub trait Process {
     /// Accept nothing more, finish what runs.
     fn drain(&self);
 
+    /// Log files were moved away: open them anew.
+    fn reopen_logs(&self);
+
     /// Whether all workers have ended.
     fn ended(&self) -> bool;
 
@@ -67,7 +70,7 @@ impl Signals {
     }
 
     /// Waits for a signal that ends the process; the others are dealt with on the way.
-    async fn stop(&mut self) -> i32 {
+    async fn stop(&mut self, process: &impl Process) -> i32 {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return SignalKind::terminate().as_raw_value(),
@@ -75,9 +78,7 @@ impl Signals {
                 _ = self.hangup.recv() => {
                     tracing::info!("SIGHUP: sources update by themselves, options are read at the start only");
                 }
-                _ = self.reopen.recv() => {
-                    tracing::info!("SIGUSR1: no log file is open");
-                }
+                _ = self.reopen.recv() => process.reopen_logs(),
                 _ = self.upgrade.recv() => {
                     tracing::warn!("SIGUSR2: this version cannot upgrade in place, restart it instead");
                 }
@@ -90,7 +91,7 @@ impl Signals {
 pub async fn run(process: &impl Process, sources: &Sources, shutdown: Shutdown) -> std::io::Result<End> {
     let mut signals = Signals::new()?;
     let stopped = tokio::select! {
-        signal = signals.stop() => Some(signal),
+        signal = signals.stop(process) => Some(signal),
         () = serve(process, sources) => None,
     };
     let Some(signal) = stopped else { return Ok(End::WorkersDied) };
@@ -100,7 +101,7 @@ pub async fn run(process: &impl Process, sources: &Sources, shutdown: Shutdown) 
     tracing::info!(signal, timeout = ?bound, "draining");
     let end = tokio::select! {
         end = drain(process, shutdown, bound) => end,
-        signal = signals.stop() => End::Interrupted(signal),
+        signal = signals.stop(process) => End::Interrupted(signal),
     };
     match end {
         End::Drained => tracing::info!("drained"),

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringress::access_log::AccessLog;
 use ringress::admin::{
     Admin, AdminSettings, ControlPlane, ControlStatus, Listeners, Phase, Sources, SyncFuture, WorkerPlane,
 };
@@ -109,7 +110,10 @@ fn run(settings: &RunSettings, on_ready: impl Fn(&Serving)) -> Result<End, BoxEr
     tracing::info!(workers = placement.workers(), placement = placement.reason(), %driver, "starting");
     let (core_metrics, reader) = metrics::channel(&settings.metrics, placement.workers());
     let listen = listen_addresses(&settings.listeners);
-    let mut workers = worker::start(WorkerSettings { placement, driver, listen, metrics: core_metrics })?;
+    let access_log = AccessLog::start(&settings.access_log, settings.access_log_form)?;
+    let outlet = access_log.as_ref().map(AccessLog::outlet);
+    let worker_settings = WorkerSettings { placement, driver, listen, metrics: core_metrics, access_log: outlet };
+    let mut workers = worker::start(worker_settings)?;
 
     let sync = ringress_sync::spawn(sync_settings(settings), publisher(&mut workers))?;
     let sources = Sources {
@@ -123,7 +127,7 @@ fn run(settings: &RunSettings, on_ready: impl Fn(&Serving)) -> Result<End, BoxEr
     let admin = Admin::start(listeners, admin_settings, sources.clone())?;
 
     let serving = Serving { workers: workers.control(), admin: admin_address };
-    let running = Running { workers: &workers, serving, on_ready };
+    let running = Running { workers: &workers, serving, access_log: access_log.as_ref(), on_ready };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let end = runtime.block_on(lifecycle::run(&running, &sources, settings.shutdown))?;
     sync.stop();
@@ -135,6 +139,7 @@ fn run(settings: &RunSettings, on_ready: impl Fn(&Serving)) -> Result<End, BoxEr
 struct Running<'a, F> {
     workers: &'a Workers,
     serving: Serving,
+    access_log: Option<&'a AccessLog>,
     on_ready: F,
 }
 
@@ -146,6 +151,10 @@ impl<F: Fn(&Serving)> Process for Running<'_, F> {
     fn ended(&self) -> bool {
         // The supervisor sends once, then goes.
         !matches!(self.workers.ended().try_recv(), Err(crossbeam_channel::TryRecvError::Empty))
+    }
+
+    fn reopen_logs(&self) {
+        self.access_log.inspect(|log| log.reopen());
     }
 
     fn ready(&self) {

@@ -22,6 +22,7 @@ pub(crate) use access::password::Verified;
 pub(crate) use limit::InFlight;
 pub(crate) use limit::LimitTable;
 pub(crate) use shaping::{Answer, Shaping};
+pub(crate) use template::render_variable;
 
 /// The request as policies see it.
 pub(crate) struct Request<'a> {

@@ -10,6 +10,7 @@ mod backend;
 mod canary;
 mod cors;
 mod headers;
+mod logging;
 mod proxy;
 mod rate_limit;
 mod read;
@@ -251,6 +252,7 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
     policy.filters.cors = cors::read(annotations);
     policy.filters.limits = rate_limit::read(annotations, policy.limit_statuses);
     headers::read(annotations, globals, &mut policy.filters);
+    logging::read(annotations, &mut policy.filters);
     change_access(policy, |access| {
         access::read(annotations, access);
         auth_basic::read(annotations, access);

@@ -105,7 +105,7 @@ impl Compiler {
         });
         Self {
             store: Store::default(),
-            globals: Globals::default(),
+            globals: Globals::without_config_map(&options),
             classes: BTreeSet::new(),
             ingresses: BTreeMap::new(),
             clusters,
@@ -183,7 +183,7 @@ impl Compiler {
         let Some(key) = &self.options.configmap else { return };
         let (globals, findings) = match self.store.config_maps.get(key) {
             Some(config_map) => Globals::read(config_map, &self.store),
-            None => (Globals::default(), Vec::new()),
+            None => (Globals::without_config_map(&self.options), Vec::new()),
         };
         self.reports.set(ObjectRef { kind: Kind::ConfigMap, key: key.clone() }, findings);
         if globals != self.globals {

@@ -36,6 +36,8 @@ pub struct Options {
     pub default_ssl_certificate: Option<ObjectKey>,
     /// `--configmap`: the ConfigMap with the global settings.
     pub configmap: Option<ObjectKey>,
+    /// Requests are logged while there is no ConfigMap; of a folder they are not.
+    pub log_without_configmap: bool,
 }
 
 impl Default for Options {
@@ -54,6 +56,7 @@ impl Default for Options {
             default_backend_service: None,
             default_ssl_certificate: None,
             configmap: None,
+            log_without_configmap: true,
         }
     }
 }

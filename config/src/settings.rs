@@ -1,5 +1,6 @@
 //! The global options ConfigMap, parsed once into typed settings and route defaults.
 
+mod access_log;
 mod read;
 mod table;
 
@@ -9,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 pub(crate) use read::Globals;
 
 use crate::annotation::{Priority, Support};
+use crate::options::Options;
 
 /// All that is known about one ConfigMap key.
 #[derive(Debug)]
@@ -37,6 +39,15 @@ pub fn find(name: &str) -> Option<&'static Row> {
     static BY_NAME: LazyLock<HashMap<&'static str, &'static Row>> =
         LazyLock::new(|| rows().iter().map(|row| (row.name, row)).collect());
     BY_NAME.get(name).copied()
+}
+
+impl Globals {
+    /// What holds while there is no ConfigMap.
+    pub(crate) fn without_config_map(options: &Options) -> Self {
+        let mut globals = Self::default();
+        Arc::make_mut(&mut globals.settings).access_log.enabled = options.log_without_configmap;
+        globals
+    }
 }
 
 impl Default for Globals {

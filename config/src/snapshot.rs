@@ -4,6 +4,7 @@
 //! change replaces one [`Cluster`], an Ingress change the [`HostRoutes`] of its hosts, and nothing else.
 //! Ids are typed indexes into the snapshot they came from.
 
+mod access_log;
 mod certificate;
 mod cluster;
 mod host;
@@ -18,6 +19,7 @@ mod template;
 
 use std::sync::Arc;
 
+pub use access_log::{AccessLogSettings, Escape, LogFormat, LogPart, LogVariable};
 pub use certificate::{Certificate, CertificateError, Certificates, ServerCertificate};
 pub use cluster::{Balancer, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, PortKey};
 pub use host::{HostRoutes, Hosts, PathMatch, PathTable};

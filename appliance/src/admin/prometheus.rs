@@ -42,6 +42,8 @@ fn write_process(page: &mut Page, sources: &Sources) {
     page.gauge("ringress_workers", "Worker cores", count(sources.metrics.counters().len()));
     let dropped = float(crate::logging::lines_dropped());
     page.counters("ringress_log_dropped_total", "Lines of the own log dropped", [(vec![], dropped)]);
+    let lost = float(crate::access_log::lines_lost());
+    page.counters("ringress_access_log_lost_total", "Access log lines that could not be written", [(vec![], lost)]);
     page.gauge("ringress_ready", "1 when /readyz is 200", flag(sources.unready().is_none()));
 }
 

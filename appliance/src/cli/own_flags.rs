@@ -20,8 +20,15 @@ pub(crate) const OWN_FLAGS: &[Flag] = &[
         "access-log",
         Text,
         "auto",
-        NotYet("no access log is written"),
+        Honoured,
         "auto (as the ConfigMap says; off with a dir: source that has none), off, or a file.",
+    ),
+    flag(
+        "access-log-format",
+        Choice(&["configmap", "json"]),
+        "configmap",
+        Honoured,
+        "Form of access log lines: the ConfigMap's log-format-upstream, or a built-in JSON object.",
     ),
     flag(
         "admin-address",

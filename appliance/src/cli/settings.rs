@@ -37,7 +37,9 @@ pub struct RunSettings {
     /// How the process ends.
     pub shutdown: Shutdown,
     /// `--access-log`.
-    pub access_log: AccessLog,
+    pub access_log: AccessLogTarget,
+    /// `--access-log-format`.
+    pub access_log_form: AccessLogForm,
     /// The own log.
     pub log: LogSettings,
     /// Request metrics.
@@ -127,13 +129,22 @@ pub struct Shutdown {
 
 /// Where access log lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccessLog {
+pub enum AccessLogTarget {
     /// As the ConfigMap says, and off with a folder that has none.
     Auto,
     /// Nowhere.
     Off,
     /// A file.
     File(PathBuf),
+}
+
+/// The form of access log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLogForm {
+    /// As the ConfigMap says.
+    ConfigMap,
+    /// The built-in JSON.
+    Json,
 }
 
 /// The own log.
@@ -194,6 +205,10 @@ impl RunSettings {
             state_dir: layers.text("state-dir").map(PathBuf::from),
             shutdown: shutdown(&layers, &source),
             access_log: access_log(&layers),
+            access_log_form: match layers.choice("access-log-format") {
+                Some("json") => AccessLogForm::Json,
+                _ => AccessLogForm::ConfigMap,
+            },
             log: log(&layers),
             metrics,
             warnings,
@@ -250,6 +265,7 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         default_backend_service: layers.object("default-backend-service"),
         default_ssl_certificate: layers.object("default-ssl-certificate"),
         configmap: layers.object("configmap"),
+        log_without_configmap: !folder,
     })
 }
 
@@ -347,11 +363,11 @@ fn shutdown(layers: &Layers, source: &Source) -> Shutdown {
     }
 }
 
-fn access_log(layers: &Layers) -> AccessLog {
+fn access_log(layers: &Layers) -> AccessLogTarget {
     match layers.text("access-log").as_deref() {
-        None | Some("auto") => AccessLog::Auto,
-        Some("off") => AccessLog::Off,
-        Some(path) => AccessLog::File(PathBuf::from(path)),
+        None | Some("auto") => AccessLogTarget::Auto,
+        Some("off") => AccessLogTarget::Off,
+        Some(path) => AccessLogTarget::File(PathBuf::from(path)),
     }
 }
 

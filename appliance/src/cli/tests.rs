@@ -86,7 +86,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((settings.health.port, settings.health.path.as_str()), (Some(10254), "/healthz"));
     assert_eq!(settings.admin, AdminAddress::Tcp(([127, 0, 0, 1], 10280).into()));
     assert_eq!(settings.workers, WorkerCores { count: None, cpus: vec![], driver: crate::io::DriverChoice::Auto });
-    assert_eq!(settings.access_log, AccessLog::Auto);
+    assert_eq!(settings.access_log, AccessLogTarget::Auto);
     assert_eq!(settings.shutdown.drain_timeout, None);
     assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
 }

@@ -6,11 +6,13 @@
 )]
 
 mod answer;
+mod ended;
 mod forward;
 mod request_id;
 mod streaming;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringress_config::snapshot::{Cluster, Route};
@@ -19,13 +21,15 @@ use super::client::Client;
 use super::forward::{client_request_id, new_request_id};
 use super::request::RequestHead;
 use super::seen::Seen;
+use crate::access_log::Trail;
 use crate::error::Failure;
-use crate::metrics::{Method, Outcome, Refused};
+use crate::metrics::Refused;
 use crate::policy::{self, Answer, InFlight, Plan, Shaping};
 use crate::route;
 use crate::stream::Stream;
 use crate::worker::{Core, Pinned, Scratch};
 pub(crate) use answer::answer_refusal;
+use ended::{Ended, From};
 use request_id::RequestId;
 
 /// What becomes of the connection.
@@ -48,6 +52,13 @@ pub(crate) struct Exchange<'s> {
     route: Option<&'s Route>,
     shaping: Shaping<'s>,
     request_id: RequestId,
+    from: From,
+    /// The cluster that the policies chose.
+    cluster: Option<&'s Arc<Cluster>>,
+    /// The endpoints that were asked.
+    trail: Trail,
+    /// No line in the access log.
+    unlogged: bool,
     started: Instant,
     times: Times,
     /// The connection may serve another request when this one ends well.
@@ -111,12 +122,17 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         }
     };
     let Plan { verdict, shaping, in_flight } = plan;
+    let target = verdict.and_then(|id| snapshot.clusters.get(id).ok_or_else(|| Answer::status(503)));
     let exchange = Exchange {
         core: Rc::clone(core),
         snapshot: &snapshot,
         route,
         shaping,
         request_id,
+        from: From::new(&client, seen.client, seen.scheme, seen.port),
+        cluster: target.as_ref().ok().copied(),
+        trail: Trail::default(),
+        unlogged: ended::is_unlogged(&snapshot, &found),
         started,
         times: Times::default(),
         // What follows a target that two parsers could read differently is not parsed.
@@ -124,7 +140,6 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         bytes_received: scratch.request.consumed as u64,
         _in_flight: in_flight,
     };
-    let target = verdict.and_then(|id| snapshot.clusters.get(id).ok_or_else(|| Answer::status(503)));
     match (target, route) {
         (Ok(cluster), Some(route)) => exchange.forward(client, scratch, inbox, (route, cluster)).await,
         (Ok(_), None) => exchange.answer(client, &scratch.request, inbox, Answer::status(503)).await,
@@ -141,25 +156,6 @@ fn request_id(core: &Core, head: &RequestHead, bytes: &[u8]) -> RequestId {
 }
 
 impl Exchange<'_> {
-    /// The request is over: count it.
-    fn record(&self, head: &RequestHead, bytes: &[u8], status: u16, bytes_sent: u64) {
-        self.core.metrics.bytes_sent.add(bytes_sent);
-        self.core.metrics.bytes_received.add(self.bytes_received);
-        self.core.metrics.record(
-            self.route,
-            &Outcome {
-                method: Method::of(head.method_bytes(bytes)),
-                status,
-                duration: self.started.elapsed(),
-                connect: self.times.connect,
-                header: self.times.header,
-                response: self.times.response,
-                bytes_received: self.bytes_received,
-                bytes_sent,
-            },
-        );
-    }
-
     /// Takes note of a failure for the log.
     fn log(&self, cluster: &Cluster, failure: &Failure) {
         let route = self.route;

@@ -130,7 +130,7 @@ fn limits(core: &Core) -> HeadLimits {
 }
 
 /// Answers a head that is no unambiguous request, and ends the connection: nothing behind it is trusted.
-async fn refuse(core: &Core, client: Client, error: HeadError) {
+async fn refuse(core: &Rc<Core>, client: Client, error: HeadError) {
     let reason = if matches!(error.status(), 414 | 431) { Refused::HeadTooLarge } else { Refused::BadRequest };
     core.metrics.refuse(reason);
     tracing::debug!(client = %client.facts.peer, reason = error.label(), "request refused");

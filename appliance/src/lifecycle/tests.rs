@@ -17,6 +17,8 @@ impl Process for FakeProcess {
         self.draining.store(true, Relaxed);
     }
 
+    fn reopen_logs(&self) {}
+
     fn ended(&self) -> bool {
         self.dead.load(Relaxed) || (self.ends_when_drained && self.draining.load(Relaxed))
     }

@@ -1,6 +1,8 @@
 //! What a [`Template`] comes to for one request.
 
-use ringress_config::snapshot::{Groups, Part, Route, Template, Variable};
+use std::io::Write as _;
+
+use ringress_config::snapshot::{Groups, Part, Route, RouteLabels, Template, Variable};
 
 use super::Request;
 use crate::http::field::FieldId;
@@ -16,19 +18,21 @@ pub(super) fn render(
     for part in template.parts() {
         match part {
             Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-            Part::Variable(variable) => render_variable(variable, request, route, groups, out),
+            Part::Variable(variable) => render_variable(variable, request, Some(&route.labels), groups, out),
         }
     }
 }
 
-fn render_variable(
+/// Appends the value of a variable; what comes from the rule is nothing where none was met.
+pub(crate) fn render_variable(
     variable: &Variable,
     request: &Request<'_>,
-    route: &Route,
+    labels: Option<&RouteLabels>,
     groups: Option<&Groups<'_>>,
     out: &mut Vec<u8>,
 ) {
-    let (head, bytes, labels) = (request.head, request.bytes, &route.labels);
+    let (head, bytes) = (request.head, request.bytes);
+    let label = |of: fn(&RouteLabels) -> &str| labels.map_or("", of).as_bytes();
     match variable {
         Variable::RequestUri => out.extend_from_slice(head.path_and_query(bytes)),
         Variable::Uri => out.extend_from_slice(request.path),
@@ -40,10 +44,11 @@ fn render_variable(
         Variable::Host => out.extend_from_slice(head.host().name().as_bytes()),
         Variable::HttpHost => out.extend_from_slice(head.authority(bytes)),
         Variable::BestHttpHost => out.extend_from_slice(request.host),
-        Variable::ServerName => out.extend_from_slice(labels.host.as_bytes()),
-        Variable::ServerPort => out.extend_from_slice(request.port.to_string().as_bytes()),
-        Variable::RemoteAddr => out.extend_from_slice(request.client.to_string().as_bytes()),
-        Variable::RemotePort => out.extend_from_slice(request.client_port.to_string().as_bytes()),
+        Variable::ServerName => out.extend_from_slice(label(|labels| &labels.host)),
+        // Writing to a Vec cannot fail.
+        Variable::ServerPort => drop(write!(out, "{}", request.port)),
+        Variable::RemoteAddr => drop(write!(out, "{}", request.client)),
+        Variable::RemotePort => drop(write!(out, "{}", request.client_port)),
         Variable::RemoteUser => out.extend_from_slice(&request.user().unwrap_or_default()),
         Variable::RequestMethod => out.extend_from_slice(head.method_bytes(bytes)),
         Variable::RequestId => out.extend_from_slice(request.request_id),
@@ -51,11 +56,11 @@ fn render_variable(
         Variable::Cookie(name) => out.extend_from_slice(request.cookie(name).unwrap_or_default()),
         Variable::Arg(name) => out.extend_from_slice(request.argument(name).unwrap_or_default()),
         Variable::Capture(n) => out.extend_from_slice(groups.map_or(&[], |groups| groups[usize::from(*n)])),
-        Variable::Namespace => out.extend_from_slice(labels.namespace.as_bytes()),
-        Variable::IngressName => out.extend_from_slice(labels.ingress.as_bytes()),
-        Variable::ServiceName => out.extend_from_slice(labels.service.as_bytes()),
-        Variable::ServicePort => out.extend_from_slice(labels.service_port.as_bytes()),
-        Variable::LocationPath => out.extend_from_slice(labels.path.as_bytes()),
+        Variable::Namespace => out.extend_from_slice(label(|labels| &labels.namespace)),
+        Variable::IngressName => out.extend_from_slice(label(|labels| &labels.ingress)),
+        Variable::ServiceName => out.extend_from_slice(label(|labels| &labels.service)),
+        Variable::ServicePort => out.extend_from_slice(label(|labels| &labels.service_port)),
+        Variable::LocationPath => out.extend_from_slice(label(|labels| &labels.path)),
     }
 }
 

@@ -109,6 +109,8 @@ struct Piece {
 pub(crate) struct Relayed {
     /// Bytes sent to the client, head included.
     pub(crate) bytes: u64,
+    /// Of these, the body with its framing.
+    pub(crate) body_bytes: u64,
     /// The upstream's connection is at the border of a message.
     pub(crate) clean: bool,
 }
@@ -159,14 +161,14 @@ pub(crate) async fn relay(
         ResponseBody::None => {
             let bytes = out.len() as u64;
             finish(core, client, out).await?;
-            return Ok(Relayed { bytes, clean: first.is_empty() });
+            return Ok(Relayed { bytes, body_bytes: 0, clean: first.is_empty() });
         }
         ResponseBody::Length(left) => Incoming::Length { left },
         ResponseBody::Chunked => Incoming::Chunked(ChunkDecoder::default()),
         ResponseBody::UntilClose => Incoming::UntilClose,
     };
     let outgoing = Outgoing { chunked: outgoing.body == ResponseBody::Chunked, trailers: outgoing.trailers };
-    let mut bytes = 0;
+    let (head_bytes, mut bytes) = (out.len() as u64, 0);
     let mut buf = Vec::new();
     let mut piece = if first.is_empty() && !matches!(incoming, Incoming::Length { left: 0 }) {
         Piece { last: false, surplus: false }
@@ -206,7 +208,7 @@ pub(crate) async fn relay(
     bytes += out.len() as u64;
     core.buffers.put(buf);
     finish(core, client, out).await?;
-    Ok(Relayed { bytes, clean: !piece.surplus })
+    Ok(Relayed { bytes, body_bytes: bytes - head_bytes, clean: !piece.surplus })
 }
 
 /// Takes all of `input` as data, if it is nothing else.

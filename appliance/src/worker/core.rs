@@ -12,6 +12,7 @@ use crossbeam_channel::Sender;
 use futures_util::FutureExt;
 use ringress_config::snapshot::Snapshot;
 
+use crate::access_log::{CoreLog, Outlet};
 use crate::buffers::Buffers;
 use crate::http::edge::EdgeFields;
 use crate::http::h2::session::Sessions;
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     pub(crate) timers: Rc<Timers>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) metrics: CoreMetrics,
+    pub(crate) access_log: CoreLog,
     /// Balancers and pooled connections.
     pub(crate) upstreams: RefCell<Upstreams>,
     /// HTTP/2 connections with upstreams.
@@ -127,7 +129,7 @@ impl Core {
     /// When the TLS settings cannot be put into effect.
     pub(super) fn new(
         index: usize,
-        metrics: CoreMetrics,
+        (metrics, access_log): (CoreMetrics, Option<Outlet>),
         (tls, limits): (SharedTls, Arc<LimitTable>),
         retired: Sender<Arc<Snapshot>>,
         snapshot: Arc<Snapshot>,
@@ -137,6 +139,7 @@ impl Core {
             timers: Timers::new(),
             buffers: Rc::default(),
             metrics,
+            access_log: CoreLog::new(access_log),
             upstreams: RefCell::default(),
             sessions: Sessions::default(),
             client_tls: ClientTls::new(tls.provider())?,

@@ -1,5 +1,6 @@
 //! What the workers need to know at start.
 
+use crate::access_log::Outlet;
 use crate::io::Driver;
 use crate::metrics::CoreMetricsSource;
 
@@ -15,4 +16,6 @@ pub struct WorkerSettings {
     pub listen: Vec<ListenAddress>,
     /// Their counters; made for as many cores as `placement` has.
     pub metrics: CoreMetricsSource,
+    /// Where lines of the access log go; `None` is nowhere.
+    pub access_log: Option<Outlet>,
 }

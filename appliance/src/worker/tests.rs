@@ -168,6 +168,7 @@ impl Running {
             driver,
             listen: vec![ListenAddress { kind: ListenerKind::Http, address: "127.0.0.1:0".parse().unwrap() }],
             metrics,
+            access_log: None,
         };
         let workers = start(settings).unwrap();
         let address = workers.control().addresses()[0].1;

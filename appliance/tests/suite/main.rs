@@ -7,6 +7,7 @@
     reason = "tests block, wait and share; the bans are for the worker cores"
 )]
 
+mod access_log;
 mod admin;
 mod annotations;
 mod bad_input;

@@ -308,7 +308,7 @@ pub(super) static ROWS: &[Row] = &[
         "Whether the mirror copy carries the body (on forces request buffering)."),
     row("mirror-host", Mirror, "host, may hold nginx variables", "host of mirror-target", Ingress, High, P1, Pending(NoEffect), Default,
         "Host header of the mirror copy."),
-    row("enable-access-log", Logging, "bool", "true", Path, Low, P1, Pending(NoEffect), Default,
+    row("enable-access-log", Logging, "bool", "true", Path, Low, P1, Honoured, Default,
         "false turns off the access log on these paths."),
     row("enable-rewrite-log", Logging, "bool", "", Path, Low, P2, Ignored("routing is explained by `ringress explain`"), Nothing,
         "Debug log of rewrites."),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::find;
+use super::{access_log, find};
 use crate::annotation::{self, Meanwhile, Objects, Risk, Support};
 use crate::diagnostics::Finding;
 use crate::intent::RoutePolicy;
@@ -51,6 +51,7 @@ impl Globals {
             upstream: upstream(&mut keys),
             tls: tls(&mut keys),
             forwarded: forwarded(&mut keys),
+            access_log: access_log::read(&mut keys),
             drain_timeout: keys.get("worker-shutdown-timeout", value::time),
         };
         let list = |keys: &Keys<'_>, name| keys.text(name).map(|text| value::list(text).map(Box::from).collect());
@@ -92,7 +93,9 @@ fn client(keys: &mut Keys<'_>) -> ClientSettings {
         header_line_bytes_max: line,
         header_bytes_max: line.saturating_mul(number as usize),
         http2: keys.get("use-http2", value::bool).unwrap_or(default.http2),
-        http2_streams_max: keys.get("http2-max-concurrent-streams", value::natural).unwrap_or(default.http2_streams_max),
+        http2_streams_max: keys
+            .get("http2-max-concurrent-streams", value::natural)
+            .unwrap_or(default.http2_streams_max),
     }
 }
 

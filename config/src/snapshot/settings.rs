@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::AccessLogSettings;
+
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -15,6 +17,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// Forwarding headers and what is believed of them.
     pub forwarded: ForwardedSettings,
+    /// The log of requests.
+    pub access_log: AccessLogSettings,
     /// Bound of a drain when no flag says otherwise (`worker-shutdown-timeout`).
     pub drain_timeout: Option<Duration>,
 }

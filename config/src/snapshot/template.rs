@@ -85,24 +85,12 @@ impl Template {
     /// # Errors
     /// For a name that is none of [`Variable`].
     pub fn parse(text: &str) -> Result<Self, UnknownVariable> {
-        let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
-        while let Some(at) = rest.find('$') {
-            plain.push_str(&rest[..at]);
-            let (name, after) = name_at(&rest[at + 1..]);
-            rest = after;
-            if name.is_empty() {
-                plain.push('$');
-                continue;
-            }
-            let variable = variable(name).ok_or_else(|| UnknownVariable(name.into()))?;
-            if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain).into()));
-            }
-            parts.push(Part::Variable(variable));
-        }
-        plain.push_str(rest);
-        if !plain.is_empty() {
-            parts.push(Part::Text(plain.into()));
+        let mut parts = Vec::new();
+        for piece in pieces(text) {
+            parts.push(match piece {
+                Piece::Text(text) => Part::Text(text.into()),
+                Piece::Name(name) => Part::Variable(variable(name).ok_or_else(|| UnknownVariable(name.into()))?),
+            });
         }
         Ok(Self { parts: parts.into() })
     }
@@ -122,6 +110,35 @@ impl Template {
     }
 }
 
+/// A piece of a text: as it stands, or the name behind a `$`.
+pub(super) enum Piece<'t> {
+    Text(String),
+    Name(&'t str),
+}
+
+/// Takes a text apart at `$name`, `${name}` and `$1`; any other `$` is text.
+pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let (mut pieces, mut plain, mut rest) = (Vec::new(), String::new(), text);
+    while let Some(at) = rest.find('$') {
+        plain.push_str(&rest[..at]);
+        let (name, after) = name_at(&rest[at + 1..]);
+        rest = after;
+        if name.is_empty() {
+            plain.push('$');
+            continue;
+        }
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(std::mem::take(&mut plain)));
+        }
+        pieces.push(Piece::Name(name));
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() {
+        pieces.push(Piece::Text(plain));
+    }
+    pieces
+}
+
 /// The variable's name at the start of what follows a `$`, and what is behind it.
 fn name_at(text: &str) -> (&str, &str) {
     if let Some(inner) = text.strip_prefix('{')
@@ -135,7 +152,8 @@ fn name_at(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len()))
 }
 
-fn variable(name: &str) -> Option<Variable> {
+/// The variable of a name.
+pub(super) fn variable(name: &str) -> Option<Variable> {
     if let Some(digit) = name.parse().ok().filter(|d| (1..=9).contains(d)) {
         return Some(Variable::Capture(digit));
     }

@@ -1,5 +1,7 @@
 //! Answers that the proxy makes itself.
 
+use std::rc::Rc;
+
 use super::super::body::BodyDecoder;
 use super::super::client::{self, Client};
 use super::super::edge::Scheme;
@@ -8,7 +10,7 @@ use super::super::grpc;
 use super::super::head::Version;
 use super::super::request::{Method, RequestHead};
 use super::super::synthetic::{Synthetic, write_synthetic};
-use super::{After, Exchange};
+use super::{After, Ended, Exchange, ended};
 use crate::limits::CLIENT_SEND;
 use crate::policy::Answer;
 use crate::relay;
@@ -30,7 +32,7 @@ impl Exchange<'_> {
 
     /// Answers; the connection goes on if `keep_alive` still says so.
     pub(super) async fn answer_now(
-        self,
+        mut self,
         mut client: Client,
         head: &RequestHead,
         inbox: &mut Vec<u8>,
@@ -42,7 +44,7 @@ impl Exchange<'_> {
         add.extend(answer.field.as_ref().map(|(name, value)| (*name, value.as_slice())));
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| client.facts.scheme == Scheme::Https);
         let to_grpc = answer.status >= 400 && grpc::is_grpc(head, inbox);
-        self.core.with_date(|date| {
+        let page = self.core.with_date(|date| {
             let synthetic = Synthetic {
                 status: answer.status,
                 location: answer.location.as_deref(),
@@ -55,14 +57,15 @@ impl Exchange<'_> {
             };
             if to_grpc {
                 grpc::write_error(&mut out, &synthetic, head.find(inbox, FieldId::ContentType).unwrap_or_default());
+                0
             } else {
-                write_synthetic(&mut out, &synthetic);
+                write_synthetic(&mut out, &synthetic)
             }
         });
         let bytes = out.len() as u64;
         let (sent, out) = relay::send(&mut client.stream, out, CLIENT_SEND).await;
         self.core.buffers.put(out);
-        self.record(head, inbox, answer.status, bytes);
+        self.record(head, inbox, Ended { status: answer.status, bytes, body_bytes: page as u64 });
         match sent {
             Err(_) => After::Closed,
             Ok(()) if self.keep_alive => {
@@ -88,9 +91,9 @@ fn skip_body(head: &RequestHead, inbox: &mut Vec<u8>) -> bool {
 }
 
 /// Answers a head that could not be parsed, and ends the connection.
-pub(crate) async fn answer_refusal(core: &Core, mut client: Client, status: u16) {
+pub(crate) async fn answer_refusal(core: &Rc<Core>, mut client: Client, status: u16) {
     let mut out = core.buffers.head();
-    core.with_date(|date| {
+    let page = core.with_date(|date| {
         write_synthetic(
             &mut out,
             &Synthetic {
@@ -105,8 +108,10 @@ pub(crate) async fn answer_refusal(core: &Core, mut client: Client, status: u16)
             },
         )
     });
+    let ended = Ended { status, bytes: out.len() as u64, body_bytes: page as u64 };
     let (sent, out) = relay::send(&mut client.stream, out, CLIENT_SEND).await;
     core.buffers.put(out);
+    ended::log_refusal(core, &client, ended);
     if sent.is_ok() {
         client::linger(core, client.stream).await;
     }

@@ -19,7 +19,8 @@ use super::super::framing::BodyFraming;
 use super::super::request::{Method, RequestHead};
 use super::super::respond::{Respond, Written, write_response};
 use super::super::response::Asked;
-use super::{After, Exchange};
+use super::{After, Ended, Exchange};
+use crate::access_log::Trail;
 use crate::error::Failure;
 use crate::policy::{Answer, Shaping};
 use crate::relay::request::{self, Gathered};
@@ -59,6 +60,10 @@ pub(super) struct Attempts {
     pub(super) began: Instant,
     /// A pooled connection turned out stale: the next attempt takes a fresh one.
     pub(super) fresh: bool,
+    /// For the access log.
+    pub(super) trail: Trail,
+    /// Of the last one.
+    asked: Instant,
 }
 
 impl<'s> Exchange<'s> {
@@ -177,7 +182,7 @@ impl<'s> Exchange<'s> {
                 Err(failure) => break Err(failure),
             }
         };
-        self.times = times;
+        (self.times, self.trail) = (times, attempts.trail);
         match result {
             Ok((connection, received, began)) => {
                 self.respond(client, scratch, inbox, (route, cluster), connection, received, began).await
@@ -199,6 +204,7 @@ impl<'s> Exchange<'s> {
         began: Instant,
     ) -> After {
         let (out, written) = self.write_head(client.facts.scheme, scratch, inbox, &received);
+        let head_bytes = out.len() as u64;
         let rest = scratch.response.consumed;
         let status = scratch.response.status;
         if status == 101 {
@@ -208,7 +214,11 @@ impl<'s> Exchange<'s> {
             let sent =
                 tunnel::run(&self.core, client.stream, connection.stream, to_client, to_upstream, route.timeouts.read)
                     .await;
-            self.record(&scratch.request, inbox, status, sent);
+            self.record(
+                &scratch.request,
+                inbox,
+                Ended { status, bytes: sent, body_bytes: sent.saturating_sub(head_bytes) },
+            );
             return After::Closed;
         }
         let relayed = response::relay(
@@ -223,8 +233,8 @@ impl<'s> Exchange<'s> {
         self.core.buffers.put(received);
         self.times.response = Some(began.elapsed());
         match relayed {
-            Ok(Relayed { bytes, clean }) => {
-                self.record(&scratch.request, inbox, status, bytes);
+            Ok(Relayed { bytes, body_bytes, clean }) => {
+                self.record(&scratch.request, inbox, Ended { status, bytes, body_bytes });
                 if clean && scratch.response.keep_alive {
                     self.core.upstreams.borrow_mut().put(&self.core, cluster, connection);
                 }
@@ -237,7 +247,7 @@ impl<'s> Exchange<'s> {
             }
             Err(failure) => {
                 self.log(cluster, &failure);
-                self.record(&scratch.request, inbox, status, 0);
+                self.record(&scratch.request, inbox, Ended { status, bytes: 0, body_bytes: 0 });
                 After::Closed
             }
         }
@@ -246,13 +256,15 @@ impl<'s> Exchange<'s> {
 
 impl Attempts {
     pub(super) fn new() -> Self {
-        Self { tried: Tried::default(), count: 0, began: Instant::now(), fresh: false }
+        let now = Instant::now();
+        Self { tried: Tried::default(), count: 0, began: now, fresh: false, trail: Trail::default(), asked: now }
     }
 
     /// Whether to try once more after `failure`.
     pub(super) fn again(&mut self, failure: &Failure, route: &Route, idempotent: bool) -> bool {
         let policy = &route.retry;
         self.count += 1;
+        self.trail.fail(failure.status().unwrap_or(502), self.asked.elapsed());
         failure.allows_retry(policy, idempotent)
             && (policy.tries_max == 0 || self.count < policy.tries_max)
             && (policy.budget.is_zero() || self.began.elapsed() < policy.budget)
@@ -298,6 +310,8 @@ impl<'s> Exchange<'s> {
         let core = &self.core;
         let picked = core.upstreams.borrow_mut().choose(core, cluster, &attempts.tried);
         let address = picked.ok_or(Failure::NoEndpoint)?;
+        attempts.trail.begin(address);
+        attempts.asked = Instant::now();
         if !attempts.fresh {
             let pooled = core.upstreams.borrow_mut().take(core, cluster, address, route.protocol);
             if let Some(mut connection) = pooled {
@@ -348,7 +362,7 @@ impl<'s> Exchange<'s> {
 
     /// Answers a request that could not be carried out, if there is still somebody to answer.
     pub(super) async fn fail(
-        self,
+        mut self,
         client: Client,
         head: &RequestHead,
         inbox: &mut Vec<u8>,
@@ -356,6 +370,7 @@ impl<'s> Exchange<'s> {
         failure: &Failure,
     ) -> After {
         self.log(cluster, failure);
+        self.trail.fail(failure.status().unwrap_or(502), self.times.response.unwrap_or_default());
         let empty = self.route.map(|route| route.empty_status);
         match failure
             .status()
@@ -364,7 +379,7 @@ impl<'s> Exchange<'s> {
             Some(status) => self.answer_now(client, head, inbox, Answer::status(status)).await,
             None => {
                 // nginx' word for a client that left.
-                self.record(head, inbox, 499, 0);
+                self.record(head, inbox, Ended { status: 499, bytes: 0, body_bytes: 0 });
                 After::Closed
             }
         }

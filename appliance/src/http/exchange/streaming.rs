@@ -15,11 +15,11 @@ use super::super::edge::Scheme;
 use super::super::request::Method;
 use super::super::response::Asked;
 use super::forward::{Attempts, Outbound, Target};
-use super::{After, Exchange};
+use super::{After, Ended, Exchange};
 use crate::error::Failure;
 use crate::relay;
 use crate::relay::request::{self, Gathered};
-use crate::relay::response;
+use crate::relay::response::{self, Relayed};
 use crate::stream::{Reader, Sink, Source, Stream, Writer};
 use crate::upstream::Connection;
 use crate::worker::Scratch;
@@ -84,8 +84,9 @@ impl<'s> Exchange<'s> {
         self.times.response = Some(began.elapsed());
         let stream = Stream::reunite(reader, writer);
         match result {
-            Ok(bytes) => {
-                self.record(&scratch.request, inbox, scratch.response.status, bytes);
+            Ok(Relayed { bytes, body_bytes, .. }) => {
+                let status = scratch.response.status;
+                self.record(&scratch.request, inbox, Ended { status, bytes, body_bytes });
                 After::Linger(stream)
             }
             Err(Streaming::BeforeHead(failure)) => {
@@ -94,7 +95,8 @@ impl<'s> Exchange<'s> {
             }
             Err(Streaming::AfterHead(failure)) => {
                 self.log(cluster, &failure);
-                self.record(&scratch.request, inbox, scratch.response.status, 0);
+                let status = scratch.response.status;
+                self.record(&scratch.request, inbox, Ended { status, bytes: 0, body_bytes: 0 });
                 After::Closed
             }
         }
@@ -113,10 +115,14 @@ impl<'s> Exchange<'s> {
             match self.connect(route, cluster, &mut attempts).await {
                 Ok(connected) => {
                     self.times.connect = Some(connected.took);
+                    self.trail = attempts.trail;
                     return Ok(connected.connection);
                 }
                 Err(failure) if attempts.again(&failure, route, idempotent) => {}
-                Err(failure) => return Err(failure),
+                Err(failure) => {
+                    self.trail = attempts.trail;
+                    return Err(failure);
+                }
             }
         }
     }
@@ -129,7 +135,7 @@ impl<'s> Exchange<'s> {
         route: &Route,
         upload: Upload<'_>,
         (reader, writer, connection): (&mut Reader, &mut Writer, Connection),
-    ) -> Result<u64, Streaming> {
+    ) -> Result<Relayed, Streaming> {
         let Upload { head, first, decoder } = upload;
         let framing = scratch.request.framing;
         let (mut from_upstream, mut to_upstream) = connection.stream.split();
@@ -169,7 +175,7 @@ impl<'s> Exchange<'s> {
         scheme: Scheme,
         (upstream, timeout, patience): (&mut impl Source, Duration, &Cell<Duration>),
         (client, head_sent): (&mut impl Sink, &Cell<bool>),
-    ) -> Result<u64, Streaming> {
+    ) -> Result<Relayed, Streaming> {
         let asked = Asked { head: scratch.request.method == Method::Head, upgrade: false };
         let version = scratch.request.version;
         let received = response::read_head(
@@ -187,6 +193,6 @@ impl<'s> Exchange<'s> {
         let first = &received[scratch.response.consumed..];
         let framings = (scratch.response.body, written);
         let relayed = response::relay(&self.core, (upstream, timeout), client, framings, first, out).await;
-        relayed.map(|r| r.bytes).map_err(Streaming::AfterHead)
+        relayed.map_err(Streaming::AfterHead)
     }
 }

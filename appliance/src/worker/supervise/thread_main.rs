@@ -48,9 +48,9 @@ async fn serve(seat: &Seat) -> std::io::Result<()> {
     let metrics = seat.settings.metrics.core(seat.index);
     let Some(snapshot) = first_snapshot(seat, &metrics).await else { return Ok(()) };
     let generation = snapshot.generation;
-    let core =
-        Core::new(seat.index, metrics, (seat.tls.clone(), Arc::clone(&seat.limits)), seat.retired.clone(), snapshot)
-            .map_err(std::io::Error::other)?;
+    let sight = (metrics, seat.settings.access_log.clone());
+    let shared = (seat.tls.clone(), Arc::clone(&seat.limits));
+    let core = Core::new(seat.index, sight, shared, seat.retired.clone(), snapshot).map_err(std::io::Error::other)?;
     core.spawn(Rc::clone(&core.timers).run());
     core.spawn(housekeeping(Rc::clone(&core)));
 
@@ -89,12 +89,14 @@ async fn finish(core: &Core, end: End) -> std::io::Result<()> {
             while core.metrics.connections.get() > 0 {
                 io::sleep(POLL).await;
             }
+            core.access_log.hand_over(core);
             core.metrics.tick();
             Ok(())
         }
         End::Fault => {
             core.abort_all();
             settle(|| core.metrics.connections.get() == 0).await;
+            core.access_log.hand_over(core);
             Err(std::io::Error::other("a task of the core panicked"))
         }
     }

@@ -1,0 +1,110 @@
+//! The access log: a line for each request, written by its core into a buffer of its own and handed over in batches to
+//! a thread that writes them out. No core ever waits for that thread: what it cannot take is dropped and counted.
+
+mod line;
+mod outlet;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringress_config::snapshot::{AccessLogSettings, LogFormat};
+
+use crate::io;
+use crate::worker::Core;
+use line::Clock;
+pub(crate) use line::{Entry, Trail};
+use outlet::Batch;
+pub(crate) use outlet::lines_lost;
+pub use outlet::{AccessLog, Outlet};
+
+/// Bytes of lines after which a core hands its buffer over.
+const BATCH_BYTES: usize = 32 << 10;
+/// Longest that a line waits in its core.
+const BATCH_DELAY: Duration = Duration::from_millis(50);
+
+/// One core's part of the log.
+pub(crate) struct CoreLog {
+    /// `None` when the log is off whatever the settings say.
+    outlet: Option<Outlet>,
+    pending: RefCell<Pending>,
+    /// A task will hand over what is pending.
+    is_scheduled: Cell<bool>,
+}
+
+#[derive(Default)]
+struct Pending {
+    lines: Vec<u8>,
+    count: u64,
+    /// Where they belong.
+    path: Option<Arc<str>>,
+    clock: Clock,
+    /// The value at hand.
+    value: Vec<u8>,
+}
+
+impl CoreLog {
+    pub(crate) fn new(outlet: Option<Outlet>) -> Self {
+        Self { outlet, pending: RefCell::default(), is_scheduled: Cell::new(false) }
+    }
+
+    /// Whether requests get a line under these settings.
+    #[inline]
+    pub(crate) fn is_on(&self, settings: &AccessLogSettings) -> bool {
+        self.outlet.as_ref().is_some_and(|outlet| outlet.is_fixed() || settings.enabled)
+    }
+
+    /// Writes the line of a request.
+    pub(crate) fn write(&self, core: &Rc<Core>, settings: &AccessLogSettings, entry: &Entry<'_>) {
+        let Some(outlet) = self.outlet.as_ref().filter(|_| !is_skipped(settings, entry)) else { return };
+        let path = if outlet.is_fixed() { &None } else { &settings.path };
+        if self.pending.borrow().path != *path {
+            self.hand_over(core);
+            self.pending.borrow_mut().path.clone_from(path);
+        }
+        let is_full = {
+            let pending = &mut *self.pending.borrow_mut();
+            let format: &LogFormat = outlet.format().unwrap_or(&settings.format);
+            pending.clock.advance(outlet.zone());
+            line::write(&mut pending.lines, &mut pending.value, format, &pending.clock, entry);
+            pending.count += 1;
+            pending.lines.len() >= BATCH_BYTES
+        };
+        if is_full {
+            self.hand_over(core);
+        } else if !self.is_scheduled.replace(true) {
+            let core = Rc::clone(core);
+            io::spawn(async move {
+                io::sleep(BATCH_DELAY).await;
+                core.access_log.is_scheduled.set(false);
+                core.access_log.hand_over(&core);
+            });
+        }
+    }
+
+    /// Gives what is pending to the thread that writes it.
+    pub(crate) fn hand_over(&self, core: &Core) {
+        let Some(outlet) = &self.outlet else { return };
+        let mut pending = self.pending.borrow_mut();
+        let count = std::mem::take(&mut pending.count);
+        if count == 0 {
+            return;
+        }
+        let lines = std::mem::take(&mut pending.lines);
+        match outlet.send(Batch { lines, count, path: pending.path.clone() }) {
+            Ok(spare) => pending.lines = spare,
+            Err(mut refused) => {
+                core.metrics.access_log_dropped.add(count);
+                refused.lines.clear();
+                pending.lines = refused.lines;
+            }
+        }
+    }
+}
+
+fn is_skipped(settings: &AccessLogSettings, entry: &Entry<'_>) -> bool {
+    let Some(request) = entry.request.filter(|_| !settings.skipped.is_empty()) else { return false };
+    let target = request.head.path_and_query(request.bytes);
+    settings.skipped.iter().any(|skipped| skipped.as_bytes().eq_ignore_ascii_case(target))
+}

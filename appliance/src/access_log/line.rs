@@ -1,0 +1,292 @@
+//! One line: the values of a compiled form for one request.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ringress_config::snapshot::{ClusterKey, Escape, LogFormat, LogPart, LogVariable, RouteLabels, Variable};
+
+use crate::policy::{self, render_variable};
+
+/// What ingress-nginx calls the backend of what no rule is for.
+const DEFAULT_BACKEND: &[u8] = b"upstream-default-backend";
+
+/// A request that ended.
+pub(crate) struct Entry<'a> {
+    /// The request; `None` when its head could not be read.
+    pub(crate) request: Option<&'a policy::Request<'a>>,
+    /// The connection's other end.
+    pub(crate) peer: SocketAddr,
+    /// Of the route that it met.
+    pub(crate) labels: Option<&'a RouteLabels>,
+    /// As `$server_protocol` has it.
+    pub(crate) protocol: &'static str,
+    /// Which one of its connection.
+    pub(crate) connection_requests: u32,
+    pub(crate) status: u16,
+    /// To the client, head included.
+    pub(crate) bytes_sent: u64,
+    pub(crate) body_bytes_sent: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) duration: Duration,
+    /// The canary that took it.
+    pub(crate) alternative: Option<&'a ClusterKey>,
+    pub(crate) trail: &'a Trail,
+}
+
+/// One try at an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) address: SocketAddr,
+    pub(crate) status: u16,
+    pub(crate) length: u64,
+    pub(crate) connect: Option<Duration>,
+    pub(crate) header: Option<Duration>,
+    pub(crate) response: Option<Duration>,
+}
+
+/// The endpoints that a request was sent to, in order. Allocates only when one failed.
+#[derive(Debug, Default)]
+pub(crate) struct Trail {
+    failed: Vec<Attempt>,
+    last: Option<Attempt>,
+}
+
+impl Trail {
+    /// An attempt begins; one that is open was none, as of a pooled connection that turned out closed.
+    pub(crate) fn begin(&mut self, address: SocketAddr) {
+        self.last = Some(Attempt { address, status: 0, length: 0, connect: None, header: None, response: None });
+    }
+
+    /// The open attempt failed, and another may follow.
+    pub(crate) fn fail(&mut self, status: u16, took: Duration) {
+        if let Some(attempt) = self.last.take() {
+            self.failed.push(Attempt { status, response: Some(took), ..attempt });
+        }
+    }
+
+    /// The attempt that is open.
+    pub(crate) fn open(&mut self) -> Option<&mut Attempt> {
+        self.last.as_mut()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Attempt> {
+        self.failed.iter().chain(&self.last)
+    }
+}
+
+/// The time as lines show it, put into words once a second.
+#[derive(Default)]
+pub(super) struct Clock {
+    now: Duration,
+    local: String,
+    iso: String,
+}
+
+impl Clock {
+    /// Reads the time.
+    pub(super) fn advance(&mut self, zone: &TimeZone) {
+        let before = self.now.as_secs();
+        self.now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.now.as_secs() == before {
+            return;
+        }
+        let second = i64::try_from(self.now.as_secs()).ok().and_then(|s| Timestamp::from_second(s).ok());
+        self.say(second.unwrap_or_default(), zone);
+    }
+
+    fn say(&mut self, time: Timestamp, zone: &TimeZone) {
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let offset = zone.to_offset(time);
+        let local = offset.to_datetime(time);
+        let (date, clock) = (local.date(), local.time());
+        let month = MONTHS[usize::try_from(date.month() - 1).unwrap_or_default() % 12];
+        let sign = if offset.seconds() < 0 { '-' } else { '+' };
+        let minutes = offset.seconds().unsigned_abs() / 60;
+        let (hours, minutes) = (minutes / 60, minutes % 60);
+        let time = format!("{:02}:{:02}:{:02}", clock.hour(), clock.minute(), clock.second());
+        self.local = format!("{:02}/{month}/{}:{time} {sign}{hours:02}{minutes:02}", date.day(), date.year());
+        let day = format!("{}-{:02}-{:02}", date.year(), date.month(), date.day());
+        self.iso = format!("{day}T{time}{sign}{hours:02}:{minutes:02}");
+    }
+}
+
+/// Appends the line of an entry. `value` is room for one value.
+pub(super) fn write(line: &mut Vec<u8>, value: &mut Vec<u8>, format: &LogFormat, clock: &Clock, entry: &Entry<'_>) {
+    for part in format.parts() {
+        value.clear();
+        match part {
+            LogPart::Text(text) => {
+                line.extend_from_slice(text.as_bytes());
+                continue;
+            }
+            LogPart::Request(variable) => of_request(variable, entry, value),
+            LogPart::Outcome(variable) => of_outcome(variable, entry, clock, value),
+        }
+        if !value.is_empty() {
+            escape(format.escape(), value, line);
+        } else if format.escape() == Escape::Hex && is_missed(part) {
+            line.push(b'-');
+        }
+    }
+    line.push(b'\n');
+}
+
+/// Whether nothing means that there is none, rather than an empty text.
+fn is_missed(part: &LogPart) -> bool {
+    match part {
+        LogPart::Outcome(LogVariable::RequestLine | LogVariable::Https | LogVariable::AlternativeName)
+        | LogPart::Request(Variable::IsArgs)
+        | LogPart::Text(_) => false,
+        LogPart::Request(_) | LogPart::Outcome(_) => true,
+    }
+}
+
+fn of_request(variable: &Variable, entry: &Entry<'_>, value: &mut Vec<u8>) {
+    match (entry.request, variable) {
+        (Some(request), _) => render_variable(variable, request, entry.labels, None, value),
+        // Writing to a Vec cannot fail, here and below.
+        (None, Variable::RemoteAddr) => drop(write!(value, "{}", entry.peer.ip().to_canonical())),
+        (None, Variable::RemotePort) => drop(write!(value, "{}", entry.peer.port())),
+        (None, _) => {}
+    }
+}
+
+fn of_outcome(variable: &LogVariable, entry: &Entry<'_>, clock: &Clock, value: &mut Vec<u8>) {
+    let result = match variable {
+        LogVariable::TimeLocal => value.write_all(clock.local.as_bytes()),
+        LogVariable::TimeIso8601 => value.write_all(clock.iso.as_bytes()),
+        LogVariable::Msec => write!(value, "{}", Seconds(clock.now)),
+        LogVariable::RequestLine => {
+            request_line(entry, value);
+            Ok(())
+        }
+        LogVariable::RequestLength => write!(value, "{}", entry.bytes_received),
+        LogVariable::RequestTime => write!(value, "{}", Seconds(entry.duration)),
+        LogVariable::Status => write!(value, "{}", entry.status),
+        LogVariable::BodyBytesSent => write!(value, "{}", entry.body_bytes_sent),
+        LogVariable::BytesSent => write!(value, "{}", entry.bytes_sent),
+        LogVariable::ServerProtocol => value.write_all(entry.protocol.as_bytes()),
+        LogVariable::Https => {
+            let is_https = entry.request.is_some_and(|request| request.scheme == crate::http::edge::Scheme::Https);
+            value.write_all(if is_https { b"on" } else { b"" })
+        }
+        LogVariable::ConnectionRequests => write!(value, "{}", entry.connection_requests),
+        LogVariable::Hostname => value.write_all(rustix::system::uname().nodename().to_bytes()),
+        LogVariable::Pid => write!(value, "{}", std::process::id()),
+        LogVariable::UpstreamName => {
+            upstream_name(entry.labels, value);
+            Ok(())
+        }
+        LogVariable::AlternativeName => match entry.alternative {
+            Some(key) => write!(value, "{}-{}-{}", key.service.namespace, key.service.name, key.port),
+            None => Ok(()),
+        },
+        LogVariable::UpstreamAddr => list(entry, value, |attempt, out| write!(out, "{}", attempt.address)),
+        LogVariable::UpstreamStatus => list(entry, value, |attempt, out| write!(out, "{}", attempt.status)),
+        LogVariable::UpstreamLength => list(entry, value, |attempt, out| write!(out, "{}", attempt.length)),
+        LogVariable::UpstreamTime => list(entry, value, |attempt, out| time(attempt.response, out)),
+        LogVariable::UpstreamConnectTime => list(entry, value, |attempt, out| time(attempt.connect, out)),
+        LogVariable::UpstreamHeaderTime => list(entry, value, |attempt, out| time(attempt.header, out)),
+        LogVariable::Missing => Ok(()),
+    };
+    // A Vec takes everything.
+    debug_assert!(result.is_ok());
+}
+
+fn request_line(entry: &Entry<'_>, value: &mut Vec<u8>) {
+    let Some(request) = entry.request else { return };
+    value.extend_from_slice(request.head.method_bytes(request.bytes));
+    value.push(b' ');
+    value.extend_from_slice(request.head.target(request.bytes));
+    value.push(b' ');
+    value.extend_from_slice(entry.protocol.as_bytes());
+}
+
+fn upstream_name(labels: Option<&RouteLabels>, value: &mut Vec<u8>) {
+    match labels.filter(|labels| !labels.service.is_empty()) {
+        Some(RouteLabels { namespace, service, service_port, .. }) => {
+            for (at, part) in [namespace, service, service_port].into_iter().enumerate() {
+                if at > 0 {
+                    value.push(b'-');
+                }
+                value.extend_from_slice(part.as_bytes());
+            }
+        }
+        None => value.extend_from_slice(DEFAULT_BACKEND),
+    }
+}
+
+fn list(
+    entry: &Entry<'_>,
+    value: &mut Vec<u8>,
+    write: impl Fn(&Attempt, &mut Vec<u8>) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    for (at, attempt) in entry.trail.iter().enumerate() {
+        if at > 0 {
+            value.extend_from_slice(b", ");
+        }
+        write(attempt, value)?;
+    }
+    Ok(())
+}
+
+fn time(time: Option<Duration>, out: &mut Vec<u8>) -> std::io::Result<()> {
+    match time {
+        Some(time) => write!(out, "{}", Seconds(time)),
+        None => out.write_all(b"-"),
+    }
+}
+
+/// Seconds and milliseconds.
+struct Seconds(Duration);
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:03}", self.0.as_secs(), self.0.subsec_millis())
+    }
+}
+
+/// Appends a value so that it cannot be taken for what is around it.
+fn escape(way: Escape, value: &[u8], line: &mut Vec<u8>) {
+    let stands = |b: &u8| match way {
+        Escape::Hex => matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'),
+        Escape::Json => matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'),
+        Escape::None => !b.is_ascii_control(),
+    };
+    if value.iter().all(stands) {
+        return line.extend_from_slice(value);
+    }
+    match way {
+        Escape::Hex => value.iter().for_each(|b| match stands(b) {
+            true => line.push(*b),
+            false => drop(write!(line, "\\x{b:02X}")),
+        }),
+        Escape::Json => {
+            for chunk in value.utf8_chunks() {
+                chunk.valid().bytes().for_each(|b| json_byte(b, line));
+                if !chunk.invalid().is_empty() {
+                    line.extend_from_slice("\u{fffd}".as_bytes());
+                }
+            }
+        }
+        Escape::None => line.extend(value.iter().map(|b| if b.is_ascii_control() { b' ' } else { *b })),
+    }
+}
+
+fn json_byte(byte: u8, line: &mut Vec<u8>) {
+    match byte {
+        b'"' => line.extend_from_slice(b"\\\""),
+        b'\\' => line.extend_from_slice(b"\\\\"),
+        b'\n' => line.extend_from_slice(b"\\n"),
+        b'\r' => line.extend_from_slice(b"\\r"),
+        b'\t' => line.extend_from_slice(b"\\t"),
+        0..0x20 | 0x7f => drop(write!(line, "\\u{byte:04X}")),
+        other => line.push(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;

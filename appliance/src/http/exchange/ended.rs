@@ -1,0 +1,166 @@
+//! The end of a request, for counters and the access log.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringress_config::snapshot::{Backend, ClusterKey, Snapshot};
+
+use super::super::client::Client;
+use super::super::edge::{Believed, Scheme};
+use super::super::head::Version;
+use super::super::request::RequestHead;
+use super::Exchange;
+use crate::access_log::{Entry, Trail};
+use crate::metrics::{Method, Outcome};
+use crate::policy;
+use crate::route::Found;
+use crate::stream::Stream;
+use crate::worker::Core;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    /// Sent to the client.
+    pub(crate) status: u16,
+    /// To the client, head included; 0 when that is not known.
+    pub(crate) bytes: u64,
+    /// Of these, the body.
+    pub(crate) body_bytes: u64,
+}
+
+/// Where a request came from: the connection's own facts, and what is believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct From {
+    peer: SocketAddr,
+    client: IpAddr,
+    scheme: Scheme,
+    port: u16,
+    connection_requests: u32,
+    /// It is a stream of HTTP/2.
+    is_http2: bool,
+}
+
+impl From {
+    pub(super) fn new(connection: &Client, client: IpAddr, scheme: Scheme, port: u16) -> Self {
+        let (peer, connection_requests) = (connection.facts.peer, connection.requests);
+        Self { peer, client, scheme, port, connection_requests, is_http2: matches!(connection.stream, Stream::Lane(_)) }
+    }
+}
+
+/// Whether what was found wants no line in the access log. What no rule is for has one only when that is asked for.
+pub(super) fn is_unlogged<E>(snapshot: &Snapshot, found: &Result<(Found<'_>, &[u8]), E>) -> bool {
+    match found {
+        Ok((Found::Route(route) | Found::AddSlash(route), _)) if !route.labels.ingress.is_empty() => {
+            route.policies.as_ref().is_some_and(|policies| policies.unlogged)
+        }
+        Ok(_) => !snapshot.settings.access_log.unmatched,
+        Err(_) => false,
+    }
+}
+
+impl Exchange<'_> {
+    /// The request is over: it is counted and logged.
+    pub(super) fn record(&mut self, head: &RequestHead, bytes: &[u8], ended: Ended) {
+        let duration = self.started.elapsed();
+        self.core.metrics.bytes_sent.add(ended.bytes);
+        self.core.metrics.bytes_received.add(self.bytes_received);
+        self.core.metrics.record(
+            self.route,
+            &Outcome {
+                method: Method::of(head.method_bytes(bytes)),
+                status: ended.status,
+                duration,
+                connect: self.times.connect,
+                header: self.times.header,
+                response: self.times.response,
+                bytes_received: self.bytes_received,
+                bytes_sent: ended.bytes,
+            },
+        );
+        if !self.unlogged && self.core.access_log.is_on(&self.snapshot.settings.access_log) {
+            self.log_request(head, bytes, ended, duration);
+        }
+    }
+
+    #[inline(never)]
+    fn log_request(&mut self, head: &RequestHead, bytes: &[u8], ended: Ended, duration: Duration) {
+        // What is open here was answered.
+        if let Some(attempt) = self.trail.open() {
+            (attempt.status, attempt.length) = (ended.status, ended.body_bytes);
+            (attempt.connect, attempt.header) = (self.times.connect, self.times.header);
+            attempt.response = self.times.response;
+        }
+        let mut normal = Vec::new();
+        let believed = if self.snapshot.settings.forwarded.trust { Believed::read(head, bytes).host } else { None };
+        let From { peer, client, scheme, port, connection_requests, is_http2 } = self.from;
+        let request = policy::Request {
+            head,
+            bytes,
+            path: head.normalised_path(bytes, &mut normal).unwrap_or_default(),
+            scheme,
+            client,
+            client_port: peer.port(),
+            port,
+            host: believed.unwrap_or_else(|| head.authority(bytes)),
+            request_id: &self.request_id,
+        };
+        let settings = &self.snapshot.settings.access_log;
+        let entry = Entry {
+            request: Some(&request),
+            peer,
+            labels: self.route.map(|route| &*route.labels),
+            protocol: if is_http2 { "HTTP/2.0" } else { protocol(head.version) },
+            connection_requests,
+            status: ended.status,
+            bytes_sent: ended.bytes,
+            body_bytes_sent: ended.body_bytes,
+            bytes_received: self.bytes_received,
+            duration,
+            alternative: self.alternative(),
+            trail: &self.trail,
+        };
+        self.core.access_log.write(&self.core, settings, &entry);
+    }
+
+    /// The cluster that took the request, where it is not the route's own.
+    fn alternative(&self) -> Option<&ClusterKey> {
+        let (cluster, route) = (self.cluster?, self.route?);
+        let is_own = match &route.backend {
+            Backend::Cluster(own) => *own == cluster.id,
+            Backend::Weighted(parts) => parts.iter().any(|part| part.cluster == cluster.id),
+            Backend::Status(_) => false,
+        };
+        (!is_own).then_some(&cluster.key)
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::Http10 => "HTTP/1.0",
+        Version::Http11 => "HTTP/1.1",
+    }
+}
+
+/// A head that could not be read was answered.
+pub(super) fn log_refusal(core: &Rc<Core>, client: &Client, ended: Ended) {
+    let settings = &core.pin().settings.access_log;
+    if !core.access_log.is_on(settings) {
+        return;
+    }
+    let entry = Entry {
+        request: None,
+        peer: client.facts.peer,
+        labels: None,
+        protocol: protocol(Version::Http11),
+        connection_requests: client.requests + 1,
+        status: ended.status,
+        bytes_sent: ended.bytes,
+        body_bytes_sent: ended.body_bytes,
+        bytes_received: 0,
+        duration: Duration::ZERO,
+        alternative: None,
+        trail: &Trail::default(),
+    };
+    core.access_log.write(core, settings, &entry);
+}

@@ -1,0 +1,156 @@
+//! The access log: a line for each request, where and how the ConfigMap and the flags say, at nobody's cost.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::client::Connection;
+use crate::support::manifests::{file, ingress, options, service};
+use crate::support::origin::{Next, Origin};
+use crate::support::process::{Builder, Driver, Ringress, on_each_driver};
+use crate::support::{PATIENCE, within};
+
+const CONFIG_MAP: &str = "--configmap=default/options";
+
+/// An instance with one origin on host a.test and these options.
+fn instance(driver: Driver, origin: &Origin, data: &[(&str, &str)]) -> Builder {
+    let mut all = service("one", &[origin.address]);
+    all.push(ingress("web").prefix("a.test", "/", "one").build());
+    all.push(ingress("quiet").prefix("a.test", "/quiet", "one").annotation("enable-access-log", "false").build());
+    all.push(options(data));
+    Ringress::on(driver).manifest("all.json", file(all))
+}
+
+fn lines(path: &Path, mark: &str) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().filter(|line| line.contains(mark)).map(str::to_owned).collect()
+}
+
+/// The only line with this mark, once it is written.
+fn line(path: &Path, mark: &str) -> String {
+    assert!(within(PATIENCE, || !lines(path, mark).is_empty()), "no line with {mark} in {}", path.display());
+    let mut found = lines(path, mark);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+#[test]
+fn a_config_map_means_lines_on_standard_output_but_for_what_is_left_out() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("hello");
+        let data = [("skip-access-log-urls", "/skipped?a=1,/other")];
+        let ringress = instance(driver, &origin, &data).flag(CONFIG_MAP).start();
+        for target in ["/quiet/mark", "/skipped?a=1", "/mark?x=1", "/skipped?a=2"] {
+            assert_eq!(ringress.get("a.test", target).status, 200);
+        }
+        assert_eq!(ringress.get("unknown.test", "/unmatched").status, 404);
+        assert!(within(PATIENCE, || ringress.log().contains("/skipped?a=2")));
+        let log = ringress.log();
+        let of = |mark: &str| log.lines().filter(|line| line.contains(mark)).collect::<Vec<_>>();
+        let [line] = of("/mark?x=1")[..] else { panic!("{log}") };
+        let end = format!("[default-one-80] [] {} 5 ", origin.address);
+        assert!(line.contains(" - - [") && line.contains("\"GET /mark?x=1 HTTP/1.1\" 200 5 \"-\" \"-\" "), "{line}");
+        assert!(line.contains(&end), "{line}");
+        for mark in ["/quiet", "/skipped?a=1", "/unmatched"] {
+            assert_eq!(of(mark), Vec::<&str>::new(), "{mark}");
+        }
+    });
+}
+
+#[test]
+fn the_file_of_the_config_map_is_made_anew_on_sigusr1_and_written_at_the_end() {
+    on_each_driver(|driver| {
+        let (origin, folder) = (Origin::named("hello"), tempfile::tempdir().unwrap());
+        let (path, moved) = (folder.path().join("log"), folder.path().join("log.1"));
+        let data = [("access-log-path", path.to_str().unwrap()), ("log-format-upstream", "$request_uri $status")];
+        let mut ringress = instance(driver, &origin, &data).flag(CONFIG_MAP).start();
+        assert_eq!(ringress.get("a.test", "/before").status, 200);
+        assert_eq!(line(&path, "/before"), "/before 200");
+        fs::rename(&path, &moved).unwrap();
+        ringress.signal(Signal::USR1);
+        assert!(within(PATIENCE, || ringress.log().contains("opened anew")), "{}", ringress.log());
+        assert_eq!(ringress.get("a.test", "/after").status, 200);
+        assert_eq!(line(&path, "/after"), "/after 200");
+        assert_eq!(ringress.get("a.test", "/last").status, 200);
+        ringress.signal(Signal::TERM);
+        assert!(within(PATIENCE, || ringress.ended().is_some()));
+        assert_eq!(lines(&path, "/last").len(), 1);
+    });
+}
+
+#[test]
+fn a_folder_without_config_map_has_no_log_unless_a_flag_names_a_file() {
+    on_each_driver(|driver| {
+        let (origin, folder) = (Origin::named("hello"), tempfile::tempdir().unwrap());
+        let path = folder.path().join("log");
+        let ringress = instance(driver, &origin, &[]).start();
+        assert_eq!(ringress.get("a.test", "/mark").status, 200);
+        let flags = [format!("--access-log={}", path.display()), "--access-log-format=json".into()];
+        let [file, form] = flags;
+        let logging = instance(driver, &origin, &[]).flag(file).flag(form).start();
+        let mut client = Connection::plain(logging.http).unwrap();
+        client
+            .send(b"POST /json HTTP/1.1\r\nHost: a.test\r\nUser-Agent: \"q\"\r\nContent-Length: 3\r\n\r\nabc")
+            .unwrap();
+        assert_eq!(client.response(false).unwrap().status, 200);
+        let entry: Value = serde_json::from_str(&line(&path, "/json")).unwrap();
+        assert_eq!((&entry["status"], &entry["body_bytes_sent"]), (&200.into(), &5.into()));
+        assert_eq!((entry["user_agent"].as_str(), entry["ingress"].as_str()), (Some("\"q\""), Some("web")));
+        client.send(b"no request\r\n\r\n").unwrap();
+        assert_eq!(client.response(false).unwrap().status, 400);
+        let refused: Value = serde_json::from_str(&line(&path, "\"status\":400")).unwrap();
+        assert_eq!(refused["request_uri"], "");
+        assert!(!ringress.log().contains("/mark"));
+    });
+}
+
+#[test]
+fn every_endpoint_that_was_asked_is_in_the_line() {
+    on_each_driver(|driver| {
+        let (origin, broken) = (Origin::named("hello"), Origin::with(|_, _| Ok(Next::Close)));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut all = service("two", &[broken.address, origin.address]);
+        all.push(ingress("web").prefix("a.test", "/", "two").build());
+        all.push(options(&[("log-format-upstream", "$request_uri|$upstream_addr|$upstream_status")]));
+        let file_flag = format!("--access-log={}", path.display());
+        let ringress = Ringress::on(driver).manifest("all.json", file(all)).flag(CONFIG_MAP).flag(file_flag).start();
+        let both = format!("{}, {}|502, 200", broken.address, origin.address);
+        let met = within(PATIENCE, || {
+            assert_eq!(ringress.get("a.test", "/").status, 200);
+            fs::read_to_string(&path).unwrap_or_default().contains(&both)
+        });
+        assert!(met, "{}", fs::read_to_string(&path).unwrap_or_default());
+    });
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_no_request_up_and_lines_are_counted_as_dropped() {
+    on_each_driver(|driver| {
+        let (origin, folder) = (Origin::named("hello"), tempfile::tempdir().unwrap());
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // Opening it waits for a reader, for ever.
+        let flag = format!("--access-log={}", pipe.display());
+        let ringress = instance(driver, &origin, &[]).workers(1).flag(flag).start();
+        let target = format!("/{}", "x".repeat(7 << 10));
+        let mut client = Connection::plain(ringress.http).unwrap();
+        let dropped = || {
+            let page = crate::support::client::once(ringress.health, "GET", "localhost", "/metrics").text();
+            page.lines().any(|line| line.starts_with("ringress_access_log_dropped_total") && !line.ends_with(" 0"))
+        };
+        let met = within(PATIENCE, || {
+            for _ in 0..200 {
+                if client.get("a.test", &target).is_err() {
+                    client = Connection::plain(ringress.http).unwrap();
+                }
+            }
+            dropped()
+        });
+        assert!(met, "nothing was dropped");
+        assert_eq!(ringress.get("a.test", "/").status, 200);
+    });
+}
