@@ -119,8 +119,11 @@ impl Shared {
                 Event::Goodbye => {
                     leaving = true;
                     connection.graceful_shutdown();
-                    // Streams that run have bounds of their own; a peer that never reads the goodbye has this one.
-                    self.idle.set(if self.running.get() == 0 { H2_GOODBYE } else { settings.keep_alive });
+                    self.idle.reset();
+                    // Streams that run have bounds of their own; the last one sets this again.
+                    if self.running.get() == 0 {
+                        self.idle.set(H2_GOODBYE);
+                    }
                 }
                 Event::Ended(error) => {
                     if let Some(error) = error {
@@ -155,9 +158,9 @@ impl Shared {
                 tracing::error!(client = %shared.facts.peer, "a stream ended by a fault of the proxy; its core goes on");
             }
             shared.running.set(shared.running.get() - 1);
-            // A drain has told it to go already.
-            if shared.running.get() == 0 && !shared.core.draining() {
-                shared.idle.set(shared.core.pin().settings.client.keep_alive);
+            if shared.running.get() == 0 {
+                let keep_alive = shared.core.pin().settings.client.keep_alive;
+                shared.idle.set(if shared.core.draining() { H2_GOODBYE } else { keep_alive });
             }
         });
     }

@@ -46,6 +46,7 @@ pub(crate) struct Watch {
     scheduled: Cell<u64>,
     on_expiry: Cell<OnExpiry>,
     expired: Cell<bool>,
+    aborted: Cell<bool>,
     canceller: RefCell<Option<Canceller>>,
 }
 
@@ -66,6 +67,7 @@ impl Watch {
             scheduled: Cell::new(NEVER),
             on_expiry: Cell::new(OnExpiry::Shutdown),
             expired: Cell::new(false),
+            aborted: Cell::new(false),
             canceller: RefCell::new(None),
         })
     }
@@ -89,7 +91,13 @@ impl Watch {
     /// Shuts the socket down now.
     pub(super) fn abort(&self) {
         self.due.set(NEVER);
+        self.aborted.set(true);
         self.shutdown();
+    }
+
+    /// Whether it was aborted, for what can go on after that: a signal.
+    pub(super) fn aborted(&self) -> &Cell<bool> {
+        &self.aborted
     }
 
     /// Whether a deadline passed since the last call.

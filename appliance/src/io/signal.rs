@@ -54,10 +54,19 @@ impl Deadline {
         Self { watch: Watch::of_signal(timers, Rc::clone(&signal)), signal }
     }
 
-    /// It passes when `after` has passed.
+    /// It passes when `after` has passed. An abort stays one.
     pub(crate) fn set(&self, after: Duration) {
-        self.signal.lower();
+        if !self.watch.aborted().get() {
+            self.signal.lower();
+        }
         self.watch.shutdown_after(after);
+    }
+
+    /// As if it had neither passed nor been aborted.
+    pub(crate) fn reset(&self) {
+        self.watch.aborted().set(false);
+        self.watch.clear();
+        self.signal.lower();
     }
 
     /// It does not pass any more.
@@ -103,6 +112,11 @@ mod tests {
         aborted.aborter().abort();
         assert_eq!(passed(&late), Some(io::ErrorKind::TimedOut));
         assert_eq!(passed(&aborted), Some(io::ErrorKind::ConnectionAborted));
+        late.set(Duration::from_secs(1));
+        aborted.set(Duration::from_secs(1));
+        assert_eq!((passed(&late), passed(&aborted)), (None, Some(io::ErrorKind::ConnectionAborted)));
+        aborted.reset();
+        assert_eq!(passed(&aborted), None);
     }
 
     #[test]
