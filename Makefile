@@ -99,3 +99,8 @@ package-test-fresh:
 	mmdebstrap --variant=apt bookworm - - </etc/apt/sources.list.d/debian.sources | tar -x -C target/debian-12 --exclude='./dev/*'
 	cp /etc/apt/sources.list.d/debian.sources target/debian-12/etc/apt/sources.list.d/
 	$(MAKE) package-test ROOT=$(CURDIR)/target/debian-12
+
+# Chart, plain manifests, alert rules and dashboard. The tools are those that .ci/run lays under target/tools/chart.
+CHART_TOOLS := $(CURDIR)/target/tools/chart
+deploy: release
+	PATH=$(CHART_TOOLS):$$PATH $(CHART_TOOLS)/venv/bin/python deploy/check.py

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Checks what is under deploy/: `make deploy` runs it. With --write the plain manifests are made anew from the chart.
+
+For the values of every file in helm/ringress/ci: helm lints and renders; each object fits the schema of the oldest and the
+newest Kubernetes at hand; selectors find their Pods and ports; every flag and ConfigMap key is one of docs/; the plain
+manifests are what the chart renders. A misspelt value is refused. Alert rules pass promtool. Metrics that dashboard and
+rules ask for are served by the binary (RINGRESS_BIN).
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import kubernetes_validate
+import yaml
+
+DEPLOY = pathlib.Path(__file__).resolve().parent
+CHART = DEPLOY / "helm/ringress"
+MONITORING = DEPLOY / "monitoring"
+WAYS = ("deployment-loadbalancer", "deployment-nodeport", "daemonset-hostnetwork")
+KUBERNETES = ("1.25", "1.37")
+# Kinds of operators, of which Kubernetes has no schema.
+FOREIGN = ("ServiceMonitor", "PrometheusRule")
+
+
+def run(*command, **options):
+    return subprocess.run([str(part) for part in command], text=True, capture_output=True, check=False, **options)
+
+
+def must(*command, **options):
+    result = run(*command, **options)
+    assert result.returncode == 0, f"{command}:\n{result.stdout}{result.stderr}"
+    return result.stdout
+
+
+def render(values, *more):
+    return must("helm", "template", "ringress", CHART, "--namespace", "ringress", "--values", values, *more)
+
+
+def objects(text):
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def documented(page):
+    """The names in the first column of a page's tables."""
+    text = (DEPLOY.parent / "docs" / page).read_text()
+    return set(re.findall(r"^\| `-{0,2}([a-z0-9_-]+)`", text, re.MULTILINE))
+
+
+def check_schema(rendered):
+    for document in rendered:
+        if document["kind"] in FOREIGN:
+            continue
+        for version in KUBERNETES:
+            # An action of 1.30, in the values of the checks only.
+            if version == KUBERNETES[0] and "sleep" in json.dumps(document):
+                continue
+            kubernetes_validate.validate(document, version, strict=True)
+
+
+def check_selectors(rendered):
+    workload = next(d for d in rendered if d["kind"] in ("Deployment", "DaemonSet"))
+    pod = workload["spec"]["template"]
+    labels = pod["metadata"]["labels"]
+    container = pod["spec"]["containers"][0]
+    ports = {port["name"] for port in container["ports"]}
+    assert len(ports) == len(container["ports"]) and all(len(name) <= 15 for name in ports), ports
+    for document in rendered:
+        spec = document.get("spec", {})
+        if document["kind"] in ("Deployment", "DaemonSet", "PodDisruptionBudget"):
+            selector = spec["selector"]["matchLabels"]
+        elif document["kind"] == "NetworkPolicy":
+            selector = spec["podSelector"]["matchLabels"]
+        elif document["kind"] == "Service":
+            selector = spec["selector"]
+            assert all(port["targetPort"] in ports for port in spec["ports"]), spec["ports"]
+        else:
+            continue
+        assert selector.items() <= labels.items(), f"{document['kind']} finds no Pod: {selector}"
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["port"] in ports
+    return container
+
+
+def check_names(rendered, container):
+    assert container["args"][0] == "run"
+    flags = documented("flags.md")
+    for argument in container["args"][1:]:
+        name = argument.removeprefix("--").partition("=")[0]
+        assert name in flags, f"no such flag: {argument}"
+    keys = documented("configmap.md")
+    config = next(d for d in rendered if d["kind"] == "ConfigMap" and d["metadata"]["name"].endswith("-controller"))
+    for key in config["data"]:
+        assert key in keys, f"no such ConfigMap key: {key}"
+
+
+def check_chart(write):
+    for values in sorted(CHART.glob("ci/*-values.yaml")):
+        must("helm", "lint", "--strict", CHART, "--values", values)
+        text = render(values)
+        rendered = objects(text)
+        check_schema(rendered)
+        check_names(rendered, check_selectors(rendered))
+        way = values.name.removesuffix("-values.yaml")
+        if way in WAYS:
+            check_plain(way, text, write)
+        print(f"  chart, {way}: {len(rendered)} objects")
+    for wrong in ("controller.knid=DaemonSet", "controller.kind=Both", "controller.service.typ=NodePort", "contoller.kind=x"):
+        assert run("helm", "template", "x", CHART, "--set", wrong).returncode != 0, f"accepted: {wrong}"
+    print("  chart: misspelt values are refused")
+
+
+def check_plain(way, text, write):
+    path = DEPLOY / "manifests" / way / "ringress.yaml"
+    # What only helm's own records are for.
+    text = re.sub(r"^ +(helm.sh/chart|app.kubernetes.io/managed-by): .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^# Source: .*\n", "", text, flags=re.MULTILINE)
+    head = f"# Made by `deploy/check.py --write` from the chart and ci/{way}-values.yaml.\n"
+    if write:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(head + text)
+        (path.parent / "kustomization.yaml").write_text(
+            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: ringress\n"
+            "resources: [namespace.yaml, ringress.yaml]\n"
+        )
+        (path.parent / "namespace.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ringress\n")
+    assert path.exists() and path.read_text() == head + text, f"{path} is stale: deploy/check.py --write"
+    built = objects(must("kubectl", "kustomize", path.parent))
+    assert len(built) == len(objects(text)) + 1, f"{path.parent} builds {len(built)} objects"
+
+
+def check_rules():
+    print("  " + must("promtool", "check", "rules", CHART / "files/alerts.yaml").strip().splitlines()[-1].strip())
+    must("promtool", "test", "rules", MONITORING / "alerts-test.yaml")
+
+
+def queries():
+    dashboard = json.loads((MONITORING / "dashboard.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            yield f"panel {panel['title']}", target["expr"]
+    for group in yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]:
+        for rule in group["rules"]:
+            yield rule["alert"], rule["expr"]
+
+
+def check_metrics(binary):
+    """Every metric that is asked for is served, by a demo that has answered a request."""
+    served = scrape(binary)
+    names = set(re.findall(r"^# TYPE (\S+)", served, re.MULTILINE))
+    for where, query in queries():
+        for name in re.findall(r"\b((?:ringress|nginx_ingress_controller)_[a-z0-9_]+)", query):
+            base = re.sub(r"_(bucket|sum|count)$", "", name)
+            assert name in names or base in names, f"{where}: {name} is not served"
+    print(f"  dashboard and rules: {sum(1 for _ in queries())} queries, their metrics are served")
+
+
+def scrape(binary):
+    with tempfile.TemporaryFile("w+") as out:
+        command = [binary, "demo", "--log-level=error", "--admin-address=127.0.0.1:0", "--http-port=0", "--https-port=0"]
+        demo = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            return metrics(demo, out)
+        finally:
+            demo.terminate()
+            demo.wait(60)
+
+
+def metrics(demo, out):
+    """The metrics once a request has been answered and counted."""
+    end = time.monotonic() + 20
+    text, printed = "", ""
+    while time.monotonic() < end and demo.poll() is None:
+        out.seek(0)
+        printed = out.read()
+        admin = re.search(r"dashboard +(http://\S+)", printed)
+        plain = re.search(r"--connect-to ::(\S+) http://(docs.example.com)/", printed)
+        if admin and plain:
+            request = urllib.request.Request(f"http://{plain[1]}/", headers={"Host": plain[2]})
+            urllib.request.urlopen(request, timeout=5).close()
+            with urllib.request.urlopen(f"{admin[1]}metrics", timeout=5) as answer:
+                text = answer.read().decode()
+            if "nginx_ingress_controller_requests{" in text:
+                return text
+        time.sleep(0.05)
+    raise AssertionError(f"no request was counted:\n{printed}\n{text}")
+
+
+def main():
+    check_chart("--write" in sys.argv)
+    check_rules()
+    binary = os.environ.get("RINGRESS_BIN")
+    if binary:
+        check_metrics(binary)
+    print("1 passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main()

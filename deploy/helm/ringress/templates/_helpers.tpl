@@ -1,0 +1,133 @@
+{{- define "ringress.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "ringress.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
+{{- define "ringress.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains (include "ringress.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "ringress.name" .) | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ringress.controller" -}}
+{{- printf "%s-%s" (include "ringress.fullname" .) .Values.controller.name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "ringress.serviceAccount" -}}
+{{- default (ternary (include "ringress.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{- define "ringress.electionID" -}}
+{{- default (printf "%s-leader" (include "ringress.fullname" .)) .Values.controller.electionID -}}
+{{- end -}}
+
+{{- define "ringress.selector" -}}
+app.kubernetes.io/name: {{ include "ringress.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: controller
+{{- end -}}
+
+{{- define "ringress.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "ringress.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: {{ include "ringress.name" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "ringress.image" -}}
+{{- with .Values.controller.image -}}
+{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end -}}
+{{- end -}}
+
+{{/* The container may bind ports below 1024 in two ways. In a network namespace of its own a (safe) sysctl of the Pod
+allows it to anybody. On the node's network it takes the capability that the image's file carries, which the kernel gives
+only when privileges may rise on exec; all other capabilities are dropped, so there is nothing else to rise to. */}}
+{{- define "ringress.securityContext" -}}
+{{- if .Values.controller.containerSecurityContext -}}
+{{ toYaml .Values.controller.containerSecurityContext }}
+{{- else -}}
+runAsNonRoot: true
+runAsUser: {{ .Values.controller.image.runAsUser }}
+runAsGroup: {{ .Values.controller.image.runAsGroup }}
+readOnlyRootFilesystem: true
+allowPrivilegeEscalation: {{ .Values.controller.hostNetwork }}
+capabilities:
+  drop: [ALL]
+  add: [NET_BIND_SERVICE]
+seccompProfile:
+  {{- toYaml .Values.controller.seccompProfile | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "ringress.args" -}}
+{{- $c := .Values.controller -}}
+- run
+- --configmap=$(POD_NAMESPACE)/{{ include "ringress.controller" . }}
+- --controller-class={{ $c.ingressClassResource.controllerValue }}
+- --ingress-class={{ $c.ingressClass }}
+- --election-id={{ include "ringress.electionID" . }}
+- --http-port={{ $c.containerPort.http }}
+- --https-port={{ $c.containerPort.https }}
+- --healthz-port={{ $c.metrics.port }}
+- --health-check-path={{ $c.healthCheckPath }}
+- --enable-metrics={{ $c.metrics.enabled }}
+- --shutdown-grace-period={{ $c.shutdownGracePeriod }}
+{{- if $c.state.enabled }}
+- --state-dir=/var/lib/ringress
+{{- end }}
+{{- if and $c.publishService.enabled $c.service.enabled $c.service.external.enabled }}
+- --publish-service={{ default (printf "$(POD_NAMESPACE)/%s" (include "ringress.controller" .)) $c.publishService.pathOverride }}
+{{- end }}
+{{- if $c.reportNodeInternalIp }}
+- --report-node-internal-ip-address
+{{- end }}
+{{- with $c.healthCheckHost }}
+- --healthz-host={{ . }}
+{{- end }}
+{{- with $c.electionTTL }}
+- --election-ttl={{ . }}
+{{- end }}
+{{- with .Values.defaultBackendService }}
+- --default-backend-service={{ . }}
+{{- end }}
+{{- if .Values.tcp }}
+- --tcp-services-configmap={{ default "$(POD_NAMESPACE)" $c.tcp.configMapNamespace }}/{{ include "ringress.fullname" . }}-tcp
+{{- end }}
+{{- if .Values.udp }}
+- --udp-services-configmap={{ default "$(POD_NAMESPACE)" $c.udp.configMapNamespace }}/{{ include "ringress.fullname" . }}-udp
+{{- end }}
+{{- if $c.scope.enabled }}
+- --watch-namespace={{ default "$(POD_NAMESPACE)" $c.scope.namespace }}
+{{- else if $c.scope.namespaceSelector }}
+- --watch-namespace-selector={{ $c.scope.namespaceSelector }}
+{{- end }}
+{{- if $c.watchIngressWithoutClass }}
+- --watch-ingress-without-class
+{{- end }}
+{{- if $c.ingressClassByName }}
+- --ingress-class-by-name
+{{- end }}
+{{- if $c.enableTopologyAwareRouting }}
+- --enable-topology-aware-routing
+{{- end }}
+{{- if $c.admissionWebhooks.enabled }}
+- --validating-webhook=:{{ $c.admissionWebhooks.port }}
+- --validating-webhook-certificate=/etc/ringress/webhook/tls.crt
+- --validating-webhook-key=/etc/ringress/webhook/tls.key
+{{- end }}
+{{- range $flag, $value := $c.extraArgs }}
+- --{{ $flag }}{{ if ne (toString $value) "" }}={{ $value }}{{ end }}
+{{- end }}
+{{- end -}}
