@@ -5,6 +5,7 @@
 
 pub(crate) mod proxy_protocol;
 
+use std::fmt;
 use std::net::{SocketAddr, TcpStream};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -15,15 +16,38 @@ use futures_util::FutureExt;
 
 use crate::http::client;
 use crate::io::{self, Accepted, Listener, Socket, Wake};
+use crate::l4::tcp;
 use crate::limits::ACCEPT_PAUSE;
 use crate::metrics::{CoreCounters, Refused};
 use crate::worker::{Core, ListenerKind};
+
+/// What is done with the connections of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Requests are read from them.
+    Http(ListenerKind),
+    /// They lead to a TCP service.
+    Tcp {
+        /// Their port, by which the snapshot knows the service.
+        port: u16,
+    },
+}
+
+/// `http`, `https` or `tcp port N`.
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(kind) => kind.fmt(f),
+            Self::Tcp { port } => write!(f, "tcp port {port}"),
+        }
+    }
+}
 
 /// A connection on its way to another core.
 pub(crate) struct Handed {
     socket: TcpStream,
     peer: SocketAddr,
-    kind: ListenerKind,
+    service: Service,
 }
 
 /// Another core, as seen from outside.
@@ -43,7 +67,7 @@ impl Peer {
 /// What a core accepts with.
 pub(crate) struct Acceptor {
     pub(crate) core: Rc<Core>,
-    pub(crate) kind: ListenerKind,
+    pub(crate) service: Service,
     /// All cores, by index.
     pub(crate) peers: Arc<[Peer]>,
 }
@@ -65,9 +89,9 @@ impl Acceptor {
         let peer = accepted.peer;
         let Some(other) = self.emptier() else {
             let socket = Socket::from_accepted(accepted, &self.core.timers);
-            return serve(&self.core, socket, peer, self.kind);
+            return serve(&self.core, socket, peer, self.service);
         };
-        match other.handed.try_send(Handed { socket: accepted.into_std(), peer, kind: self.kind }) {
+        match other.handed.try_send(Handed { socket: accepted.into_std(), peer, service: self.service }) {
             Ok(()) => {
                 self.core.metrics.handed_over.increment();
                 other.wake.wake();
@@ -89,7 +113,7 @@ impl Acceptor {
             return;
         }
         self.core.metrics.refuse(Refused::FileDescriptors);
-        tracing::warn!(%error, listener = %self.kind, "connections cannot be accepted; the queue waits");
+        tracing::warn!(%error, listener = %self.service, "connections cannot be accepted; the queue waits");
         io::sleep(ACCEPT_PAUSE).await;
     }
 }
@@ -101,9 +125,9 @@ fn tolerance(own: u64) -> u64 {
 
 /// Serves a connection that another core accepted.
 pub(crate) fn take_over(core: &Rc<Core>, handed: Handed) {
-    let Handed { socket, peer, kind } = handed;
+    let Handed { socket, peer, service } = handed;
     match Socket::from_std(socket, &core.timers) {
-        Ok(socket) => serve(core, socket, peer, kind),
+        Ok(socket) => serve(core, socket, peer, service),
         Err(error) => {
             core.metrics.refuse(Refused::FileDescriptors);
             tracing::warn!(%error, "a handed-over connection cannot be served");
@@ -112,11 +136,17 @@ pub(crate) fn take_over(core: &Rc<Core>, handed: Handed) {
 }
 
 /// Starts the connection's task. A panic in it ends this connection and nothing else.
-fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, kind: ListenerKind) {
+fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, service: Service) {
     let key = core.enlist(socket.aborter());
     let core = Rc::clone(core);
     io::spawn(async move {
-        let served = AssertUnwindSafe(client::run(&core, key, socket, peer, kind)).catch_unwind().await;
+        let served = match service {
+            Service::Http(kind) => AssertUnwindSafe(client::run(&core, key, socket, peer, kind)).catch_unwind().await,
+            Service::Tcp { port } => {
+                // Boxed, so that connections of the other kind do not carry its room.
+                Box::pin(AssertUnwindSafe(tcp::run(&core, socket, peer, port)).catch_unwind()).await
+            }
+        };
         core.dismiss(key);
         if served.is_err() {
             core.metrics.panics.increment();

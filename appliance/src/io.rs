@@ -8,6 +8,7 @@
 //! - An accept is never raced against anything; it ends by its listener being cancelled.
 //! - Readiness is waited for only by idle connections, which hold no buffer.
 
+mod datagrams;
 mod deadline;
 mod listener;
 mod runtime;
@@ -15,6 +16,7 @@ mod signal;
 mod socket;
 mod wake;
 
+pub(crate) use datagrams::{Datagrams, Received};
 pub(crate) use deadline::Timers;
 pub(crate) use listener::{Accepted, Listener, Stopper};
 pub use runtime::{Driver, DriverChoice, DriverError};

@@ -16,6 +16,7 @@ pub mod explain;
 mod faults;
 pub mod http;
 pub mod io;
+mod l4;
 pub mod lifecycle;
 mod limits;
 pub mod logging;

@@ -29,6 +29,14 @@ pub(crate) const LINGER_BYTES_MAX: usize = 1 << 20;
 pub(crate) const BUFFERED_BODY_BYTES_MAX: u64 = 1 << 20;
 /// All request bodies kept in memory by one core.
 pub(crate) const BUFFERED_BODIES_BYTES_MAX: usize = 64 << 20;
+/// Opening a connection to an endpoint of a TCP service; the next one is tried then.
+pub(crate) const STREAM_CONNECT: Duration = Duration::from_secs(5);
+/// UDP sessions of one core; a client beyond it is not served until one has ended.
+pub(crate) const UDP_SESSIONS_MAX: u64 = 4096;
+/// Bytes of a datagram, as large as there can be one.
+pub(crate) const DATAGRAM_BYTES_MAX: usize = 64 << 10;
+/// Datagrams of one socket taken in before others have their turn.
+pub(crate) const DATAGRAMS_PER_TURN: usize = 64;
 /// Interim responses that an upstream may send for one request.
 pub(crate) const INTERIM_RESPONSES_MAX: u32 = 16;
 /// Bytes of a response head. nginx' default of 4k (`proxy-buffer-size`) is the operator's to set.

@@ -16,7 +16,7 @@ use ringress::cli::{self, Command, HttpListeners, RunSettings, Source, Surroundi
 use ringress::demo::{Demo, Reached};
 use ringress::io::Driver;
 use ringress::lifecycle::{self, End, Process};
-use ringress::worker::{self, ListenAddress, ListenerKind, Placement, WorkerSettings, Workers};
+use ringress::worker::{self, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
 use ringress::{check, explain, logging, metrics};
 use ringress_sync::{KubeSettings, Publisher, SourceSettings, SyncHandle, SyncSettings, WorkerLink};
 
@@ -109,10 +109,12 @@ fn run(settings: &RunSettings, on_ready: impl Fn(&Serving)) -> Result<End, BoxEr
     let placement = Placement::choose(settings.workers.count, &settings.workers.cpus)?;
     tracing::info!(workers = placement.workers(), placement = placement.reason(), %driver, "starting");
     let (core_metrics, reader) = metrics::channel(&settings.metrics, placement.workers());
-    let listen = listen_addresses(&settings.listeners);
+    let stream_addresses = listen_ips(&settings.listeners);
+    let listen = listen_addresses(&settings.listeners, &stream_addresses);
     let access_log = AccessLog::start(&settings.access_log, settings.access_log_form)?;
     let outlet = access_log.as_ref().map(AccessLog::outlet);
-    let worker_settings = WorkerSettings { placement, driver, listen, metrics: core_metrics, access_log: outlet };
+    let worker_settings =
+        WorkerSettings { placement, driver, listen, stream_addresses, metrics: core_metrics, access_log: outlet };
     let mut workers = worker::start(worker_settings)?;
 
     let sync = ringress_sync::spawn(sync_settings(settings), publisher(&mut workers))?;
@@ -166,13 +168,17 @@ impl<F: Fn(&Serving)> Process for Running<'_, F> {
     }
 }
 
-fn listen_addresses(listeners: &HttpListeners) -> Vec<ListenAddress> {
-    let all = || {
-        let v6 = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
-        let v4 = [IpAddr::from(Ipv4Addr::UNSPECIFIED)];
-        v4.into_iter().chain(v6.then_some(IpAddr::from(Ipv6Addr::UNSPECIFIED))).collect()
-    };
-    let ips: Vec<IpAddr> = if listeners.addresses.is_empty() { all() } else { listeners.addresses.clone() };
+/// The addresses that are listened on.
+fn listen_ips(listeners: &HttpListeners) -> Vec<IpAddr> {
+    if !listeners.addresses.is_empty() {
+        return listeners.addresses.clone();
+    }
+    let v6 = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+    let v4 = [IpAddr::from(Ipv4Addr::UNSPECIFIED)];
+    v4.into_iter().chain(v6.then_some(IpAddr::from(Ipv6Addr::UNSPECIFIED))).collect()
+}
+
+fn listen_addresses(listeners: &HttpListeners, ips: &[IpAddr]) -> Vec<ListenAddress> {
     let ports = [(ListenerKind::Http, listeners.http_port), (ListenerKind::Https, listeners.https_port)];
     let ports = ports.into_iter().filter_map(|(kind, port)| Some((kind, port?)));
     ports
@@ -255,5 +261,9 @@ impl WorkerPlane for Cores {
     fn failures(&self) -> Vec<String> {
         let failed = self.control.beyond_repair();
         failed.map(|number| format!("worker {number} died and is not replaced any more")).into_iter().collect()
+    }
+
+    fn streams(&self) -> Vec<StreamStatus> {
+        self.control.streams()
     }
 }

@@ -6,6 +6,7 @@ mod flag;
 mod listeners;
 mod pin;
 mod settings;
+mod streams;
 mod supervise;
 
 use self::core::End;
@@ -13,6 +14,7 @@ pub(crate) use self::core::{Core, Pinned, Scratch};
 pub use listeners::{BindError, ListenAddress, ListenerKind};
 pub use pin::{Placement, PlacementError};
 pub use settings::WorkerSettings;
+pub use streams::StreamStatus;
 #[cfg(test)]
 mod tests;
 

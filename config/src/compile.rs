@@ -18,6 +18,7 @@ mod index;
 mod paths;
 mod report;
 mod store;
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use hosts::HostTable;
 use index::Index;
 use report::Reports;
 use store::{Change, Store};
+use streams::StreamTable;
 
 /// Turns objects into snapshots. One lives as long as the control thread.
 pub struct Compiler {
@@ -48,6 +50,7 @@ pub struct Compiler {
     clusters: ClusterTable,
     certificates: CertificateTable,
     hosts: HostTable,
+    streams: StreamTable,
     reports: Reports,
     dirty: Dirty,
     /// Secret or ConfigMap → the Ingresses whose annotations name it.
@@ -101,6 +104,7 @@ impl Compiler {
             hosts: Hosts::default(),
             certificates: Certificates::new(Arc::clone(&default_certificate)),
             clusters: Default::default(),
+            streams: Default::default(),
             settings: Arc::default(),
         });
         Self {
@@ -111,6 +115,7 @@ impl Compiler {
             clusters,
             certificates: CertificateTable::new(default_certificate, options.default_ssl_certificate.clone()),
             hosts: HostTable::new(),
+            streams: StreamTable::new(),
             reports: Reports::default(),
             dirty: Dirty { classes: true, ..Dirty::default() },
             options,
@@ -137,7 +142,9 @@ impl Compiler {
         self.read_globals();
         self.read_classes();
         self.translate();
-        self.dirty.reports.extend(self.clusters.refresh(&self.store, &self.options, &mut self.reports));
+        self.streams.read(&self.store, &self.options, &mut self.clusters);
+        let touched = self.clusters.refresh(&self.store, &self.options, &mut self.reports);
+        self.dirty.reports.extend(touched.into_iter().filter(|user| user.kind == Kind::Ingress).map(|user| user.key));
         self.certificates.refresh(&self.store);
         self.hosts.mark(self.certificates.take_stale_hosts());
         self.build_hosts();
@@ -164,6 +171,9 @@ impl Compiler {
     fn note(&mut self, object: &ObjectRef, change: Change) {
         if matches!(change, Change::Secret | Change::ConfigMap) {
             self.dirty.ingresses.extend(self.readers.users(object).cloned());
+        }
+        if matches!(change, Change::ConfigMap) {
+            self.streams.mark(&object.key, &self.options);
         }
         match change {
             Change::None => {}
@@ -256,8 +266,9 @@ impl Compiler {
         }
         let wanted: BTreeSet<_> = new.iter().flat_map(|i| i.clusters().map(|(_, cluster)| cluster.clone())).collect();
         let unwanted: BTreeSet<_> = old.iter().flat_map(|i| i.clusters().map(|(_, cluster)| cluster.clone())).collect();
-        wanted.iter().for_each(|cluster| self.clusters.acquire(cluster, key));
-        unwanted.difference(&wanted).for_each(|cluster| self.clusters.release(cluster, key));
+        let user = ObjectRef { kind: Kind::Ingress, key: key.clone() };
+        wanted.iter().for_each(|cluster| self.clusters.acquire(cluster, &user));
+        unwanted.difference(&wanted).for_each(|cluster| self.clusters.release(cluster, &user));
         if let Some(old) = old {
             self.hosts.withdraw(old);
         }
@@ -274,6 +285,7 @@ impl Compiler {
 
     fn report(&mut self) {
         self.certificates.report(&mut self.reports);
+        self.streams.report(&self.clusters, &mut self.reports);
         for key in std::mem::take(&mut self.dirty.reports) {
             let mut findings = Vec::new();
             if let Some(translated) = self.ingresses.get(&key) {
@@ -281,7 +293,7 @@ impl Compiler {
                 if let Some(intent) = &translated.intent {
                     let problems = intent.clusters().filter_map(|(field, cluster)| {
                         let problem = self.clusters.problem(cluster)?;
-                        Some(Finding::warning(&intent.source, field, problem))
+                        Some(Finding::warning(&intent.source, field, format!("{problem}; requests are answered 503")))
                     });
                     findings.extend(problems);
                     findings.extend(self.hosts.findings(intent).cloned());
@@ -297,9 +309,10 @@ impl Compiler {
     fn publish(&mut self) -> bool {
         let [hosts, clusters, certificates] =
             [self.hosts.take_changed(), self.clusters.take_changed(), self.certificates.take_changed()];
+        let streams = self.streams.take_changed();
         let settings = self.globals.settings != self.snapshot.settings;
         let first = self.snapshot.generation == 0;
-        if !(hosts || clusters || certificates || settings || first) {
+        if !(hosts || clusters || certificates || streams || settings || first) {
             return false;
         }
         self.snapshot = Arc::new(Snapshot {
@@ -307,6 +320,7 @@ impl Compiler {
             hosts: self.hosts.snapshot().clone(),
             certificates: self.certificates.snapshot().clone(),
             clusters: self.clusters.snapshot().clone(),
+            streams: self.streams.snapshot().clone(),
             settings: if settings { Arc::clone(&self.globals.settings) } else { Arc::clone(&self.snapshot.settings) },
         });
         true

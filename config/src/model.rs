@@ -10,6 +10,7 @@ mod ingress_class;
 mod meta;
 mod secret;
 mod service;
+mod transport;
 mod wire;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use ingress_class::{IngressClass, Namespace};
 pub use meta::{Age, Meta, Origin};
 pub use secret::Secret;
 pub use service::{Service, ServicePort, TargetPort};
+pub use transport::Transport;
 
 /// The kinds that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -38,6 +38,12 @@ pub struct Options {
     pub configmap: Option<ObjectKey>,
     /// Requests are logged while there is no ConfigMap; of a folder they are not.
     pub log_without_configmap: bool,
+    /// `--tcp-services-configmap`: ports that lead to TCP services.
+    pub tcp_services: Option<ObjectKey>,
+    /// `--udp-services-configmap`: ports that lead to UDP services.
+    pub udp_services: Option<ObjectKey>,
+    /// Ports that this controller listens on itself; no TCP or UDP service may have them.
+    pub reserved_ports: Box<[u16]>,
 }
 
 impl Default for Options {
@@ -57,6 +63,9 @@ impl Default for Options {
             default_ssl_certificate: None,
             configmap: None,
             log_without_configmap: true,
+            tcp_services: None,
+            udp_services: None,
+            reserved_ports: Box::default(),
         }
     }
 }

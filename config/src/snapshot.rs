@@ -15,6 +15,7 @@ mod route;
 mod search;
 mod settings;
 mod sharded;
+mod stream;
 mod template;
 
 use std::sync::Arc;
@@ -34,8 +35,9 @@ pub use route::{
     WeightedCluster,
 };
 pub use search::{GROUPS_MAX, Groups, Search};
-pub use settings::{ClientSettings, ForwardedSettings, Settings, TlsSettings, UpstreamSettings};
+pub use settings::{ClientSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings};
 pub use sharded::Sharded;
+pub use stream::{StreamService, StreamServices};
 pub use template::{Part, Template, UnknownVariable, Variable};
 
 /// One complete, consistent state of the routing world.
@@ -49,6 +51,8 @@ pub struct Snapshot {
     pub certificates: Certificates,
     /// Cluster id → endpoints.
     pub clusters: Clusters,
+    /// TCP and UDP services.
+    pub streams: StreamServices,
     /// Process-wide settings (ConfigMap and flags).
     pub settings: Arc<Settings>,
 }

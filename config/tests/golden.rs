@@ -56,6 +56,11 @@ fn options(input: &str) -> Options {
             Some("default_backend_service default/fallback") => {
                 options.default_backend_service = Some(ringress_config::model::ObjectKey::new("default", "fallback"));
             }
+            Some("stream_services") => {
+                let key = |name| Some(ringress_config::model::ObjectKey::new("default", name));
+                (options.tcp_services, options.udp_services) = (key("tcp"), key("udp"));
+                options.reserved_ports = [443].into();
+            }
             Some(other) => panic!("unknown option {other}"),
             None => {}
         }

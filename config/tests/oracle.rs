@@ -13,7 +13,7 @@ use proptest::test_runner::RngSeed;
 use ringress_config::compile::Compiler;
 use ringress_config::model::{
     Age, EndpointAddress, EndpointPort, Endpoints, Ingress, IngressBackend, IngressPath, IngressPathKind, IngressRule,
-    IngressTls, Meta, Object, ObjectKey, ObjectRef, Secret, Service, ServicePort, Subset, TargetPort,
+    IngressTls, Meta, Object, ObjectKey, ObjectRef, Secret, Service, ServicePort, Subset, TargetPort, Transport,
 };
 use ringress_config::snapshot::{Backend, PathMatch, PortKey, Route, Snapshot};
 
@@ -350,7 +350,8 @@ enum Edit {
 fn service() -> impl Strategy<Value = Object> {
     (0..3_u8, prop::sample::select(&[80_u16, 81][..])).prop_map(|(name, port)| {
         let meta = Meta { key: ObjectKey::new("default", format!("s{name}")), age: Age::Unknown };
-        let ports = vec![ServicePort { name: "".into(), port, target: TargetPort::Number(port) }];
+        let ports =
+            vec![ServicePort { name: "".into(), port, target: TargetPort::Number(port), transport: Transport::Tcp }];
         Object::Service(Arc::new(Service { meta, ports, cluster_ip: None, external_name: None }))
     })
 }
@@ -360,7 +361,10 @@ fn endpoints() -> impl Strategy<Value = Object> {
         let meta = Meta { key: ObjectKey::new("default", format!("s{name}")), age: Age::Unknown };
         let address = |n| EndpointAddress { address: [10, 0, 0, n].into(), ready: true, draining: false };
         let addresses = addresses.into_iter().map(address).collect();
-        let subsets = vec![Subset { ports: vec![EndpointPort { name: "".into(), port: 80 }], addresses }];
+        let subsets = vec![Subset {
+            ports: vec![EndpointPort { name: "".into(), port: 80, transport: Transport::Tcp }],
+            addresses,
+        }];
         Object::Endpoints(Arc::new(Endpoints { meta, subsets }))
     })
 }

@@ -44,6 +44,18 @@ pub(crate) async fn read(socket: &mut Socket) -> io::Result<(Proxied, Vec<u8>)> 
     }
 }
 
+/// Appends a header of version 1 that says who the client is and where it connected to.
+pub(crate) fn write(out: &mut Vec<u8>, client: SocketAddr, to: SocketAddr) {
+    let (client_ip, to_ip) = (client.ip().to_canonical(), to.ip().to_canonical());
+    let line = match (client_ip, to_ip) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => format!("PROXY TCP4 {a} {b} {} {}\r\n", client.port(), to.port()),
+        (IpAddr::V6(a), IpAddr::V6(b)) => format!("PROXY TCP6 {a} {b} {} {}\r\n", client.port(), to.port()),
+        // A hop before spoke another family; the format has no line for that.
+        _ => "PROXY UNKNOWN\r\n".to_owned(),
+    };
+    out.extend_from_slice(line.as_bytes());
+}
+
 /// The header at the start of `bytes` and its length; `None` while it is incomplete.
 fn parse(bytes: &[u8]) -> Option<Result<(Proxied, usize), ()>> {
     let starts = |prefix: &[u8]| bytes.starts_with(prefix) || prefix.starts_with(bytes);
@@ -116,6 +128,18 @@ mod tests {
         for n in 1..line.len() {
             assert_eq!(parse(&line[..n]), None, "{n}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for (client, to) in [("10.0.0.1:5", "10.0.0.2:80"), ("[fd00::1]:5", "[fd00::2]:80")] {
+            let mut line = Vec::new();
+            write(&mut line, client.parse().unwrap(), to.parse().unwrap());
+            assert_eq!(parse(&line), Some(Ok((proxied(client, 80), line.len()))));
+        }
+        let mut line = Vec::new();
+        write(&mut line, "10.0.0.1:5".parse().unwrap(), "[fd00::2]:80".parse().unwrap());
+        assert_eq!(parse(&line), Some(Ok((Proxied { addresses: None }, line.len()))));
     }
 
     #[test]

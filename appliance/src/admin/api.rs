@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::sources::Sources;
+use crate::worker::StreamStatus;
 
 /// Bound of `POST /api/sync`.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(60);
@@ -57,8 +58,25 @@ struct Status<'a> {
     adopted: Vec<u64>,
     connections: Vec<u64>,
     objects: &'a std::collections::BTreeMap<&'static str, usize>,
+    streams: Vec<Stream>,
     rejected: Vec<Rejected<'a>>,
     last_change: Option<String>,
+}
+
+/// A port of a TCP or UDP service.
+#[derive(Serialize)]
+struct Stream {
+    protocol: &'static str,
+    port: u16,
+    listening: bool,
+    error: Option<String>,
+}
+
+impl Stream {
+    fn new(status: StreamStatus) -> Self {
+        let StreamStatus { transport, port, error } = status;
+        Self { protocol: transport.as_str(), port, listening: error.is_none(), error }
+    }
 }
 
 /// A finding with its object as text.
@@ -98,6 +116,7 @@ async fn status(State(sources): State<Arc<Sources>>) -> Response {
         adopted: cores.iter().map(|core| core.generation.get()).collect(),
         connections: cores.iter().map(|core| core.connections.get()).collect(),
         objects: &control.objects,
+        streams: sources.workers.streams().into_iter().map(Stream::new).collect(),
         rejected: control.findings.iter().map(Rejected::new).collect(),
         last_change: control.last_change.and_then(timestamp),
     };

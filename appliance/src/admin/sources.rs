@@ -11,6 +11,7 @@ use ringress_config::diagnostics::Finding;
 use ringress_config::snapshot::Snapshot;
 
 use crate::metrics::Reader;
+use crate::worker::StreamStatus;
 
 /// The generation that is served, or why it is not.
 pub type SyncFuture = Pin<Box<dyn Future<Output = Result<u64, String>> + Send>>;
@@ -63,6 +64,9 @@ pub trait WorkerPlane: Send + Sync {
     /// Why the process is not live although all heartbeats are recent: a worker that cannot be replaced, or dies again
     /// and again. One sentence each, naming the worker.
     fn failures(&self) -> Vec<String>;
+
+    /// The ports of TCP and UDP services.
+    fn streams(&self) -> Vec<StreamStatus>;
 }
 
 /// Which part of its life the process is in.

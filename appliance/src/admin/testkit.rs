@@ -10,6 +10,7 @@ use ringress_config::snapshot::Snapshot;
 use super::sources::{ControlPlane, ControlStatus, Phase, Sources, SyncFuture, WorkerPlane};
 use crate::cli::{Command, Surroundings};
 use crate::metrics::{self, CoreMetricsSource};
+use crate::worker::StreamStatus;
 
 #[derive(Default)]
 pub(crate) struct FakeControl(Mutex<FakeState>);
@@ -75,6 +76,10 @@ impl WorkerPlane for FakeWorkers {
 
     fn failures(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn streams(&self) -> Vec<StreamStatus> {
+        Vec::new()
     }
 }
 

@@ -266,7 +266,17 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         default_ssl_certificate: layers.object("default-ssl-certificate"),
         configmap: layers.object("configmap"),
         log_without_configmap: !folder,
+        tcp_services: layers.object("tcp-services-configmap"),
+        udp_services: layers.object("udp-services-configmap"),
+        reserved_ports: reserved_ports(layers),
     })
+}
+
+/// The ports that the process listens on whatever the services say.
+fn reserved_ports(layers: &Layers) -> Box<[u16]> {
+    let admin = layers.text("admin-address").and_then(|text| text.rsplit_once(':')?.1.parse().ok());
+    let ports = ["http-port", "https-port", "healthz-port"].map(|name| layers.port(name));
+    ports.into_iter().chain([admin]).flatten().collect()
 }
 
 fn listeners(layers: &Layers) -> Result<HttpListeners, CliError> {

@@ -96,7 +96,7 @@ async fn establish(core: &Rc<Core>, mut socket: Socket, peer: SocketAddr, kind: 
 }
 
 /// Reads the PROXY header. `None` ends a connection that has none.
-async fn proxied(core: &Core, socket: &mut Socket, peer: SocketAddr) -> Option<(Proxied, Vec<u8>)> {
+pub(crate) async fn proxied(core: &Core, socket: &mut Socket, peer: SocketAddr) -> Option<(Proxied, Vec<u8>)> {
     socket.shutdown_after(HANDSHAKE);
     match proxy_protocol::read(socket).await {
         Ok((read, behind)) => {

@@ -99,6 +99,14 @@ pub struct CoreCounters {
     pub retries: Counter,
     /// Idle connections in the pool.
     pub pool_idle: Gauge,
+    /// Connections to TCP services that reached an endpoint.
+    pub tcp_sessions: Counter,
+    /// Sessions with UDP services.
+    pub udp_sessions: Counter,
+    /// Of these, open ones.
+    pub udp_open: Gauge,
+    /// Datagrams of UDP services that were lost here.
+    pub datagrams_dropped: Counter,
     /// Access log lines that were dropped because their writer was behind.
     pub access_log_dropped: Counter,
     /// Series that were not recorded because of their limit.

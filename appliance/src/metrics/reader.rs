@@ -266,6 +266,9 @@ const CORE_COUNTERS: &[CoreRow] = &[
     ("ringress_upstream_failures_total", "Upstream connections that failed to open", |c| c.upstream_failures.get()),
     ("ringress_upstream_reuses_total", "Requests on an upstream connection kept open", |c| c.upstream_reuses.get()),
     ("ringress_retries_total", "Further attempts at a request", |c| c.retries.get()),
+    ("ringress_tcp_sessions_total", "Connections to TCP services that reached an endpoint", |c| c.tcp_sessions.get()),
+    ("ringress_udp_sessions_total", "Sessions with UDP services", |c| c.udp_sessions.get()),
+    ("ringress_datagrams_dropped_total", "Datagrams of UDP services lost here", |c| c.datagrams_dropped.get()),
     ("ringress_access_log_dropped_total", "Access log lines dropped", |c| c.access_log_dropped.get()),
     ("ringress_metrics_dropped_series", "Requests not counted by route: too many series", |c| c.series_dropped.get()),
 ];
@@ -273,6 +276,7 @@ const CORE_COUNTERS: &[CoreRow] = &[
 const CORE_GAUGES: &[CoreRow] = &[
     ("ringress_connections", "Open client connections", |c| c.connections.get()),
     ("ringress_connections_idle", "Client connections waiting for a request", |c| c.connections_idle.get()),
+    ("ringress_udp_sessions", "Open sessions with UDP services", |c| c.udp_open.get()),
     ("ringress_upstream_idle", "Idle upstream connections", |c| c.pool_idle.get()),
     ("ringress_adopted_generation", "Generation of the snapshot that a worker serves", |c| c.generation.get()),
 ];

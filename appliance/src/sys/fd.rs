@@ -5,10 +5,18 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::rc::Rc;
 
 use monoio::net::TcpStream;
+use monoio::net::udp::UdpSocket;
 
-/// Borrows the descriptor of a stream for as long as the stream is borrowed.
-pub(crate) fn borrow(stream: &TcpStream) -> BorrowedFd<'_> {
-    // SAFETY: monoio closes the descriptor only when the stream is dropped or unwrapped, and both need ownership,
+/// A socket of the runtime. Only for types that close their descriptor when they are dropped or unwrapped, and never
+/// through a shared reference.
+pub(crate) trait RuntimeSocket: AsRawFd {}
+
+impl RuntimeSocket for TcpStream {}
+impl RuntimeSocket for UdpSocket {}
+
+/// Borrows the descriptor of a socket for as long as the socket is borrowed.
+pub(crate) fn borrow(stream: &impl RuntimeSocket) -> BorrowedFd<'_> {
+    // SAFETY: monoio closes the descriptor only when the socket is dropped or unwrapped, and both need ownership,
     // which the returned lifetime rules out.
     unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }
 }
@@ -32,7 +40,7 @@ pub(crate) struct Lifeline(Rc<WeakFd>);
 
 impl WeakFd {
     /// The weak number of a stream's descriptor, and the lifeline that the owner of the stream must keep beside it.
-    pub(crate) fn attach(stream: &TcpStream) -> (Rc<Self>, Rc<Lifeline>) {
+    pub(crate) fn attach(stream: &impl RuntimeSocket) -> (Rc<Self>, Rc<Lifeline>) {
         let weak = Rc::new(Self(Cell::new(Some(stream.as_raw_fd()))));
         (Rc::clone(&weak), Rc::new(Lifeline(weak)))
     }

@@ -1,10 +1,11 @@
-use ringress_config::model::ObjectKey;
+use ringress_config::model::{ObjectKey, Transport};
 use ringress_config::snapshot::{Balancer, ClusterId, ClusterKey, Endpoint, PortKey};
 
 use super::*;
 
 fn cluster(identity: u64, ports: &[u16]) -> Arc<Cluster> {
-    let key = ClusterKey { service: ObjectKey::new("default", "web"), port: PortKey::Number(80) };
+    let key =
+        ClusterKey { service: ObjectKey::new("default", "web"), port: PortKey::Number(80), transport: Transport::Tcp };
     Arc::new(Cluster {
         id: ClusterId(0),
         identity,

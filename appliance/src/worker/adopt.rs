@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 use ringress_config::snapshot::{Adopted, Snapshot};
 
 use super::Core;
+use super::streams::Streams;
 
 /// A core's end of the publishing channels.
 #[derive(Clone)]
@@ -23,7 +24,7 @@ impl Inlet {
     }
 
     /// Adopts what waits, if anything does.
-    pub(super) fn adopt(&self, core: &Rc<Core>) {
+    pub(super) fn adopt(&self, core: &Rc<Core>, streams: &Streams) {
         let Some(snapshot) = self.newest() else { return };
         let before = core.pin();
         if snapshot.generation <= before.generation {
@@ -40,6 +41,7 @@ impl Inlet {
         let generation = snapshot.generation;
         core.replace_snapshot(snapshot);
         core.upstreams.borrow_mut().adopt(&core.pin().clusters);
+        streams.follow(core);
         self.acknowledge(core, generation);
     }
 

@@ -164,6 +164,7 @@ impl Core {
         core.metrics.connections.set(0);
         core.metrics.connections_idle.set(0);
         core.metrics.pool_idle.set(0);
+        core.metrics.udp_open.set(0);
         Ok(Rc::new(core))
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 
+use ringress_config::model::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::limits::BACKLOG;
@@ -73,11 +74,13 @@ impl Group {
         let ListenAddress { kind, address } = listen;
         let failed = |source| BindError { kind, address, source };
         // The address may name port 0: the first socket finds a port, the others join it.
-        let first =
-            bind(address, false).and_then(|s| s.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported.into()));
+        let first = bind(address, Transport::Tcp, false)
+            .and_then(|s| s.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported.into()));
         let address = first.map_err(failed)?;
-        let sockets =
-            (0..cores).map(|_| bind(address, true).map(Into::into)).collect::<io::Result<_>>().map_err(failed)?;
+        let sockets = (0..cores)
+            .map(|_| bind(address, Transport::Tcp, true).map(Into::into))
+            .collect::<io::Result<_>>()
+            .map_err(failed)?;
         Ok(Self { kind, address, sockets })
     }
 
@@ -96,15 +99,23 @@ impl Group {
     }
 }
 
-fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
+/// A bound socket; one of TCP listens.
+pub(super) fn bind(address: SocketAddr, transport: Transport, reuse_port: bool) -> io::Result<Socket> {
+    let (kind, protocol) = match transport {
+        Transport::Tcp => (Type::STREAM, Protocol::TCP),
+        Transport::Udp => (Type::DGRAM, Protocol::UDP),
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    // For UDP it would let another process take the datagrams.
+    socket.set_reuse_address(transport == Transport::Tcp)?;
     socket.set_reuse_port(reuse_port)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    if transport == Transport::Tcp {
+        socket.listen(BACKLOG)?;
+    }
     Ok(socket)
 }
 
@@ -114,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_port_that_another_process_has_is_refused() {
-        let taken = bind("127.0.0.1:0".parse().unwrap(), true).unwrap();
+        let taken = bind("127.0.0.1:0".parse().unwrap(), Transport::Tcp, true).unwrap();
         let address = taken.local_addr().unwrap().as_socket().unwrap();
         let error = Group::bind(ListenAddress { kind: ListenerKind::Http, address }, 2).unwrap_err();
         assert!(error.to_string().contains("another process listens there"), "{error}");

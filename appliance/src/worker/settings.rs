@@ -1,5 +1,7 @@
 //! What the workers need to know at start.
 
+use std::net::IpAddr;
+
 use crate::access_log::Outlet;
 use crate::io::Driver;
 use crate::metrics::CoreMetricsSource;
@@ -14,6 +16,8 @@ pub struct WorkerSettings {
     pub driver: Driver,
     /// Where they listen.
     pub listen: Vec<ListenAddress>,
+    /// Addresses on which TCP and UDP services are listened for.
+    pub stream_addresses: Vec<IpAddr>,
     /// Their counters; made for as many cores as `placement` has.
     pub metrics: CoreMetricsSource,
     /// Where lines of the access log go; `None` is nowhere.

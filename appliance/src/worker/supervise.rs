@@ -14,6 +14,7 @@ use ringress_config::snapshot::{Adopted, Snapshot};
 
 use super::adopt::Inlet;
 use super::listeners::Group;
+use super::streams::{StreamStatus, StreamTable};
 use super::{BindError, ListenAddress, ListenerKind, WorkerSettings};
 use crate::accept::{Handed, Peer};
 use crate::io::{Wake, WakeReceiver};
@@ -58,6 +59,7 @@ struct Seat {
     index: usize,
     settings: Arc<WorkerSettings>,
     groups: Arc<[Group]>,
+    streams: Arc<StreamTable>,
     inlet: Inlet,
     current: Arc<ArcSwapOption<Snapshot>>,
     retired: Sender<Arc<Snapshot>>,
@@ -106,6 +108,7 @@ pub struct Control {
     wakes: Vec<Wake>,
     metrics: CoreMetricsSource,
     groups: Arc<[Group]>,
+    streams: Arc<StreamTable>,
     addresses: Vec<(ListenerKind, SocketAddr)>,
     restarts: AtomicUsize,
     beyond_repair: AtomicUsize,
@@ -133,6 +136,7 @@ impl Control {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.groups.iter().for_each(Group::close);
+        self.streams.close();
         self.wakes.iter().for_each(Wake::wake);
     }
 
@@ -144,6 +148,11 @@ impl Control {
     /// Where the listeners are bound, ports found by the system included.
     pub fn addresses(&self) -> &[(ListenerKind, SocketAddr)] {
         &self.addresses
+    }
+
+    /// The ports of TCP and UDP services.
+    pub fn streams(&self) -> Vec<StreamStatus> {
+        self.streams.status()
     }
 
     /// Worker threads that died and were replaced since the start.
@@ -165,6 +174,7 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
     let cores = settings.placement.workers();
     let groups: Arc<[Group]> =
         settings.listen.iter().map(|l: &ListenAddress| Group::bind(*l, cores)).collect::<Result<_, _>>()?;
+    let streams = StreamTable::new(settings.stream_addresses.clone(), cores);
     let settings = Arc::new(settings);
     let (adopted, adopted_out) = bounded(cores * 8);
     let (retired, retired_out) = bounded(1024);
@@ -189,6 +199,7 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
             index,
             settings: Arc::clone(&settings),
             groups: Arc::clone(&groups),
+            streams: Arc::clone(&streams),
             inlet: Inlet { snapshots: snapshots_in, adopted: adopted.clone() },
             current: Arc::clone(&current),
             retired: retired.clone(),
@@ -206,6 +217,7 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
         metrics: settings.metrics.clone(),
         addresses: groups.iter().map(|g| (g.kind, g.address)).collect(),
         groups,
+        streams,
         restarts: AtomicUsize::new(0),
         beyond_repair: AtomicUsize::new(0),
     });

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringress_config::model::{Kind, ObjectKey, ObjectRef};
+use ringress_config::model::{Kind, ObjectKey, ObjectRef, Transport};
 use ringress_config::snapshot::{
     Backend, Balancer, BodyPolicy, Certificate, Certificates, Cluster, ClusterId, ClusterKey, Clusters, Endpoint,
     HostRoutes, Hosts, HttpsRedirect, Literal, LiteralTable, PathKind, PathTable, PortKey, RetryPolicy, Route, RouteId,
@@ -82,7 +82,8 @@ fn serve_origin(mut stream: TcpStream) {
 }
 
 fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
-    let key = ClusterKey { service: ObjectKey::new("default", "web"), port: PortKey::Number(80) };
+    let key =
+        ClusterKey { service: ObjectKey::new("default", "web"), port: PortKey::Number(80), transport: Transport::Tcp };
     let cluster = Cluster {
         id: ClusterId(0),
         identity: 1,
@@ -135,6 +136,7 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
             default: Arc::new(default),
         },
         clusters,
+        streams: Default::default(),
         settings: Arc::new(Settings::default()),
     })
 }
@@ -167,6 +169,7 @@ impl Running {
             placement: Placement::choose(NonZeroUsize::new(cores), &[]).unwrap(),
             driver,
             listen: vec![ListenAddress { kind: ListenerKind::Http, address: "127.0.0.1:0".parse().unwrap() }],
+            stream_addresses: Vec::new(),
             metrics,
             access_log: None,
         };

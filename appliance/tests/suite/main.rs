@@ -22,6 +22,7 @@ mod limits;
 mod malformed;
 mod routing;
 mod streaming;
+mod streams;
 mod support;
 mod tls;
 mod websocket;

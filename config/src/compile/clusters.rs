@@ -9,11 +9,11 @@ use super::index::Index;
 use super::report::Reports;
 use super::store::Store;
 use crate::diagnostics::Finding;
-use crate::model::{Kind, ObjectKey, ObjectRef};
+use crate::model::{Kind, ObjectKey, ObjectRef, Transport};
 use crate::options::Options;
 use crate::snapshot::{Balancer, Cluster, ClusterId, ClusterKey, Clusters, PortKey};
 
-/// All clusters with the Ingresses that use them.
+/// All clusters with the objects that use them.
 #[derive(Debug, Default)]
 pub(super) struct ClusterTable {
     known: HashMap<ClusterKey, Known>,
@@ -33,14 +33,14 @@ pub(super) struct ClusterTable {
 #[derive(Debug)]
 struct Known {
     id: ClusterId,
-    users: HashSet<ObjectKey>,
+    users: HashSet<ObjectRef>,
     problem: Option<String>,
 }
 
 impl ClusterTable {
     /// Makes the first port of a Service the default backend.
     pub(super) fn pin_default(&mut self, service: ObjectKey) {
-        let key = ClusterKey { service, port: PortKey::First };
+        let key = ClusterKey { service, port: PortKey::First, transport: Transport::Tcp };
         self.make(&key);
         self.default = Some(key);
     }
@@ -51,12 +51,12 @@ impl ClusterTable {
     }
 
     /// Adds a user.
-    pub(super) fn acquire(&mut self, key: &ClusterKey, user: &ObjectKey) {
+    pub(super) fn acquire(&mut self, key: &ClusterKey, user: &ObjectRef) {
         self.make(key).users.insert(user.clone());
     }
 
     /// Removes a user; the last one takes the cluster along.
-    pub(super) fn release(&mut self, key: &ClusterKey, user: &ObjectKey) {
+    pub(super) fn release(&mut self, key: &ClusterKey, user: &ObjectRef) {
         let Some(known) = self.known.get_mut(key) else { return };
         known.users.remove(user);
         if known.users.is_empty() && self.default.as_ref() != Some(key) {
@@ -78,7 +78,7 @@ impl ClusterTable {
     }
 
     /// Resolves what is stale. Returns the users of the clusters whose problem changed.
-    pub(super) fn refresh(&mut self, store: &Store, options: &Options, reports: &mut Reports) -> Vec<ObjectKey> {
+    pub(super) fn refresh(&mut self, store: &Store, options: &Options, reports: &mut Reports) -> Vec<ObjectRef> {
         let mut touched = Vec::new();
         for key in std::mem::take(&mut self.stale) {
             let Resolved { endpoints, problem } = endpoints::resolve(&key, store, options);

@@ -26,14 +26,14 @@ impl Resolved {
 /// The endpoints of a cluster.
 pub(super) fn resolve(key: &ClusterKey, store: &Store, options: &Options) -> Resolved {
     let Some(service) = store.services.get(&key.service) else {
-        return Resolved::problem(format!("Service {} does not exist; requests are answered 503", key.service));
+        return Resolved::problem(format!("Service {} does not exist", key.service));
     };
-    let port = port_of(service, &key.port);
+    let port = port_of(service, key);
     if let Some(name) = &service.external_name {
         return external(key, service, port, name, options);
     }
     let Some(port) = port else {
-        let message = format!("Service {} has no port {}; requests are answered 503", key.service, key.port);
+        let message = format!("Service {} has no port {}", key.service, key.port);
         return Resolved::problem(message);
     };
     let slices = store.slices(&key.service).map(|slice| &slice.subset).collect::<Vec<_>>();
@@ -45,10 +45,11 @@ pub(super) fn resolve(key: &ClusterKey, store: &Store, options: &Options) -> Res
 }
 
 /// A number is a `port`, a name a `name`; as in ingress-nginx the target port counts too, when nothing else fits.
-fn port_of<'a>(service: &'a Service, key: &PortKey) -> Option<&'a ServicePort> {
-    let find = |is: &dyn Fn(&ServicePort) -> bool| service.ports.iter().find(|port| is(port));
-    match key {
-        PortKey::First => service.ports.first(),
+fn port_of<'a>(service: &'a Service, key: &ClusterKey) -> Option<&'a ServicePort> {
+    let mut ports = service.ports.iter().filter(|port| port.transport == key.transport);
+    let find = |is: &dyn Fn(&ServicePort) -> bool| ports.clone().find(|port| is(port));
+    match &key.port {
+        PortKey::First => ports.next(),
         PortKey::Number(number) => {
             find(&|port| port.port == *number).or_else(|| find(&|port| port.target == TargetPort::Number(*number)))
         }
@@ -76,10 +77,11 @@ fn usable<'a>(subsets: impl IntoIterator<Item = &'a Subset> + Clone, port: &Serv
 
 /// The numbers that a Service port has in a subset: by the port's name; else by its target number.
 fn ports_in(subset: &Subset, port: &ServicePort) -> Vec<u16> {
-    let named: Vec<_> = subset.ports.iter().filter(|p| p.name == port.name).map(|p| p.port).collect();
+    let ports = || subset.ports.iter().filter(|p| p.transport == port.transport);
+    let named: Vec<_> = ports().filter(|p| p.name == port.name).map(|p| p.port).collect();
     match port.target {
-        TargetPort::Number(number) if named.is_empty() && !subset.ports.is_empty() => {
-            let same = subset.ports.iter().any(|p| p.port == number);
+        TargetPort::Number(number) if named.is_empty() && ports().next().is_some() => {
+            let same = ports().any(|p| p.port == number);
             if same { vec![number] } else { Vec::new() }
         }
         _ => named,
@@ -96,7 +98,7 @@ fn external(
     options: &Options,
 ) -> Resolved {
     if options.disable_external_name {
-        let message = "is of type ExternalName, which --disable-svc-external-name turns off; requests are answered 503";
+        let message = "is of type ExternalName, which --disable-svc-external-name turns off";
         return Resolved::problem(format!("Service {} {message}", key.service));
     }
     let number = match (port, &key.port) {
@@ -106,15 +108,14 @@ fn external(
         (None, PortKey::Name(_) | PortKey::First) => None,
     };
     let Some(number) = number else {
-        let message = format!("Service {} has no port {}; requests are answered 503", key.service, key.port);
+        let message = format!("Service {} has no port {}", key.service, key.port);
         return Resolved::problem(message);
     };
     match name.parse::<IpAddr>() {
         Ok(address) if !address.is_loopback() => Resolved { endpoints: vec![at(address, number)], problem: None },
-        Ok(_) => Resolved::problem(format!(
-            "Service {} points to this machine, which is not allowed; requests are answered 503",
-            service.meta.key
-        )),
+        Ok(_) => {
+            Resolved::problem(format!("Service {} points to this machine, which is not allowed", service.meta.key))
+        }
         Err(_) => Resolved::default(),
     }
 }

@@ -9,7 +9,7 @@ use crate::annotation::{self, Annotations, Missing, Objects, Said};
 use crate::diagnostics::Finding;
 use crate::intent::{BackendIntent, HostIntent, HostName, HostRole, Intent, RouteIntent, RoutePolicy, TlsIntent};
 use crate::intent::{Translation, Verdict};
-use crate::model::{Ingress, IngressBackend, IngressPath, IngressPathKind, Kind, ObjectKey, ObjectRef};
+use crate::model::{Ingress, IngressBackend, IngressPath, IngressPathKind, Kind, ObjectKey, ObjectRef, Transport};
 use crate::options::Options;
 use crate::settings::Globals;
 use crate::snapshot::{Access, ClusterKey, PathKind, Policies, Redirect, Template};
@@ -262,7 +262,7 @@ impl Translator<'_> {
         match backend {
             IngressBackend::Service { name, port: Some(port) } if !name.is_empty() => {
                 let service = ObjectKey { namespace: Arc::clone(&self.object.key.namespace), name: Arc::clone(name) };
-                BackendIntent::Service(ClusterKey { service, port: port.clone() })
+                BackendIntent::Service(ClusterKey { service, port: port.clone(), transport: Transport::Tcp })
             }
             IngressBackend::Service { name, .. } => {
                 let missing = if name.is_empty() { "name" } else { "port" };

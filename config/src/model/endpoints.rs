@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Meta;
 use super::wire::{WireMeta, mapping, nullable};
+use super::{Meta, Transport};
 
 /// The label of a slice that names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -34,7 +34,7 @@ pub struct Endpoints {
 /// Addresses that share ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subset {
-    /// The ports, TCP only.
+    /// The ports, TCP and UDP.
     pub ports: Vec<EndpointPort>,
     /// The addresses.
     pub addresses: Vec<EndpointAddress>,
@@ -47,6 +47,8 @@ pub struct EndpointPort {
     pub name: Arc<str>,
     /// The number.
     pub port: u16,
+    /// `protocol`.
+    pub transport: Transport,
 }
 
 /// An address and its state.
@@ -154,6 +156,9 @@ impl WireSubset {
 }
 
 fn ports(wire: Vec<WirePort>) -> Vec<EndpointPort> {
-    let tcp = wire.into_iter().filter(|p| p.protocol.as_deref().is_none_or(|p| p == "TCP"));
-    tcp.filter_map(|p| Some(EndpointPort { name: p.name, port: p.port? })).collect()
+    let lean = |p: WirePort| {
+        let transport = Transport::parse(p.protocol.as_deref())?;
+        Some(EndpointPort { name: p.name, port: p.port?, transport })
+    };
+    wire.into_iter().filter_map(lean).collect()
 }

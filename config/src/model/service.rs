@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Meta;
 use super::wire::{IntOrString, WireMeta, mapping, nullable};
+use super::{Meta, Transport};
 
 /// A Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Key and age.
     pub meta: Meta,
-    /// `spec.ports`, TCP only.
+    /// `spec.ports`, TCP and UDP.
     pub ports: Vec<ServicePort>,
     /// `spec.clusterIP`; `None` when headless.
     pub cluster_ip: Option<IpAddr>,
@@ -30,6 +30,8 @@ pub struct ServicePort {
     pub port: u16,
     /// `targetPort`; `port` when absent.
     pub target: TargetPort,
+    /// `protocol`.
+    pub transport: Transport,
 }
 
 /// The port on the pods.
@@ -73,10 +75,9 @@ struct WirePort {
 
 impl Wire {
     pub(super) fn lean(self, meta: Meta) -> Service {
-        let tcp = |p: &WirePort| p.protocol.as_deref().is_none_or(|p| p == "TCP");
         Service {
             meta,
-            ports: self.spec.ports.into_iter().filter(tcp).map(WirePort::lean).collect(),
+            ports: self.spec.ports.into_iter().filter_map(WirePort::lean).collect(),
             cluster_ip: self.spec.cluster_ip.parse().ok(),
             external_name: self.spec.external_name.filter(|n| self.spec.kind == "ExternalName" && !n.is_empty()),
         }
@@ -84,7 +85,9 @@ impl Wire {
 }
 
 impl WirePort {
-    fn lean(self) -> ServicePort {
+    /// `None` for a transport that is not served.
+    fn lean(self) -> Option<ServicePort> {
+        let transport = Transport::parse(self.protocol.as_deref())?;
         let target = match self.target_port {
             Some(IntOrString::Int(number)) => u16::try_from(number).ok().filter(|n| *n != 0).map(TargetPort::Number),
             Some(IntOrString::String(text)) => match text.parse() {
@@ -93,6 +96,7 @@ impl WirePort {
             },
             None => None,
         };
-        ServicePort { name: self.name, port: self.port, target: target.unwrap_or(TargetPort::Number(self.port)) }
+        let target = target.unwrap_or(TargetPort::Number(self.port));
+        Some(ServicePort { name: self.name, port: self.port, target, transport })
     }
 }

@@ -7,7 +7,9 @@ use crate::annotation::{self, Meanwhile, Objects, Risk, Support};
 use crate::diagnostics::Finding;
 use crate::intent::RoutePolicy;
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
-use crate::snapshot::{ClientSettings, ExternalAuth, ForwardedSettings, Settings, TlsSettings, UpstreamSettings};
+use crate::snapshot::{
+    ClientSettings, ExternalAuth, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings,
+};
 use crate::value::{self, Expected, Source};
 
 /// What the ConfigMap says.
@@ -52,6 +54,7 @@ impl Globals {
             tls: tls(&mut keys),
             forwarded: forwarded(&mut keys),
             access_log: access_log::read(&mut keys),
+            streams: streams(&mut keys),
             drain_timeout: keys.get("worker-shutdown-timeout", value::time),
         };
         let list = |keys: &Keys<'_>, name| keys.text(name).map(|text| value::list(text).map(Box::from).collect());
@@ -118,6 +121,21 @@ fn upstream(keys: &mut Keys<'_>) -> UpstreamSettings {
         idle_timeout: keys.get("upstream-keepalive-timeout", value::seconds).unwrap_or(default.idle_timeout),
         requests_max: keys.get("upstream-keepalive-requests", value::natural).unwrap_or(default.requests_max),
         age_max: keys.get("upstream-keepalive-time", value::time).unwrap_or(default.age_max),
+    }
+}
+
+fn streams(keys: &mut Keys<'_>) -> StreamSettings {
+    let default = StreamSettings::default();
+    // nginx takes 0 tries for no limit; the time bounds them all the same.
+    let tries = keys.get("proxy-stream-next-upstream-tries", value::natural).unwrap_or(default.tries);
+    let tries = if tries == 0 { u32::MAX } else { tries };
+    let next = keys.get("proxy-stream-next-upstream", value::bool).unwrap_or(true);
+    let tries_timeout = keys.get("proxy-stream-next-upstream-timeout", value::time);
+    StreamSettings {
+        idle_timeout: keys.get("proxy-stream-timeout", value::time).unwrap_or(default.idle_timeout),
+        tries: if next { tries } else { 1 },
+        tries_timeout: tries_timeout.unwrap_or(default.tries_timeout),
+        responses: keys.get("proxy-stream-responses", value::natural).unwrap_or(default.responses),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::model::ObjectKey;
+use crate::model::{ObjectKey, Transport};
 
 /// Index of a cluster in the snapshot it came from. Ids of removed clusters are given to later ones; see
 /// [`Cluster::identity`].
@@ -47,12 +47,18 @@ pub struct ClusterKey {
     pub service: ObjectKey,
     /// Its port.
     pub port: PortKey,
+    /// What the port speaks: a Service may have the same number for both.
+    pub transport: Transport,
 }
 
-/// `namespace-service-port`, the name that ingress-nginx gives it in logs and metrics.
+/// `namespace-service-port`, the name that ingress-nginx gives it in logs and metrics; UDP says so.
 impl fmt::Display for ClusterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.service.namespace, self.service.name, self.port)
+        write!(f, "{}-{}-{}", self.service.namespace, self.service.name, self.port)?;
+        match self.transport {
+            Transport::Tcp => Ok(()),
+            Transport::Udp => f.write_str("-udp"),
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Settings {
     pub forwarded: ForwardedSettings,
     /// The log of requests.
     pub access_log: AccessLogSettings,
+    /// TCP and UDP services.
+    pub streams: StreamSettings,
     /// Bound of a drain when no flag says otherwise (`worker-shutdown-timeout`).
     pub drain_timeout: Option<Duration>,
 }
@@ -118,5 +120,25 @@ impl Default for ForwardedSettings {
     fn default() -> Self {
         let every_ipv4 = IpNet::V4(Ipv4Net::default());
         Self { trust: false, real_ip: false, trusted: Box::new([every_ipv4]), proxy_protocol: false }
+    }
+}
+
+/// TCP and UDP services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// A session ends when neither side speaks for so long (`proxy-stream-timeout`).
+    pub idle_timeout: Duration,
+    /// Endpoints that a connection tries (`proxy-stream-next-upstream`, `-tries`); at least one.
+    pub tries: u32,
+    /// No further endpoint is tried after so long (`proxy-stream-next-upstream-timeout`); zero is no bound.
+    pub tries_timeout: Duration,
+    /// Datagrams that answer one of the client, after which a UDP session is over (`proxy-stream-responses`).
+    pub responses: u32,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        let timeout = Duration::from_secs(600);
+        Self { idle_timeout: timeout, tries: 3, tries_timeout: timeout, responses: 1 }
     }
 }

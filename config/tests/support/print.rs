@@ -25,6 +25,12 @@ pub(crate) fn snapshot(snapshot: &Snapshot) -> String {
     let mut clusters: Vec<_> = snapshot.clusters.iter().collect();
     clusters.sort_by(|a, b| a.key.cmp(&b.key));
     clusters.iter().for_each(|cluster| print_cluster(&mut out, cluster));
+    for service in snapshot.streams.iter() {
+        let cluster = snapshot.clusters.get(service.cluster).expect("the cluster of a service exists");
+        let _ = write!(out, "{} {} -> {}", service.transport, service.port, cluster.name);
+        out.push_str(if service.receives_proxy { ", PROXY in" } else { "" });
+        out.push_str(if service.sends_proxy { ", PROXY out\n" } else { "\n" });
+    }
     let default = snapshot.certificates.default.secret.as_ref();
     let _ = writeln!(out, "default certificate: {}", default.map_or("built in".into(), ToString::to_string));
     if *snapshot.settings != Settings::default() {

@@ -4,8 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ringress_config::model::{
-    Age, EndpointSlice, Endpoints, Ingress, IngressBackend, IngressPathKind, Meta, Object, Secret, Service, Subset,
-    TargetPort,
+    Age, EndpointPort, EndpointSlice, Endpoints, Ingress, IngressBackend, IngressPathKind, Meta, Object, Secret,
+    Service, Subset, TargetPort,
 };
 use ringress_config::snapshot::PortKey;
 use serde_json::{Map, Value, json};
@@ -94,7 +94,7 @@ fn spec_of_service(service: &Service) -> Value {
                 TargetPort::Number(number) => json!(number),
                 TargetPort::Name(name) => json!(name),
             };
-            json!({"name": port.name, "port": port.port, "targetPort": target})
+            json!({"name": port.name, "port": port.port, "targetPort": target, "protocol": port.transport.as_str()})
         })
         .collect();
     let kind = if service.external_name.is_some() { "ExternalName" } else { "ClusterIP" };
@@ -131,7 +131,8 @@ fn endpoints_fields(endpoints: &Endpoints) -> Value {
 }
 
 fn ports(subset: &Subset) -> Vec<Value> {
-    subset.ports.iter().map(|port| json!({"name": port.name, "port": port.port})).collect()
+    let port = |port: &EndpointPort| json!({"name": port.name, "port": port.port, "protocol": port.transport.as_str()});
+    subset.ports.iter().map(port).collect()
 }
 
 fn secret_fields(secret: &Secret) -> Value {

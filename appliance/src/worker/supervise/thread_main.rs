@@ -10,8 +10,9 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use super::{Ended, Seat};
-use crate::accept::{self, Acceptor};
+use crate::accept::{self, Acceptor, Service};
 use crate::io::{self, Listener, Stopper, WakeReceiver};
+use crate::worker::streams::Streams;
 use crate::worker::{Core, End};
 
 /// Time between looks at what has no event of its own: counters to hand over, pooled connections that aged.
@@ -58,7 +59,8 @@ async fn serve(seat: &Seat) -> std::io::Result<()> {
     let accepting = Rc::new(Cell::new(0));
     for group in &*seat.groups {
         let listener = Listener::new(group.lend(seat.index)?, &stopper)?;
-        let acceptor = Acceptor { core: Rc::clone(&core), kind: group.kind, peers: Arc::clone(&seat.peers) };
+        let acceptor =
+            Acceptor { core: Rc::clone(&core), service: Service::Http(group.kind), peers: Arc::clone(&seat.peers) };
         let accepting = Rc::clone(&accepting);
         accepting.set(accepting.get() + 1);
         core.spawn(async move {
@@ -66,18 +68,22 @@ async fn serve(seat: &Seat) -> std::io::Result<()> {
             accepting.set(accepting.get() - 1);
         });
     }
+    let streams = Streams::new(Arc::clone(&seat.streams), Arc::clone(&seat.peers));
+    streams.follow(&core);
     seat.inlet.acknowledge(&core, generation);
     if seat.draining.load(Ordering::Acquire) {
         core.end(End::Drain);
     }
     // What was sent before this thread listened, to it or to the one that it replaces, has lost its wake-up.
-    on_wake(seat, &core)();
-    core.spawn(follow_wakes(seat.wake.try_clone()?, on_wake(seat, &core)));
-    core.spawn(look_again(on_wake(seat, &core)));
+    on_wake(seat, &core, &streams)();
+    core.spawn(follow_wakes(seat.wake.try_clone()?, on_wake(seat, &core, &streams)));
+    core.spawn(look_again(on_wake(seat, &core, &streams)));
+    core.spawn(listen_again(Rc::clone(&core), Rc::clone(&streams)));
     let end = core.ended().await;
     // An accept that is pending when the ring goes away would take a client with it.
     stopper.stop();
-    settle(|| accepting.get() == 0).await;
+    streams.stop();
+    settle(|| accepting.get() == 0 && streams.stopped()).await;
     finish(&core, end).await
 }
 
@@ -120,6 +126,16 @@ async fn look_again(mut on_wake: impl FnMut()) {
     }
 }
 
+/// A port that could not be listened on may be free by now.
+async fn listen_again(core: Rc<Core>, streams: Rc<Streams>) {
+    loop {
+        io::sleep(HOUSEKEEPING).await;
+        if !core.is_faulty() {
+            streams.follow(&core);
+        }
+    }
+}
+
 async fn follow_wakes(wake: WakeReceiver, on_wake: impl FnMut()) {
     // Ends only when the pair breaks, which it does not while the supervisor lives.
     if let Err(error) = wake.run(on_wake).await {
@@ -145,14 +161,15 @@ async fn first_snapshot(
 }
 
 /// What a wake-up means: a snapshot, a handed-over connection or the drain.
-fn on_wake(seat: &Seat, core: &Rc<Core>) -> impl FnMut() + 'static {
+fn on_wake(seat: &Seat, core: &Rc<Core>, streams: &Rc<Streams>) -> impl FnMut() + 'static {
     let (inlet, handed, draining) = (seat.inlet.clone(), seat.handed.clone(), Arc::clone(&seat.draining));
     let core = Rc::clone(core);
+    let streams = Rc::clone(streams);
     move || {
         if core.is_faulty() {
             return; // What waits is for the replacement.
         }
-        inlet.adopt(&core);
+        inlet.adopt(&core, &streams);
         for socket in handed.try_iter() {
             accept::take_over(&core, socket);
         }

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::diagnostics::Severity;
-use crate::model::{IngressBackend, IngressPathKind, TargetPort};
+use crate::model::{IngressBackend, IngressPathKind, TargetPort, Transport};
 use crate::snapshot::PortKey;
 
 fn origin() -> Option<Origin> {
@@ -133,9 +133,10 @@ fn what_the_api_server_would_fill_in_is_filled_in() {
         "spec": {"clusterIP": "None", "ports": [{"port": 80}, {"port": 53, "protocol": "UDP"},
                                                 {"name": "web", "port": 81, "targetPort": "http"}]}});
     let Some(Object::Service(service)) = decode(value, None).object else { panic!("refused") };
-    assert_eq!(service.ports.len(), 2);
+    assert_eq!(service.ports.len(), 3);
+    assert_eq!(service.ports.iter().filter(|port| port.transport == Transport::Udp).count(), 1);
     assert_eq!(service.ports[0].target, TargetPort::Number(80));
-    assert_eq!(service.ports[1].target, TargetPort::Name("http".into()));
+    assert_eq!(service.ports[2].target, TargetPort::Name("http".into()));
     assert_eq!((service.cluster_ip, &service.external_name), (None, &None));
 }
 
