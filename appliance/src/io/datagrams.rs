@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use monoio::net::udp::UdpSocket;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use socket2::{Domain, Protocol, Type};
@@ -76,6 +77,13 @@ impl Datagrams {
             Err(_) if self.peer.is_none() => Received::Nothing,
             Err(_) => Received::End,
         }
+    }
+
+    /// Whether the socket was shut down: a look then says that nothing waits, and a wait that something does.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        let mut polled = [PollFd::from_borrowed_fd(fd::borrow(&self.socket), PollFlags::RDHUP)];
+        // Without an answer it is left alone: the next wait asks again.
+        rustix::event::poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// Sends to the peer.

@@ -56,10 +56,10 @@ impl Service {
     /// Forwards what waits, within a bound, so that a flood leaves time for others. False at the end of the socket.
     fn take_in(self: &Rc<Self>) -> bool {
         let mut scratch = self.scratch.borrow_mut();
-        for _ in 0..DATAGRAMS_PER_TURN {
+        for turn in 0..DATAGRAMS_PER_TURN {
             match self.socket.receive(&mut scratch) {
                 Received::From(bytes, client) => self.forward(client, &scratch[..bytes]),
-                Received::Nothing => break,
+                Received::Nothing => return turn > 0 || !self.socket.is_shut_down(),
                 Received::End => return false,
             }
         }
@@ -140,10 +140,11 @@ impl Service {
     /// Takes the endpoint's datagrams to the client until the session is over.
     async fn answer(&self, client: SocketAddr, session: &Session) {
         while session.upstream.readable().await.is_ok() {
-            for _ in 0..DATAGRAMS_PER_TURN {
+            for turn in 0..DATAGRAMS_PER_TURN {
                 let mut scratch = self.scratch.borrow_mut();
                 let bytes = match session.upstream.receive(&mut scratch) {
                     Received::From(bytes, _) => bytes,
+                    Received::Nothing if turn == 0 && session.upstream.is_shut_down() => return,
                     Received::Nothing => break,
                     Received::End => return,
                 };

@@ -4,6 +4,7 @@
 //! header, and with another one when upstreams want one: `ns/svc:9000:PROXY:PROXY`, or `ns/svc:9000::PROXY` for the
 //! second alone.
 
+use std::collections::btree_map as map;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::clusters::ClusterTable;
@@ -128,10 +129,11 @@ impl Reader<'_> {
             match self.entry(port, value, &field) {
                 Ok((port, entry)) => {
                     // `80` and `080` are one port; the first in order keeps it.
-                    if entries.contains_key(&(self.transport, port)) {
-                        self.refuse(&field, format!("port {port} is listed before"));
-                    } else {
-                        entries.insert((self.transport, port), entry);
+                    match entries.entry((self.transport, port)) {
+                        map::Entry::Vacant(place) => {
+                            place.insert(entry);
+                        }
+                        map::Entry::Occupied(_) => self.refuse(&field, format!("port {port} is listed before")),
                     }
                 }
                 Err(why) => self.refuse(&field, why),
