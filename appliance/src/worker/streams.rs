@@ -88,7 +88,7 @@ impl StreamTable {
                 continue;
             }
             let group = Group::open(port, &self.addresses, self.cores).map(Arc::new);
-            let known = state.ports.get(&port).is_some();
+            let known = state.ports.contains_key(&port);
             match &group {
                 Ok(_) => tracing::info!(protocol = %port.0, port = port.1, "listening"),
                 Err(error) if !known => {
