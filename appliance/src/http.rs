@@ -31,4 +31,5 @@ pub(crate) mod client;
 pub(crate) mod exchange;
 pub(crate) mod h1;
 pub(crate) mod h2;
+mod passthrough;
 pub(crate) mod seen;

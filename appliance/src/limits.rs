@@ -14,6 +14,8 @@ pub(crate) const H2_STREAMS_PER_SESSION: u32 = 100;
 pub(crate) const H2_SESSIONS_MAX: usize = 16;
 /// After the goodbye to an idle HTTP/2 connection.
 pub(crate) const H2_GOODBYE: Duration = Duration::from_secs(5);
+/// TLS that is passed on may be silent for so long: its protocol is not known.
+pub(crate) const PASSTHROUGH_IDLE: Duration = Duration::from_secs(3600);
 /// A connection that is silent for so long gives its buffers back and waits for readiness.
 pub(crate) const IDLE_WITH_BUFFER: Duration = Duration::from_secs(1);
 /// Connections of one core that may wait for a request with a buffer. Those beyond it wait for readiness at once, so

@@ -2,6 +2,7 @@
 
 mod access;
 mod canary;
+mod client_certificate;
 mod cors;
 mod limit;
 mod redirect;
@@ -16,7 +17,9 @@ use ringress_config::snapshot::{Backend, ClusterId, HttpsRedirect, Policies, Rou
 
 use crate::http::edge::Scheme;
 use crate::http::request::RequestHead;
+use crate::metrics::Refused;
 use crate::route::Found;
+use crate::tls::Secured;
 use crate::worker::Core;
 pub(crate) use access::password::Verified;
 pub(crate) use limit::InFlight;
@@ -40,6 +43,8 @@ pub(crate) struct Request<'a> {
     /// The host that the client asked for with its port, as far as it is believed.
     pub(crate) host: &'a [u8],
     pub(crate) request_id: &'a [u8],
+    /// What TLS told of the client.
+    pub(crate) secured: &'a Secured,
 }
 
 /// What is to be done with a request.
@@ -68,7 +73,11 @@ pub(crate) async fn run<'s>(
 ) -> Plan<'s> {
     let route: &'s Route = match found {
         Found::Route(route) => route,
-        Found::AddSlash(_) => return Plan::answer(redirect::add_slash(request)),
+        Found::AddSlash(route) => {
+            let policies = route.policies.as_deref();
+            let checked = policies.map_or(Ok(()), |policies| check_certificate(core, policies, request, route));
+            return Plan::answer(checked.err().unwrap_or_else(|| redirect::add_slash(request)));
+        }
         Found::Nothing => return Plan::answer(Answer::status(404)),
     };
     match &route.policies {
@@ -127,6 +136,9 @@ async fn decide<'s>(
     request: &Request<'_>,
     shaping: &mut Shaping<'s>,
 ) -> Result<(ClusterId, Option<InFlight>), Answer> {
+    if request.secured.is_tls() {
+        check_certificate(core, policies, request, route)?;
+    }
     if let Some(redirect) = &policies.redirect {
         return Err(redirect::to(redirect, request, route));
     }
@@ -148,6 +160,13 @@ async fn decide<'s>(
         Some(limits) => core.limits.admit(limits, request.client)?,
         None => None,
     };
+    if let Some(auth) = &policies.client_auth {
+        // In the clear nobody shows a certificate; redirects to https come first.
+        if !request.secured.is_tls() {
+            check_certificate(core, policies, request, route)?;
+        }
+        client_certificate::tell(auth, request, |name, value| shaping.set_request(name, value));
+    }
     if let Some(access) = &policies.access {
         access::run(core, access, route, request, shaping).await?;
     }
@@ -157,6 +176,14 @@ async fn decide<'s>(
         false => None,
     };
     Ok((canary.filter(|canary| is_served(snapshot, *canary)).unwrap_or(main), in_flight))
+}
+
+/// Whether the client's certificate lets it in, where the host asks for one.
+fn check_certificate(core: &Core, policies: &Policies, request: &Request<'_>, route: &Route) -> Result<(), Answer> {
+    let Some(auth) = &policies.client_auth else { return Ok(()) };
+    client_certificate::check(auth, request, route).inspect_err(|answer| {
+        core.metrics.refuse(if answer.status == 421 { Refused::Misdirected } else { Refused::ClientCertificate });
+    })
 }
 
 /// Without endpoints of its own a route answers 503 whatever its canaries have; one without is passed over.

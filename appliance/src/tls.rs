@@ -1,10 +1,16 @@
 //! TLS on both sides: a stream over a socket and a rustls session, with buffers only while bytes move.
 
+mod accept;
 mod client;
+mod hello;
+mod identity;
 mod server;
 mod session;
 mod stream;
+mod tickets;
 
+pub(crate) use accept::{Accepted, accept};
 pub(crate) use client::{Alpn, ClientTls};
+pub(crate) use identity::Secured;
 pub(crate) use server::{ServerTls, SharedTls};
 pub(crate) use stream::{TlsReader, TlsStream, TlsWriter};

@@ -5,10 +5,10 @@ mod connection;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ringress_config::snapshot::{Cluster, Clusters, UpstreamProtocol, UpstreamSettings};
+use ringress_config::snapshot::{Cluster, Clusters, UpstreamSettings};
 
 use crate::worker::Core;
-pub(crate) use connection::{Connection, connect};
+pub(crate) use connection::{Connection, Speech, connect, dial};
 
 /// Endpoints of one cluster that one request has failed on; beyond that it starts over.
 const TRIED_MAX: usize = 8;
@@ -110,7 +110,7 @@ impl Upstreams {
         core: &Core,
         cluster: &Cluster,
         address: SocketAddr,
-        protocol: UpstreamProtocol,
+        speech: Speech<'_>,
     ) -> Option<Connection> {
         let pinned = core.pin();
         let state = self.clusters.get_mut(cluster.id.index())?.as_mut()?;
@@ -119,7 +119,7 @@ impl Upstreams {
         }
         let idle = &mut state.endpoints.iter_mut().find(|e| e.address == address)?.idle;
         let now = Now { ms: core.timers.now_ms(), settings: &pinned.settings.upstream };
-        while let Some(at) = idle.iter().rposition(|i| i.connection.protocol == protocol) {
+        while let Some(at) = idle.iter().rposition(|i| i.connection.suits(speech)) {
             let candidate = idle.swap_remove(at);
             self.idle -= 1;
             core.metrics.pool_idle.set(self.idle as u64);

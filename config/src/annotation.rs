@@ -6,12 +6,14 @@
 mod access;
 mod auth_basic;
 mod auth_external;
+mod auth_tls;
 mod backend;
 mod canary;
 mod cors;
 mod headers;
 mod logging;
 mod proxy;
+mod proxy_ssl;
 mod rate_limit;
 mod read;
 mod redirect;
@@ -20,18 +22,18 @@ mod server;
 mod table;
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 pub(crate) use auth_external::read_global as read_global_auth;
 pub(crate) use headers::fields_of;
-#[cfg(test)]
-pub(crate) use read::NoObjects;
 pub(crate) use read::{Annotations, Missing, Objects};
+#[cfg(test)]
+pub(crate) use read::{NoObjects, Outcome};
 pub(crate) use rewrite::Rewrite;
 
 use crate::intent::{CanaryRule, HostName, RoutePolicy};
 use crate::settings::Globals;
-use crate::snapshot::{Access, Redirect};
+use crate::snapshot::{Access, ClientAuth, Redirect};
 use crate::value::Source;
 
 /// How dangerous an annotation can be; see the ConfigMap key `annotations-risk-level`.
@@ -242,12 +244,17 @@ pub(crate) struct Said {
     pub(crate) from_to_www: bool,
     /// Other names of its hosts.
     pub(crate) aliases: Vec<HostName>,
+    /// Client certificates of its hosts.
+    pub(crate) client_auth: Option<Arc<ClientAuth>>,
+    /// TLS of its hosts is passed on.
+    pub(crate) passthrough: bool,
 }
 
 /// Reads all that the annotations of one Ingress say about its routes.
 pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, policy: &mut RoutePolicy) -> Said {
     read_policy(annotations, policy);
     backend::read(annotations, policy);
+    policy.upstream_tls = proxy_ssl::read(annotations);
     policy.filters.redirect = redirect::read_target(annotations);
     policy.filters.cors = cors::read(annotations);
     policy.filters.limits = rate_limit::read(annotations, policy.limit_statuses);
@@ -263,6 +270,8 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
         app_root: redirect::read_app_root(annotations),
         from_to_www: redirect::read_from_to_www(annotations),
         aliases: server::read_aliases(annotations),
+        client_auth: auth_tls::read(annotations),
+        passthrough: server::read_passthrough(annotations),
     }
 }
 

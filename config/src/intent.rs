@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::diagnostics::Finding;
 use crate::model::{Meta, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    BodyPolicy, CanaryHeader, ClusterKey, PathKind, Policies, RetryPolicy, Timeouts, UpstreamProtocol,
+    BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, PathKind, Policies, RetryPolicy, Timeouts, UpstreamProtocol,
+    UpstreamTls,
 };
 
 /// Everything that one object wants.
@@ -58,6 +59,10 @@ pub(crate) struct HostIntent {
     pub(crate) tls: TlsIntent,
     /// Every path of the host has to answer this.
     pub(crate) deny: Option<u16>,
+    /// Clients are asked for a certificate.
+    pub(crate) client_auth: Option<Arc<ClientAuth>>,
+    /// TLS is passed on to the service behind `/`.
+    pub(crate) passthrough: bool,
 }
 
 /// In what way an object speaks of a host.
@@ -129,6 +134,7 @@ pub(crate) enum BackendIntent {
 pub(crate) struct RoutePolicy {
     pub(crate) https: HttpsPolicy,
     pub(crate) protocol: UpstreamProtocol,
+    pub(crate) upstream_tls: Option<Arc<UpstreamTls>>,
     pub(crate) timeouts: Timeouts,
     pub(crate) body: BodyPolicy,
     pub(crate) retry: RetryPolicy,

@@ -30,6 +30,8 @@ pub struct Options {
     pub disable_external_name: bool,
     /// `--deep-inspect`: Ingresses whose hosts or paths hold dangerous fragments are not served.
     pub deep_inspect: bool,
+    /// `--enable-ssl-passthrough`: TLS of hosts that ask for it is passed on to their pods.
+    pub enable_ssl_passthrough: bool,
     /// `--default-backend-service`: answers what no host and path matches, on its first port.
     pub default_backend_service: Option<ObjectKey>,
     /// `--default-ssl-certificate`: Secret with the certificate for names without their own.
@@ -59,6 +61,7 @@ impl Default for Options {
             disable_catch_all: false,
             disable_external_name: false,
             deep_inspect: true,
+            enable_ssl_passthrough: false,
             default_backend_service: None,
             default_ssl_certificate: None,
             configmap: None,

@@ -64,6 +64,7 @@ impl Default for Globals {
             no_auth_paths: ["/.well-known/acme-challenge".into()].into(),
             allowed_response_fields: Box::default(),
             cross_namespace: false,
+            proxy_ssl_location_only: false,
             config_maps: Box::default(),
         }
     }

@@ -5,8 +5,11 @@
 //! Ids are typed indexes into the snapshot they came from.
 
 mod access_log;
+mod authorities;
 mod certificate;
+mod client_auth;
 mod cluster;
+mod distinguished_name;
 mod host;
 mod literal;
 mod pattern;
@@ -16,14 +19,18 @@ mod search;
 mod settings;
 mod sharded;
 mod stream;
+mod suites;
 mod template;
+mod upstream_tls;
 
 use std::sync::Arc;
 
 pub use access_log::{AccessLogSettings, Escape, LogFormat, LogPart, LogVariable};
+pub use authorities::{Authorities, AuthoritiesError, Distrust};
 pub use certificate::{Certificate, CertificateError, Certificates, ServerCertificate};
+pub use client_auth::{AuthContext, ClientAuth, ClientCertificate, ClientVerdict, ClientVerify};
 pub use cluster::{Balancer, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, PortKey};
-pub use host::{HostRoutes, Hosts, PathMatch, PathTable};
+pub use host::{HostRoutes, HostTls, Hosts, PathMatch, PathTable};
 pub use literal::{Literal, LiteralTable};
 pub use pattern::{Pattern, PatternError, PatternTable};
 pub use policy::{
@@ -38,7 +45,9 @@ pub use search::{GROUPS_MAX, Groups, Search};
 pub use settings::{ClientSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings};
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};
+pub use suites::CipherList;
 pub use template::{Part, Template, UnknownVariable, Variable};
+pub use upstream_tls::{TlsVersions, UpstreamTls, UpstreamVerify};
 
 /// One complete, consistent state of the routing world.
 #[derive(Clone, Debug)]

@@ -51,6 +51,7 @@ pub(crate) fn route(id: usize, path: &str) -> Route {
         backend: Backend::Status(404),
         empty_status: 503,
         protocol: UpstreamProtocol::Http,
+        upstream_tls: None,
         timeouts: Timeouts::default(),
         body: BodyPolicy::default(),
         retry: RetryPolicy::default(),

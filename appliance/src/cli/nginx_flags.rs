@@ -122,7 +122,7 @@ pub(crate) const NGINX_FLAGS: &[Flag] = &[
         "enable-ssl-passthrough",
         Bool,
         "false",
-        NotYet("TLS is never passed through"),
+        Honoured,
         "Forward the TLS of hosts that ask for it, chosen by server name.",
     ),
     flag(

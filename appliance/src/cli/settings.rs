@@ -262,6 +262,7 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         disable_catch_all: layers.bool("disable-catch-all"),
         disable_external_name: layers.bool("disable-svc-external-name"),
         deep_inspect: layers.bool("deep-inspect"),
+        enable_ssl_passthrough: layers.bool("enable-ssl-passthrough"),
         default_backend_service: layers.object("default-backend-service"),
         default_ssl_certificate: layers.object("default-ssl-certificate"),
         configmap: layers.object("configmap"),

@@ -48,6 +48,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
         port: if question.scheme() == crate::http::edge::Scheme::Https { 443 } else { 80 },
         host: head.authority(question.bytes()),
         request_id: b"",
+        secured: &crate::tls::Secured::Not,
     };
     explanation.answer = answer(snapshot, &found, &request);
     let chosen = match &found {

@@ -7,18 +7,20 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::edge::Scheme;
-use super::{h1, h2};
+use super::{h1, h2, passthrough};
 use crate::accept::proxy_protocol::{self, Proxied};
 use crate::io::Socket;
 use crate::limits::{CLIENT_SEND, HANDSHAKE, LINGER, LINGER_BYTES_MAX};
 use crate::metrics::Refused;
 use crate::stream::{Sink, Source, Stream};
-use crate::tls::TlsStream;
+use crate::tls::{self, Accepted, Secured};
 use crate::worker::{Core, ListenerKind};
 
 /// What is known of a client for the whole life of its connection.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Facts {
+    /// What TLS told of it.
+    pub(crate) secured: Secured,
     pub(crate) peer: SocketAddr,
     pub(crate) scheme: Scheme,
     /// Port of the listener as upstreams are told it: 443 for https whatever its number, as a mapped port means that.
@@ -83,16 +85,16 @@ async fn establish(core: &Rc<Core>, mut socket: Socket, peer: SocketAddr, kind: 
             (peer, port, proxied_port) = (client, to, Some(to));
         }
     }
-    let (stream, scheme) = match kind {
+    let (stream, secured, scheme) = match kind {
         // The hop before may have ended TLS: it says 443 then.
-        ListenerKind::Http if proxied_port == Some(443) => (Stream::Plain(socket), Scheme::Https),
-        ListenerKind::Http => (Stream::Plain(socket), Scheme::Http),
+        ListenerKind::Http if proxied_port == Some(443) => (Stream::Plain(socket), Secured::Not, Scheme::Https),
+        ListenerKind::Http => (Stream::Plain(socket), Secured::Not, Scheme::Http),
         ListenerKind::Https => {
-            let early = std::mem::take(&mut early);
-            (Stream::Tls(Box::new(handshake(core, socket, peer, early).await?)), Scheme::Https)
+            let (stream, secured) = handshake(core, socket, peer, std::mem::take(&mut early)).await?;
+            (stream, secured, Scheme::Https)
         }
     };
-    Some(Client::new(stream, Facts { peer, scheme, port }, early))
+    Some(Client::new(stream, Facts { secured, peer, scheme, port }, early))
 }
 
 /// Reads the PROXY header. `None` ends a connection that has none.
@@ -113,19 +115,20 @@ pub(crate) async fn proxied(core: &Core, socket: &mut Socket, peer: SocketAddr) 
     }
 }
 
-async fn handshake(core: &Rc<Core>, socket: Socket, peer: SocketAddr, early: Vec<u8>) -> Option<TlsStream> {
-    socket.shutdown_after(HANDSHAKE);
-    let session = core.tls.borrow().accept();
-    let result = match session {
-        Ok(session) => TlsStream::handshake(socket, session.with_received(early), Rc::clone(&core.buffers)).await,
-        Err(error) => Err(std::io::Error::other(error)),
-    };
-    match result {
-        Ok(stream) => {
-            stream.socket.clear_deadline();
+/// `None` ends a connection whose handshake failed, or that was passed on and is over.
+async fn handshake(core: &Rc<Core>, socket: Socket, peer: SocketAddr, early: Vec<u8>) -> Option<(Stream, Secured)> {
+    match tls::accept(core, socket, early).await {
+        Ok(Accepted::Ended(stream, secured)) => {
             core.metrics.tls_handshakes.increment();
+            if stream.is_resumed() {
+                core.metrics.tls_resumed.increment();
+            }
             tracing::trace!(client = %peer, alpn = stream.alpn(), "TLS established");
-            Some(stream)
+            Some((Stream::Tls(stream), secured))
+        }
+        Ok(Accepted::PassedOn(socket, received, cluster)) => {
+            passthrough::run(core, socket, received, cluster).await;
+            None
         }
         Err(error) => {
             core.metrics.refuse(Refused::TlsHandshake);

@@ -108,6 +108,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
                 port: seen.port,
                 host: seen.host,
                 request_id: &request_id,
+                secured: &client.facts.secured,
             };
             let route = match found {
                 route::Found::Route(route) | route::Found::AddSlash(route) => Some(&***route),

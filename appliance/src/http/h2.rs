@@ -185,7 +185,7 @@ impl Shared {
         let incoming = Incoming::Body(inflow::Inflow::new(body, translated.chunked));
         let outgoing = Outgoing::Response(ResponseOut { respond, asked });
         let lane = Lane::new(incoming, outgoing, &core.timers);
-        let client = Client::new(Stream::Lane(lane.clone()), self.facts, Vec::new());
+        let client = Client::new(Stream::Lane(lane.clone()), self.facts.clone(), Vec::new());
         // A client that takes its request back gets no more work: dropping the exchange closes the upstream's connection.
         let exchange = async {
             if let After::Linger(stream) = exchange::run(core, client, &mut scratch, &mut inbox).await {

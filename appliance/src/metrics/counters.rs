@@ -25,6 +25,8 @@ pub enum Refused {
     Timeout,
     /// A TLS handshake that failed.
     TlsHandshake,
+    /// A client without a certificate that its host accepts.
+    ClientCertificate,
     /// A request for a host that the connection's certificate policy does not cover.
     Misdirected,
     /// A route without a usable backend.
@@ -33,7 +35,7 @@ pub enum Refused {
 
 impl Refused {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ConnectionLimit,
         Self::FileDescriptors,
         Self::Memory,
@@ -42,6 +44,7 @@ impl Refused {
         Self::BodyTooLarge,
         Self::Timeout,
         Self::TlsHandshake,
+        Self::ClientCertificate,
         Self::Misdirected,
         Self::NoBackend,
     ];
@@ -57,6 +60,7 @@ impl Refused {
             Self::BodyTooLarge => "body_too_large",
             Self::Timeout => "timeout",
             Self::TlsHandshake => "tls_handshake",
+            Self::ClientCertificate => "client_certificate",
             Self::Misdirected => "misdirected",
             Self::NoBackend => "no_backend",
         }
@@ -89,6 +93,8 @@ pub struct CoreCounters {
     pub tls_handshakes: Counter,
     /// Of these, resumed sessions.
     pub tls_resumed: Counter,
+    /// TLS connections that were passed on to pods unopened.
+    pub tls_passed_on: Counter,
     /// Connections opened to upstreams.
     pub upstream_connects: Counter,
     /// Connections to upstreams that could not be opened.

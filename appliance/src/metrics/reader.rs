@@ -262,6 +262,7 @@ const CORE_COUNTERS: &[CoreRow] = &[
     ("ringress_panics_total", "Panics caught in the task of a connection", |c| c.panics.get()),
     ("ringress_tls_handshakes_total", "TLS handshakes completed with clients", |c| c.tls_handshakes.get()),
     ("ringress_tls_resumed_total", "TLS handshakes that resumed a session", |c| c.tls_resumed.get()),
+    ("ringress_tls_passed_on_total", "TLS connections that were passed on to pods unopened", |c| c.tls_passed_on.get()),
     ("ringress_upstream_connects_total", "Connections opened to upstreams", |c| c.upstream_connects.get()),
     ("ringress_upstream_failures_total", "Upstream connections that failed to open", |c| c.upstream_failures.get()),
     ("ringress_upstream_reuses_total", "Requests on an upstream connection kept open", |c| c.upstream_reuses.get()),

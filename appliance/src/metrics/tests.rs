@@ -45,6 +45,7 @@ fn route(id: u32, ingress: &str, path: &str) -> Route {
         backend: Backend::Status(503),
         redirect_keeps_slash: false,
         empty_status: 503,
+        upstream_tls: None,
         protocol: UpstreamProtocol::Http,
         timeouts: Timeouts::default(),
         body: BodyPolicy::default(),

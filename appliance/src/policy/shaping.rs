@@ -19,17 +19,24 @@ pub(crate) struct Answer {
     pub(crate) location: Option<Vec<u8>>,
     /// One more field.
     pub(crate) field: Option<(&'static [u8], Vec<u8>)>,
+    /// The connection ends with it: only another one can be answered otherwise.
+    pub(crate) closes: bool,
 }
 
 impl Answer {
     /// An answer with nothing but a status.
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, location: None, field: None }
+        Self { status, location: None, field: None, closes: false }
     }
 
     /// A redirect.
     pub(crate) fn redirect(status: u16, location: Vec<u8>) -> Self {
-        Self { status, location: Some(location), field: None }
+        Self { location: Some(location), ..Self::status(status) }
+    }
+
+    /// The last one of its connection.
+    pub(crate) fn closing(self) -> Self {
+        Self { closes: true, ..self }
     }
 
     /// With one more field.

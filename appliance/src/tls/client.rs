@@ -1,21 +1,30 @@
 //! TLS toward upstreams.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ringress_config::snapshot::{UpstreamTls, UpstreamVerify};
 use rustls::client::UnbufferedClientConnection;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::sign::SingleCertAndKey;
+use rustls::{CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 
 use super::session::{Session, TlsError};
 
-/// How a core speaks TLS to upstreams that no policy says more about: without verification and without SNI, as
-/// ingress-nginx does by default for `backend-protocol: HTTPS`. Sessions are resumed per core.
+/// Configurations kept by a core.
+const CONFIGS_MAX: usize = 1024;
+
+/// How a core speaks TLS to upstreams: as their policy says; without one, without verification and without SNI, as
+/// ingress-nginx does by default for `backend-protocol: HTTPS`. Sessions are resumed per core and policy.
 pub(crate) struct ClientTls {
-    unverified: Arc<ClientConfig>,
-    unverified_http2: Arc<ClientConfig>,
+    provider: Arc<CryptoProvider>,
+    plain: Both,
+    /// By identity of the policy.
+    others: RefCell<HashMap<[u8; 32], Both>>,
 }
 
 /// What is offered by ALPN.
@@ -27,47 +36,120 @@ pub(crate) enum Alpn {
     Http2,
 }
 
+/// One configuration for each offer.
+#[derive(Clone)]
+struct Both {
+    unsaid: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+}
+
+impl Both {
+    fn new(unsaid: ClientConfig) -> Self {
+        let mut http2 = unsaid.clone();
+        http2.alpn_protocols = vec![b"h2".to_vec()];
+        Self { unsaid: Arc::new(unsaid), http2: Arc::new(http2) }
+    }
+
+    fn with(&self, alpn: Alpn) -> Arc<ClientConfig> {
+        Arc::clone(match alpn {
+            Alpn::Unsaid => &self.unsaid,
+            Alpn::Http2 => &self.http2,
+        })
+    }
+}
+
 impl ClientTls {
-    /// The defaults.
+    /// Knows the defaults.
     ///
     /// # Errors
     /// When the provider has no usable protocol version.
     pub(crate) fn new(provider: &Arc<CryptoProvider>) -> Result<Self, rustls::Error> {
-        let mut unverified = ClientConfig::builder_with_provider(Arc::clone(provider))
+        let mut plain = ClientConfig::builder_with_provider(Arc::clone(provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unverified(Arc::clone(provider))))
+            .with_custom_certificate_verifier(Arc::new(ByPolicy::new(provider, None)))
             .with_no_client_auth();
-        unverified.enable_sni = false;
-        let mut http2 = unverified.clone();
-        http2.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self { unverified: Arc::new(unverified), unverified_http2: Arc::new(http2) })
+        plain.enable_sni = false;
+        Ok(Self { provider: Arc::clone(provider), plain: Both::new(plain), others: RefCell::default() })
     }
 
     /// A session to an endpoint.
-    pub(crate) fn connect(&self, endpoint: IpAddr, alpn: Alpn) -> Result<Session, TlsError> {
-        let config = match alpn {
-            Alpn::Unsaid => &self.unverified,
-            Alpn::Http2 => &self.unverified_http2,
+    pub(crate) fn connect(&self, endpoint: IpAddr, tls: Option<&UpstreamTls>, alpn: Alpn) -> Result<Session, TlsError> {
+        let (config, name) = match tls {
+            None => (self.plain.with(alpn), None),
+            Some(tls) => (self.config(tls)?.with(alpn), tls.server_name.clone()),
         };
-        let name = ServerName::IpAddress(endpoint.into());
-        Ok(Session::client(UnbufferedClientConnection::new(Arc::clone(config), name)?))
+        let name = name.unwrap_or_else(|| ServerName::IpAddress(endpoint.into()));
+        Ok(Session::client(UnbufferedClientConnection::new(config, name)?))
+    }
+
+    fn config(&self, tls: &UpstreamTls) -> Result<Both, rustls::Error> {
+        let mut known = self.others.borrow_mut();
+        if let Some(config) = known.get(&tls.identity) {
+            return Ok(config.clone());
+        }
+        if known.len() >= CONFIGS_MAX {
+            known.clear();
+        }
+        let config = Both::new(self.make(tls)?);
+        known.insert(tls.identity, config.clone());
+        Ok(config)
+    }
+
+    fn make(&self, tls: &UpstreamTls) -> Result<ClientConfig, rustls::Error> {
+        let provider = with_suites(&self.provider, tls.suites.as_deref());
+        let verifier = ByPolicy::new(&provider, tls.verify.clone());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(tls.versions.supported())?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match &tls.certificate {
+            Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&own.key)))),
+            None => builder.with_no_client_auth(),
+        };
+        config.enable_sni = tls.server_name.is_some();
+        Ok(config)
     }
 }
 
-/// Takes any certificate; the handshake still proves that the upstream holds its key.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
+/// The provider with a choice of its suites for TLS 1.2; those of 1.3 are all there.
+pub(super) fn with_suites(provider: &Arc<CryptoProvider>, chosen: Option<&[CipherSuite]>) -> Arc<CryptoProvider> {
+    let Some(chosen) = chosen else { return Arc::clone(provider) };
+    let of_13 = provider.cipher_suites.iter().filter(|suite| suite.tls13().is_some());
+    let of_12 = chosen.iter().filter_map(|name| provider.cipher_suites.iter().find(|suite| suite.suite() == *name));
+    let cipher_suites = of_13.chain(of_12).copied().collect();
+    Arc::new(CryptoProvider { cipher_suites, ..CryptoProvider::clone(provider) })
+}
 
-impl ServerCertVerifier for Unverified {
+/// Takes the certificate that the policy wants, or any without one; the handshake proves in any case that the upstream
+/// holds its key.
+#[derive(Debug)]
+struct ByPolicy {
+    provider: Arc<CryptoProvider>,
+    verify: Option<UpstreamVerify>,
+}
+
+impl ByPolicy {
+    fn new(provider: &Arc<CryptoProvider>, verify: Option<UpstreamVerify>) -> Self {
+        Self { provider: Arc::clone(provider), verify }
+    }
+}
+
+impl ServerCertVerifier for ByPolicy {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(UpstreamVerify { authorities, depth, name }) = &self.verify {
+            let chain: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
+            authorities.judge_server(&chain, name, *depth, now).map_err(|distrust| {
+                rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(distrust))))
+            })?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -77,7 +159,7 @@ impl ServerCertVerifier for Unverified {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -86,10 +168,10 @@ impl ServerCertVerifier for Unverified {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

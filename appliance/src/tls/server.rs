@@ -1,16 +1,29 @@
-//! The server side's configuration: certificates of the adopted snapshot, resumption shared by all cores.
+//! The server side's configurations: certificates of the adopted snapshot, resumption shared by all cores, client
+//! certificates of the hosts that ask for them.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use ringress_config::snapshot::{Certificates, Snapshot, TlsSettings};
-use rustls::crypto::CryptoProvider;
+use ringress_config::snapshot::{AuthContext, Certificates, ClientAuth, Snapshot, TlsSettings};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{
-    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, UnbufferedServerConnection,
+    ClientHello, NoClientAuth, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, UnbufferedServerConnection,
 };
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 
 use super::session::{Session, TlsError};
+use super::tickets::BoundTickets;
+
+/// What is offered to clients by ALPN, best first.
+const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
+/// The same where `use-http2` is off.
+const PROTOCOLS_WITHOUT_HTTP2: &[&[u8]] = &[b"http/1.1"];
+/// Configurations of hosts that ask for certificates, kept by a core.
+const GUARDED_MAX: usize = 1024;
 
 /// What all cores share: a session may be resumed on any of them.
 #[derive(Clone, Debug)]
@@ -38,58 +51,83 @@ impl SharedTls {
 /// The server side as of one snapshot.
 pub(crate) struct ServerTls {
     shared: SharedTls,
-    config: Arc<ServerConfig>,
+    parts: Parts,
+    /// For hosts that ask for no certificate.
+    open: Arc<ServerConfig>,
+    /// For the others, by what they ask for; made when it is first needed.
+    guarded: RefCell<HashMap<AuthContext, Arc<ServerConfig>>>,
+}
+
+/// What every configuration is made of.
+struct Parts {
     settings: TlsSettings,
+    protocols: &'static [&'static [u8]],
+    certificates: Arc<BySni>,
 }
 
 impl ServerTls {
     /// The configuration of a snapshot.
     pub(crate) fn new(shared: SharedTls, snapshot: &Snapshot) -> Result<Self, rustls::Error> {
-        let settings = snapshot.settings.tls.clone();
-        let http2 = snapshot.settings.client.http2;
-        let config = server_config(&shared, &settings, http2, snapshot.certificates.clone())?;
-        Ok(Self { shared, config, settings })
+        let parts = Parts::of(snapshot);
+        let open = parts.config(&shared, Arc::new(NoClientAuth), [0; 32])?;
+        Ok(Self { shared, parts, open, guarded: RefCell::default() })
     }
 
     /// Follows a new snapshot. Sessions that exist keep what they have.
     pub(crate) fn adopt(&mut self, snapshot: &Snapshot) -> Result<(), rustls::Error> {
-        self.settings = snapshot.settings.tls.clone();
-        let http2 = snapshot.settings.client.http2;
-        self.config = server_config(&self.shared, &self.settings, http2, snapshot.certificates.clone())?;
+        let parts = Parts::of(snapshot);
+        self.open = parts.config(&self.shared, Arc::new(NoClientAuth), [0; 32])?;
+        self.parts = parts;
+        self.guarded.get_mut().clear();
         Ok(())
     }
 
-    /// A session for a fresh connection.
-    pub(crate) fn accept(&self) -> Result<Session, TlsError> {
-        Ok(Session::server(UnbufferedServerConnection::new(Arc::clone(&self.config))?))
+    /// A session for a fresh connection, of a host that asks for what `auth` says.
+    pub(crate) fn accept(&self, auth: Option<&ClientAuth>) -> Result<Session, TlsError> {
+        let config = match auth {
+            None => Arc::clone(&self.open),
+            Some(auth) => self.guarded(auth)?,
+        };
+        Ok(Session::server(UnbufferedServerConnection::new(config)?))
+    }
+
+    fn guarded(&self, auth: &ClientAuth) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let (context, mut known) = (auth.context(), self.guarded.borrow_mut());
+        if let Some(config) = known.get(&context) {
+            return Ok(Arc::clone(config));
+        }
+        if known.len() >= GUARDED_MAX {
+            known.clear();
+        }
+        let config = self.parts.config(&self.shared, Arc::new(AnyClient::new(&self.shared.provider, auth)), context)?;
+        known.insert(context, Arc::clone(&config));
+        Ok(config)
     }
 }
 
-fn server_config(
-    shared: &SharedTls,
-    settings: &TlsSettings,
-    http2: bool,
-    certificates: Certificates,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::clone(&shared.provider))
-        .with_protocol_versions(versions(settings))?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(BySni(certificates)));
-    config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.ticketer = Arc::clone(&shared.tickets);
-    config.send_tls13_tickets = 1;
-    Ok(Arc::new(config))
-}
+impl Parts {
+    fn of(snapshot: &Snapshot) -> Self {
+        let certificates = Arc::new(BySni(snapshot.certificates.clone()));
+        let protocols = if snapshot.settings.client.http2 { PROTOCOLS } else { PROTOCOLS_WITHOUT_HTTP2 };
+        Self { settings: snapshot.settings.tls.clone(), protocols, certificates }
+    }
 
-/// The versions that are switched on; `config` never compiles settings with none.
-fn versions(settings: &TlsSettings) -> &'static [&'static SupportedProtocolVersion] {
-    static ONLY_12: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
-    static ONLY_13: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
-    match (settings.tls12, settings.tls13) {
-        (true, false) => &ONLY_12,
-        (false, true) => &ONLY_13,
-        _ => rustls::ALL_VERSIONS,
+    fn config(
+        &self,
+        shared: &SharedTls,
+        clients: Arc<dyn ClientCertVerifier>,
+        context: AuthContext,
+    ) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let certificates: Arc<dyn ResolvesServerCert> = Arc::<BySni>::clone(&self.certificates);
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&shared.provider))
+            .with_protocol_versions(self.settings.versions.supported())?
+            .with_client_cert_verifier(clients)
+            .with_cert_resolver(certificates);
+        config.alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = Arc::new(BoundTickets::new(Arc::clone(&shared.tickets), context));
+        config.send_tls13_tickets = 1;
+        Ok(Arc::new(config))
     }
 }
 
@@ -101,5 +139,62 @@ impl ResolvesServerCert for BySni {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_ascii_lowercase);
         Some(Arc::clone(&self.0.present(name.as_deref().map(|n| n.trim_end_matches('.'))).key))
+    }
+}
+
+/// Asks for a certificate and lets any pass, or none, once the client has proven that it holds its key: whether it is
+/// accepted is judged after the handshake, so that a client is answered in HTTP as nginx does, not by an alert.
+#[derive(Debug)]
+struct AnyClient {
+    provider: Arc<CryptoProvider>,
+    authorities: Vec<DistinguishedName>,
+}
+
+impl AnyClient {
+    fn new(provider: &Arc<CryptoProvider>, auth: &ClientAuth) -> Self {
+        let subjects = auth.authorities.subjects().iter();
+        let authorities = subjects.map(|name| DistinguishedName::from(name.to_vec())).collect();
+        Self { provider: Arc::clone(provider), authorities }
+    }
+}
+
+impl ClientCertVerifier for AnyClient {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.authorities
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

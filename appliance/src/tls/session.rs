@@ -3,7 +3,9 @@
 //! It stands on rustls' unbuffered API: records are decrypted in the receive buffer and encrypted straight into the
 //! send buffer, and an idle session holds neither.
 
+use rustls::HandshakeKind;
 use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::CertificateDer;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
 
@@ -106,6 +108,24 @@ impl Session {
             Connection::Server(c) => c.alpn_protocol(),
             Connection::Client(c) => c.alpn_protocol(),
         }
+    }
+
+    /// What the peer presented, leaf first; nothing without a certificate.
+    pub(crate) fn peer_certificates(&self) -> Vec<CertificateDer<'static>> {
+        let chain = match &self.connection {
+            Connection::Server(c) => c.peer_certificates(),
+            Connection::Client(c) => c.peer_certificates(),
+        };
+        chain.map(<[_]>::to_vec).unwrap_or_default()
+    }
+
+    /// Whether an earlier session was resumed.
+    pub(crate) fn is_resumed(&self) -> bool {
+        let kind = match &self.connection {
+            Connection::Server(c) => c.handshake_kind(),
+            Connection::Client(c) => c.handshake_kind(),
+        };
+        kind == Some(HandshakeKind::Resumed)
     }
 
     /// Processes everything in `incoming`: plaintext is appended to `plain`, answers to `outgoing`.

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
+use rustls::pki_types::CertificateDer;
+
 use super::session::{INCOMING_BYTES_MAX, Session};
 use crate::buffers::Buffers;
 use crate::io::{Owned, ReadHalf, Socket, WriteHalf};
@@ -75,6 +77,16 @@ impl TlsStream {
     /// The protocol that ALPN chose, if it chose one.
     pub(crate) fn alpn(&self) -> Option<String> {
         self.session.borrow().alpn().map(|name| String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// What the peer presented.
+    pub(crate) fn peer_certificates(&self) -> Vec<CertificateDer<'static>> {
+        self.session.borrow().peer_certificates()
+    }
+
+    /// Whether an earlier session was resumed.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.session.borrow().is_resumed()
     }
 
     /// Whether received bytes are waiting to be processed.

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use ringress_config::snapshot::{Timeouts, UpstreamProtocol};
+use ringress_config::snapshot::{Route, Timeouts, UpstreamProtocol, UpstreamTls};
 
 use crate::error::Failure;
 use crate::http::h2::session::{self, With};
@@ -13,61 +14,103 @@ use crate::stream::Stream;
 use crate::tls::{Alpn, TlsStream};
 use crate::worker::Core;
 
+/// How an upstream is spoken to. Connections are shared between requests that agree on all of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speech<'a> {
+    pub(crate) protocol: UpstreamProtocol,
+    /// What is shown and expected over TLS; nothing without a policy.
+    pub(crate) tls: Option<&'a Arc<UpstreamTls>>,
+}
+
+impl<'a> Speech<'a> {
+    /// As a route has it.
+    pub(crate) fn of(route: &'a Route) -> Self {
+        Self { protocol: route.protocol, tls: route.upstream_tls.as_ref() }
+    }
+}
+
+impl From<UpstreamProtocol> for Speech<'_> {
+    fn from(protocol: UpstreamProtocol) -> Self {
+        Self { protocol, tls: None }
+    }
+}
+
 /// An open connection to an endpoint.
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
     pub(crate) address: SocketAddr,
     pub(crate) protocol: UpstreamProtocol,
+    tls: Option<Arc<UpstreamTls>>,
     /// On the core's clock.
     pub(crate) created_ms: u64,
     /// Requests that were sent on it.
     pub(crate) requests: u32,
 }
 
+impl Connection {
+    /// Whether it was made as `speech` wants it.
+    pub(crate) fn suits(&self, speech: Speech<'_>) -> bool {
+        self.protocol == speech.protocol && self.tls.as_ref() == speech.tls
+    }
+}
+
 /// Opens a connection within the route's connect timeout.
 pub(crate) async fn connect(
     core: &Rc<Core>,
     address: SocketAddr,
-    protocol: UpstreamProtocol,
+    speech: Speech<'_>,
     timeouts: &Timeouts,
 ) -> Result<Connection, Failure> {
-    let opened = match protocol {
-        UpstreamProtocol::Http => open(core, address, timeouts).await.map(Stream::Plain),
-        UpstreamProtocol::Https => open_tls(core, address, timeouts, Alpn::Unsaid).await,
-        UpstreamProtocol::Grpc => open_lane(core, With { address, tls: false }, timeouts).await,
-        UpstreamProtocol::Grpcs => open_lane(core, With { address, tls: true }, timeouts).await,
+    let opened = match speech.protocol {
+        UpstreamProtocol::Http => dial(core, address, timeouts).await.map(Stream::Plain),
+        UpstreamProtocol::Https => dial_tls(core, address, speech.tls, timeouts, Alpn::Unsaid).await,
+        UpstreamProtocol::Grpc | UpstreamProtocol::Grpcs => dial_lane(core, address, speech, timeouts).await,
     };
     let stream = opened.map_err(|error| {
         core.metrics.upstream_failures.increment();
         if error.kind() == io::ErrorKind::TimedOut { Failure::ConnectTimeout } else { Failure::Connect(error) }
     })?;
     core.metrics.upstream_connects.increment();
-    Ok(Connection { stream, address, protocol, created_ms: core.timers.now_ms(), requests: 0 })
+    let (protocol, tls) = (speech.protocol, speech.tls.cloned());
+    Ok(Connection { stream, address, protocol, tls, created_ms: core.timers.now_ms(), requests: 0 })
 }
 
-async fn open(core: &Core, address: SocketAddr, timeouts: &Timeouts) -> io::Result<Socket> {
+/// Opens a socket within the connect timeout.
+pub(crate) async fn dial(core: &Core, address: SocketAddr, timeouts: &Timeouts) -> io::Result<Socket> {
     Socket::connect(address, timeouts.connect, &core.timers).await
 }
 
 /// A stream of HTTP/2, on a session that is there or a new one.
-async fn open_lane(core: &Rc<Core>, with: With, timeouts: &Timeouts) -> io::Result<Stream> {
+async fn dial_lane(
+    core: &Rc<Core>,
+    address: SocketAddr,
+    speech: Speech<'_>,
+    timeouts: &Timeouts,
+) -> io::Result<Stream> {
+    let tls = speech.protocol == UpstreamProtocol::Grpcs;
+    let with = With { address, tls, policy: speech.tls.map(|tls| tls.identity) };
     if let Some(lane) = core.sessions.stream(core, with) {
         core.metrics.upstream_reuses.increment();
         return Ok(Stream::Lane(lane));
     }
-    let stream = if with.tls {
-        open_tls(core, with.address, timeouts, Alpn::Http2).await?
-    } else {
-        Stream::Plain(open(core, with.address, timeouts).await?)
+    let stream = match tls {
+        true => dial_tls(core, address, speech.tls, timeouts, Alpn::Http2).await?,
+        false => Stream::Plain(dial(core, address, timeouts).await?),
     };
     let (requests, driver) = session::begin(core, stream).await?;
     Ok(Stream::Lane(core.sessions.add(core, with, requests, driver)))
 }
 
-async fn open_tls(core: &Core, address: SocketAddr, timeouts: &Timeouts, alpn: Alpn) -> io::Result<Stream> {
-    let socket = open(core, address, timeouts).await?;
+async fn dial_tls(
+    core: &Core,
+    address: SocketAddr,
+    tls: Option<&Arc<UpstreamTls>>,
+    timeouts: &Timeouts,
+    alpn: Alpn,
+) -> io::Result<Stream> {
+    let socket = dial(core, address, timeouts).await?;
     socket.shutdown_after(timeouts.connect);
-    let session = core.client_tls.connect(address.ip(), alpn).map_err(io::Error::other)?;
+    let session = core.client_tls.connect(address.ip(), tls.map(|tls| &**tls), alpn).map_err(io::Error::other)?;
     let stream = TlsStream::handshake(socket, session, Rc::clone(&core.buffers)).await?;
     stream.socket.clear_deadline();
     Ok(Stream::Tls(Box::new(stream)))

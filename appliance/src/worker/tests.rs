@@ -114,6 +114,7 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
         redirect_keeps_slash: false,
         empty_status: 503,
         protocol: UpstreamProtocol::Http,
+        upstream_tls: None,
         timeouts: Timeouts::default(),
         body: BodyPolicy { bytes_max: None, buffer: true },
         retry: RetryPolicy::default(),
@@ -128,7 +129,8 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
         hosts: Hosts {
             exact: Default::default(),
             wildcard: Default::default(),
-            catch_all: Arc::new(HostRoutes { name: text("_"), root: None, paths }),
+            catch_all: Arc::new(HostRoutes { paths, ..HostRoutes::empty(text("_")) }),
+            with_tls: 0,
         },
         certificates: Certificates {
             exact: Default::default(),

@@ -48,6 +48,8 @@ pub(crate) struct Outcome {
     pub(crate) refused: bool,
     /// Its paths must answer this.
     pub(crate) deny: Option<u16>,
+    /// Its hosts must answer this.
+    pub(crate) deny_host: Option<u16>,
 }
 
 impl Source for Annotations<'_> {
@@ -80,7 +82,8 @@ impl Source for Annotations<'_> {
                 let effect = "the Ingress is not loaded; an accepted version of it goes on serving";
                 self.error(name, format!("{message}: {effect}"));
             }
-            Some(BadValue::Deny | BadValue::DenyHost) => self.deny(name, message),
+            Some(BadValue::Deny) => self.deny(name, message),
+            Some(BadValue::DenyHost) => self.deny_host(name, message),
             Some(BadValue::Default | BadValue::Nothing) | None => {
                 self.warn(name, format!("{message}; the default is used"));
             }
@@ -117,17 +120,29 @@ impl<'a> Annotations<'a> {
 
     /// The Secret that an annotation names. One that cannot be had denies.
     pub(crate) fn secret(&mut self, name: &str) -> Option<&'a Secret> {
+        self.find_secret(name).map_err(|fault| self.deny(name, fault)).ok()
+    }
+
+    /// The Secret that an annotation of the hosts names. One that cannot be had denies the hosts.
+    pub(crate) fn host_secret(&mut self, name: &str) -> Option<&'a Secret> {
+        self.find_secret(name).map_err(|fault| self.deny_host(name, fault)).ok()
+    }
+
+    /// Reports access control of the hosts that cannot be had; every path of the hosts is refused.
+    pub(crate) fn deny_host(&mut self, name: &str, message: String) {
+        self.error(name, format!("{message}; the hosts of this Ingress answer 403"));
+        self.outcome.deny_host = Some(403);
+    }
+
+    fn find_secret(&mut self, name: &str) -> Result<&'a Secret, String> {
         let key = self.named(name, Kind::Secret)?;
-        let found = self.objects.secret(&key);
-        if found.is_none() {
-            self.deny(name, format!("Secret {key} does not exist"));
-        }
-        found
+        self.objects.secret(&key).ok_or_else(|| format!("Secret {key} does not exist"))
     }
 
     /// The ConfigMap that an annotation names. One that cannot be had denies.
     pub(crate) fn config_map(&mut self, name: &str) -> Option<&'a ConfigMap> {
-        let key = self.named(name, Kind::ConfigMap)?;
+        self.text(name)?;
+        let key = self.named(name, Kind::ConfigMap).map_err(|fault| self.deny(name, fault)).ok()?;
         let found = self.objects.config_map(&key);
         if found.is_none() {
             self.deny(name, format!("ConfigMap {key} does not exist"));
@@ -136,20 +151,18 @@ impl<'a> Annotations<'a> {
     }
 
     /// `name` or `namespace/name`.
-    fn named(&mut self, name: &str, kind: Kind) -> Option<ObjectKey> {
-        let text = self.text(name)?;
+    fn named(&mut self, name: &str, kind: Kind) -> Result<ObjectKey, String> {
+        let text = self.text(name).ok_or("names nothing")?;
         let own = Arc::clone(&self.object.key.namespace);
         let key = match text.split_once('/') {
             Some((namespace, object)) => ObjectKey::new(namespace, object),
             None => ObjectKey { namespace: Arc::clone(&own), name: text.into() },
         };
         if key.namespace != own && !self.cross_namespace {
-            let message = format!("{key} is in another namespace and allow-cross-namespace-resources is off");
-            self.deny(name, message);
-            return None;
+            return Err(format!("{key} is in another namespace and allow-cross-namespace-resources is off"));
         }
         self.references.insert(ObjectRef { kind, key: key.clone() });
-        Some(key)
+        Ok(key)
     }
 
     /// What the values read so far lead to.

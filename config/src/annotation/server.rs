@@ -18,6 +18,11 @@ pub(super) fn read_aliases(annotations: &mut Annotations<'_>) -> Vec<HostName> {
     annotations.get(NAME, aliases).unwrap_or_default()
 }
 
+/// Whether TLS of the hosts is passed on.
+pub(super) fn read_passthrough(annotations: &mut Annotations<'_>) -> bool {
+    annotations.get("ssl-passthrough", value::bool).unwrap_or(false)
+}
+
 fn aliases(text: &str) -> Result<Vec<HostName>, Expected> {
     let names = value::list(text).filter(|alias| !alias.starts_with('~'));
     names.map(HostName::parse).collect::<Result<_, _>>().map_err(|_| "a list of host names")

@@ -2,7 +2,7 @@
 
 use super::BadValue::{Default, Deny, DenyHost, NotLoaded, Nothing};
 use super::Group::*;
-use super::Meanwhile::{Answers403, Answers503, NoEffect};
+use super::Meanwhile::NoEffect;
 use super::Priority::{P0, P1, P2, X};
 use super::Risk::{Critical, High, Low, Medium};
 use super::Row;
@@ -226,31 +226,31 @@ pub(super) static ROWS: &[Row] = &[
         "Arbitrary nginx directives inside the auth location. Offer auth-proxy-set-headers and typed fields."),
     row("enable-global-auth", AuthExternal, "bool", "true", Path, Low, P1, Honoured, Default,
         "false exempts this Ingress from the global-auth-url of the Config Its own auth-url replaces the global one."),
-    row("auth-tls-secret", AuthTls, "namespace/name of secret with ca.crt (and optional ca.crl)", "", Path, Medium, P1, Pending(Answers403), DenyHost,
+    row("auth-tls-secret", AuthTls, "namespace/name of secret with ca.crt (and optional ca.crl)", "", Path, Medium, P1, Differs("plain http that is not redirected is answered as a request without certificate; ingress-nginx serves it unchecked"), DenyHost,
         "Client certificates for this HOST are checked against that CA. First (oldest) Ingress of the host wins. Missing or bad secret makes the whole host answer 403."),
-    row("auth-tls-verify-client", AuthTls, "on, off, optional, optional_no_ca", "on", Path, Medium, P1, Pending(NoEffect), Default,
+    row("auth-tls-verify-client", AuthTls, "on, off, optional, optional_no_ca", "on", Path, Medium, P1, Honoured, Default,
         "on: no or bad cert gives 400; optional: bad cert 400, none passes; optional_no_ca: anything passes and the verdict is only forwarded. Only read when auth-tls-secret is set."),
-    row("auth-tls-verify-depth", AuthTls, "int", "1", Path, Low, P1, Pending(NoEffect), Default,
+    row("auth-tls-verify-depth", AuthTls, "int", "1", Path, Low, P1, Honoured, Default,
         "Maximum chain depth."),
-    row("auth-tls-error-page", AuthTls, "URL or path or @name", "", Path, High, P1, Pending(NoEffect), NotLoaded,
+    row("auth-tls-error-page", AuthTls, "URL or path or @name", "", Path, High, P1, Differs("http and https URLs act; for paths and names the answer stays 400"), NotLoaded,
         "Where nginx sends a client whose certificate failed (495/496), normally a 302 to that URL."),
-    row("auth-tls-pass-certificate-to-upstream", AuthTls, "bool", "false", Path, Low, P1, Pending(NoEffect), NotLoaded,
+    row("auth-tls-pass-certificate-to-upstream", AuthTls, "bool", "false", Path, Low, P1, Honoured, NotLoaded,
         "Adds ssl-client-cert (URL-encoded PEM) upstream. ssl-client-verify, ssl-client-subject-dn and ssl-client-issuer-dn are always added once a CA is set."),
-    row("auth-tls-match-cn", AuthTls, "\"CN=\" + regex", "", Path, High, P1, Pending(NoEffect), NotLoaded,
+    row("auth-tls-match-cn", AuthTls, "\"CN=\" + regex", "", Path, High, P1, Honoured, NotLoaded,
         "The regex is searched in the subject DN; no match answers 403. CVE-2025-1097 came from here: a replacement must compile it with a safe regex engine, never paste it."),
-    row("proxy-ssl-secret", ProxySsl, "namespace/name with tls.crt, tls.key, ca.crt", "", Ingress, Medium, P1, Pending(Answers503), Deny,
+    row("proxy-ssl-secret", ProxySsl, "namespace/name with tls.crt, tls.key, ca.crt", "", Ingress, Medium, P1, Honoured, Deny,
         "Client certificate and CA for TLS to the pods. All other proxy-ssl-* keys are read only when this is set. Missing secret denies the location (503)."),
-    row("proxy-ssl-ciphers", ProxySsl, "OpenSSL cipher string", "DEFAULT", Ingress, Medium, P2, Pending(NoEffect), Default,
+    row("proxy-ssl-ciphers", ProxySsl, "OpenSSL cipher string", "DEFAULT", Ingress, Medium, P2, Differs("suites with ECDHE and AES-GCM or CHACHA20 act; others are reported"), Default,
         "Ciphers toward the pods."),
-    row("proxy-ssl-protocols", ProxySsl, "TLSv1.2, TLSv1.3 list", "TLSv1.2", Ingress, Low, P1, Pending(NoEffect), Default,
+    row("proxy-ssl-protocols", ProxySsl, "TLSv1.2, TLSv1.3 list", "TLSv1.2", Ingress, Low, P1, Honoured, Default,
         "TLS versions toward the pods (default leaves TLS 1.3 out)."),
-    row("proxy-ssl-name", ProxySsl, "server name", "", Ingress, High, P1, Pending(NoEffect), Default,
+    row("proxy-ssl-name", ProxySsl, "server name", "", Ingress, High, P1, Honoured, Default,
         "Name used for verification and SNI."),
-    row("proxy-ssl-verify", ProxySsl, "on or off", "off", Ingress, Low, P1, Pending(NoEffect), Default,
+    row("proxy-ssl-verify", ProxySsl, "on or off", "off", Ingress, Low, P1, Honoured, Default,
         "Verify the pod's certificate against ca.crt of the secret; failure gives 502."),
-    row("proxy-ssl-verify-depth", ProxySsl, "int", "1", Ingress, Low, P1, Pending(NoEffect), Default,
+    row("proxy-ssl-verify-depth", ProxySsl, "int", "1", Ingress, Low, P1, Honoured, Default,
         "Chain depth."),
-    row("proxy-ssl-server-name", ProxySsl, "on or off", "off", Ingress, Low, P1, Pending(NoEffect), Default,
+    row("proxy-ssl-server-name", ProxySsl, "on or off", "off", Ingress, Low, P1, Honoured, Default,
         "Send SNI to the pods."),
     row("limit-rps", RateLimit, "int", "0", Path, Low, P0, Honoured, NotLoaded,
         "Requests per second per client address, burst = limit x multiplier served without delay, excess answered 503 (limit-req-status-code). Counted per controller replica and per Ingress."),

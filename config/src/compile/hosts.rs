@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::certificates::{CertificateTable, Lookup};
 use super::claims;
 use super::clusters::ClusterTable;
+use super::handshake;
 use super::ids::Ids;
 use super::index::Index;
 use super::paths::{self, Findings, Patterns, Placed, Winner};
@@ -15,8 +16,8 @@ use crate::intent::{BackendIntent, HostKind, HostName, HostRole, HttpsPolicy, In
 use crate::model::{Kind, Meta, ObjectKey, ObjectRef};
 use crate::settings::Globals;
 use crate::snapshot::{
-    Backend, Canary, HostRoutes, Hosts, HttpsRedirect, PathKind, PathTable, Policies, PortKey, Route, RouteId,
-    RouteLabels, ServerCertificate,
+    Backend, Canary, ClientAuth, HostRoutes, HostTls, Hosts, HttpsRedirect, PathKind, Policies, PortKey, Route,
+    RouteId, RouteLabels, ServerCertificate, UpstreamProtocol, UpstreamTls,
 };
 
 /// All hosts.
@@ -40,7 +41,8 @@ struct Host {
     placed: Vec<Placed>,
     root: Option<Arc<Route>>,
     is_regex: bool,
-    /// `placed`, `root` and `is_regex` are what the snapshot has.
+    tls: HostTls,
+    /// `placed`, `root`, `is_regex` and `tls` are what the snapshot has.
     is_built: bool,
     ids: HashMap<RouteKey, RouteId>,
     /// Secrets that were looked at.
@@ -172,6 +174,8 @@ impl HostTable {
             around,
             is_regex,
             deny,
+            client_auth: handshake::client_auth(name, claims, findings),
+            upstream_tls: (!around.globals.proxy_ssl_location_only).then(|| handshake::upstream_tls(claims)).flatten(),
             canaries: claims::Canaries::new(&served.canaries),
             ids: &mut self.ids,
             old: &host.ids,
@@ -198,7 +202,7 @@ impl HostTable {
             placed.extend(builder.built_in());
         }
         builder.canaries.report(name, findings);
-        let ids = builder.new;
+        let (ids, client_auth) = (builder.new, builder.client_auth);
         for (key, id) in &host.ids {
             if !ids.contains_key(key) {
                 self.ids.give_back(id.0);
@@ -206,37 +210,45 @@ impl HostTable {
         }
         host.ids = ids;
         share(&mut placed, &host.placed);
-        if host.is_built && placed == host.placed && root == host.root && is_regex == host.is_regex {
+        let own = if *name == name_of_claims { claims.as_slice() } else { &[] };
+        let tls = handshake::of(name, own, &placed, client_auth, findings);
+        let is_same = placed == host.placed && root == host.root && is_regex == host.is_regex && tls == host.tls;
+        if host.is_built && is_same {
             return;
         }
         let is_gone = placed.is_empty();
-        (host.placed, host.root, host.is_regex, host.is_built) = (placed, root, is_regex, true);
+        (host.placed, host.root, host.is_regex, host.tls) = (placed, root, is_regex, tls);
+        host.is_built = true;
         let routes = (!is_gone).then(|| {
             let paths = match is_regex {
                 true => paths::patterns(&host.placed, &mut self.patterns),
                 false => paths::literals(&host.placed),
             };
-            Arc::new(HostRoutes { name: Arc::clone(name_of_claims.text()), root: host.root.clone(), paths })
+            let (name, root, tls) = (Arc::clone(name_of_claims.text()), host.root.clone(), host.tls.clone());
+            Arc::new(HostRoutes { name, root, paths, tls })
         });
         self.put(name, routes);
     }
 
     fn put(&mut self, name: &HostName, routes: Option<Arc<HostRoutes>>) {
         self.changed = true;
+        let speaks = |routes: Option<&Arc<HostRoutes>>| usize::from(routes.is_some_and(|r| !r.tls.is_empty()));
+        self.hosts.with_tls += speaks(routes.as_ref());
         let (map, name) = match name.kind() {
             HostKind::CatchAll => {
-                let empty =
-                    || Arc::new(HostRoutes { name: Arc::clone(name.text()), root: None, paths: PathTable::default() });
-                self.hosts.catch_all = routes.unwrap_or_else(empty);
+                let routes = routes.unwrap_or_else(|| Arc::new(HostRoutes::empty(Arc::clone(name.text()))));
+                let old = std::mem::replace(&mut self.hosts.catch_all, routes);
+                self.hosts.with_tls -= speaks(Some(&old));
                 return;
             }
             HostKind::Exact => (&mut self.hosts.exact, &**name.text()),
             HostKind::Below(rest) => (&mut self.hosts.wildcard, rest),
         };
-        match routes {
-            Some(routes) => drop(map.insert(name.into(), routes)),
-            None => drop(map.remove(name)),
-        }
+        let old = match routes {
+            Some(routes) => map.insert(name.into(), routes),
+            None => map.remove(name),
+        };
+        self.hosts.with_tls -= speaks(old.as_ref());
     }
 }
 
@@ -261,6 +273,9 @@ struct RouteBuilder<'a> {
     is_regex: bool,
     /// Every route answers this.
     deny: Option<u16>,
+    client_auth: Option<Arc<ClientAuth>>,
+    /// Where a path says nothing about TLS toward the pods.
+    upstream_tls: Option<Arc<UpstreamTls>>,
     canaries: claims::Canaries<'a>,
     ids: &'a mut Ids,
     old: &'a HashMap<RouteKey, RouteId>,
@@ -294,6 +309,8 @@ impl RouteBuilder<'_> {
         };
         let redirects = route.redirects && deny.is_none();
         let is_default = route.backend == BackendIntent::Default;
+        let policies = self.policies(winner);
+        let policies = self.guarded(policies);
         Route {
             id,
             source: intent.source.clone(),
@@ -306,11 +323,24 @@ impl RouteBuilder<'_> {
             backend,
             empty_status: if is_default { 404 } else { 503 },
             protocol: policy.protocol,
+            upstream_tls: match policy.protocol {
+                UpstreamProtocol::Https | UpstreamProtocol::Grpcs => {
+                    policy.upstream_tls.clone().or_else(|| self.upstream_tls.clone())
+                }
+                UpstreamProtocol::Http | UpstreamProtocol::Grpc => None,
+            },
             timeouts: policy.timeouts,
             body: policy.body,
             retry: policy.retry(),
-            policies: self.policies(winner),
+            policies,
         }
+    }
+
+    /// With the client certificates of the host.
+    fn guarded(&self, policies: Option<Arc<Policies>>) -> Option<Arc<Policies>> {
+        let Some(auth) = &self.client_auth else { return policies };
+        let policies = policies.as_deref().cloned().unwrap_or_default();
+        Some(Arc::new(Policies { client_auth: Some(Arc::clone(auth)), ..policies }))
     }
 
     /// What the route does besides forwarding, with the canary that takes a share of its requests.
@@ -356,6 +386,7 @@ impl RouteBuilder<'_> {
             backend: deny.map_or_else(|| self.default_backend(), Backend::Status),
             empty_status: 404,
             protocol: policy.protocol,
+            upstream_tls: None,
             timeouts: policy.timeouts,
             body: policy.body,
             retry: policy.retry(),

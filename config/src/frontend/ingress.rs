@@ -13,6 +13,7 @@ use crate::model::{Ingress, IngressBackend, IngressPath, IngressPathKind, Kind, 
 use crate::options::Options;
 use crate::settings::Globals;
 use crate::snapshot::{Access, ClusterKey, PathKind, Policies, Redirect, Template};
+use crate::value::Source as _;
 
 /// Longest path of a rule, bytes.
 const PATH_BYTES_MAX: usize = 4 << 10;
@@ -44,14 +45,21 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
     if admit::is_refused(&mut annotations, globals) {
         return alone(Verdict::Refused, annotations.into_parts().0);
     }
-    let missing = annotations.report();
+    let mut missing = annotations.report();
     let mut policy = globals.policy.clone();
     let canary = annotation::read_canary(&mut annotations);
     let said = match canary {
         Some(_) => Said::default(),
         None => annotation::read_all(&mut annotations, globals, &mut policy),
     };
+    let passes = said.passthrough && !context.options.enable_ssl_passthrough;
+    if passes {
+        annotations
+            .warn("ssl-passthrough", "TLS is ended here, not passed on, without --enable-ssl-passthrough".into());
+    }
+    let said = Said { passthrough: said.passthrough && !passes, ..said };
     let outcome = annotations.outcome();
+    missing.host = missing.host.or(outcome.deny_host);
     policy.deny = missing.route.or(globals.missing).or(policy.deny).or(outcome.deny);
     policy.filters.refuse = policy.deny;
     let alias_field = annotations.field_of("server-alias");
@@ -77,6 +85,7 @@ fn canaries(hosts: &mut [HostIntent], role: HostRole) {
     for host in hosts {
         host.role = role.clone();
         (host.claims_root, host.tls, host.deny) = (false, TlsIntent::None, None);
+        (host.client_auth, host.passthrough) = (None, false);
     }
 }
 
@@ -118,7 +127,19 @@ impl Translator<'_> {
                     let tls = self.tls(&host);
                     let deny = self.missing.host;
                     let (role, root) = (HostRole::Rule, self.root(&field));
-                    hosts.push(HostIntent { host, role, root, routes, fallback, claims_root: false, tls, deny });
+                    let (client_auth, passthrough) = (self.said.client_auth.clone(), self.said.passthrough);
+                    hosts.push(HostIntent {
+                        host,
+                        role,
+                        root,
+                        routes,
+                        fallback,
+                        claims_root: false,
+                        tls,
+                        deny,
+                        client_auth,
+                        passthrough,
+                    });
                 }
             }
         }
@@ -144,6 +165,8 @@ impl Translator<'_> {
             claims_root: true,
             tls: TlsIntent::None,
             deny: self.missing.host,
+            client_auth: self.said.client_auth.clone(),
+            passthrough: false,
         }
     }
 
@@ -154,7 +177,19 @@ impl Translator<'_> {
             if hosts.iter().all(|known| known.host != host) {
                 let (tls, deny) = (self.tls(&host), self.missing.host);
                 let (root, routes, claims_root) = (None, vec![route.clone()], false);
-                hosts.push(HostIntent { host, role, root, routes, fallback: route, claims_root, tls, deny });
+                let (client_auth, passthrough) = (None, false);
+                hosts.push(HostIntent {
+                    host,
+                    role,
+                    root,
+                    routes,
+                    fallback: route,
+                    claims_root,
+                    tls,
+                    deny,
+                    client_auth,
+                    passthrough,
+                });
             }
         };
         for alias in &self.said.aliases {

@@ -9,6 +9,7 @@ use crate::intent::RoutePolicy;
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
 use crate::snapshot::{
     ClientSettings, ExternalAuth, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings,
+    ClientSettings, ExternalAuth, ForwardedSettings, Settings, TlsSettings, TlsVersions, UpstreamSettings,
 };
 use crate::value::{self, Expected, Source};
 
@@ -37,6 +38,8 @@ pub(crate) struct Globals {
     pub(crate) allowed_response_fields: Box<[Box<str>]>,
     /// Annotations may name objects of other namespaces.
     pub(crate) cross_namespace: bool,
+    /// TLS toward the pods is as the Ingress of the path says, not as the oldest of its host.
+    pub(crate) proxy_ssl_location_only: bool,
     /// ConfigMaps that were looked at.
     pub(crate) config_maps: Box<[ObjectKey]>,
 }
@@ -78,6 +81,7 @@ impl Globals {
             no_auth_paths: list(&keys, "no-auth-locations").unwrap_or(defaults.no_auth_paths),
             allowed_response_fields: allowed.unwrap_or_default(),
             cross_namespace: keys.get("allow-cross-namespace-resources", value::bool).unwrap_or(false),
+            proxy_ssl_location_only: keys.get("proxy-ssl-location-only", value::bool).unwrap_or(false),
             config_maps,
         };
         (globals, keys.findings)
@@ -141,17 +145,17 @@ fn streams(keys: &mut Keys<'_>) -> StreamSettings {
 
 fn tls(keys: &mut Keys<'_>) -> TlsSettings {
     let default = TlsSettings::default();
-    let (mut tls12, mut tls13) = (default.tls12, default.tls13);
+    let mut versions = default.versions;
     if let Some(text) = keys.text("ssl-protocols") {
         let words: Vec<_> = text.split_ascii_whitespace().map(str::to_owned).collect();
         let has = |version: &str| words.iter().any(|w| w == version);
-        (tls12, tls13) = (has("TLSv1.2"), has("TLSv1.3"));
+        versions = TlsVersions { tls12: has("TLSv1.2"), tls13: has("TLSv1.3") };
         for word in words.iter().filter(|w| !matches!(w.as_str(), "TLSv1.2" | "TLSv1.3")) {
             keys.warn("ssl-protocols", format!("{word} cannot be offered"));
         }
-        if !tls12 && !tls13 {
+        if !versions.tls12 && !versions.tls13 {
             keys.warn("ssl-protocols", "names no version that can be offered; the default is used".into());
-            (tls12, tls13) = (default.tls12, default.tls13);
+            versions = default.versions;
         }
     }
     let max_age = keys.get("hsts-max-age", value::natural).unwrap_or(31_536_000);
@@ -163,7 +167,7 @@ fn tls(keys: &mut Keys<'_>) -> TlsSettings {
     if flag(keys, "hsts-preload", false) {
         hsts.push_str("; preload");
     }
-    TlsSettings { tls12, tls13, hsts: flag(keys, "hsts", true).then_some(hsts) }
+    TlsSettings { versions, hsts: flag(keys, "hsts", true).then_some(hsts) }
 }
 
 /// The defaults of annotations. They are read by the same code that reads the annotations.

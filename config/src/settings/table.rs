@@ -387,7 +387,7 @@ pub(super) static ROWS: &[Row] = &[
         "User-Agent values refused with 403: literal, or ~ / ~* regex."),
     row("block-referers", "string array", "", P1, Pending(Answers503),
         "Same for Referer."),
-    row("proxy-ssl-location-only", "bool", "false", P2, Pending(NoEffect),
+    row("proxy-ssl-location-only", "bool", "false", P2, Honoured,
         "Keeps proxy-ssl-* of one Ingress from acting on the whole host."),
     row("default-type", "string", "text/html", P2, Pending(NoEffect),
         "MIME type of responses the proxy makes itself."),

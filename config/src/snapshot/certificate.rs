@@ -115,10 +115,15 @@ impl Facts {
 }
 
 /// SHA-256 by the TLS provider, which has it anyway.
-fn sha256_hex(bytes: &[u8]) -> String {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let suite = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
     let hash = suite.tls13().map(|s| s.common.hash_provider.hash(bytes));
-    hash.iter().flat_map(|h| h.as_ref()).map(|byte| format!("{byte:02x}")).collect()
+    let hash = hash.and_then(|hash| hash.as_ref().try_into().ok());
+    hash.expect("the suite hashes with SHA-256")
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    sha256(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Names only: a key never reaches a log.

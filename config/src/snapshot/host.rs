@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{LiteralTable, PatternTable, Route, Sharded};
+use super::{ClientAuth, ClusterId, LiteralTable, PatternTable, Route, Sharded};
 
 /// Host name → routes.
 #[derive(Clone, Debug)]
@@ -13,13 +13,15 @@ pub struct Hosts {
     pub wildcard: Sharded<Arc<str>, Arc<HostRoutes>>,
     /// Every other host (`_`).
     pub catch_all: Arc<HostRoutes>,
+    /// How many hosts have a say in the handshake. With none, no server name is looked up before it.
+    pub with_tls: usize,
 }
 
 /// No hosts, and nothing for all others.
 impl Default for Hosts {
     fn default() -> Self {
-        let catch_all = Arc::new(HostRoutes { name: "_".into(), root: None, paths: PathTable::default() });
-        Self { exact: Sharded::default(), wildcard: Sharded::default(), catch_all }
+        let catch_all = Arc::new(HostRoutes::empty("_".into()));
+        Self { exact: Sharded::default(), wildcard: Sharded::default(), catch_all, with_tls: 0 }
     }
 }
 
@@ -55,9 +57,32 @@ pub struct HostRoutes {
     pub root: Option<Arc<Route>>,
     /// Path → route.
     pub paths: PathTable,
+    /// What it has to say in the handshake.
+    pub tls: HostTls,
+}
+
+/// What a host has to say in the handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostTls {
+    /// Clients are asked for a certificate.
+    pub client_auth: Option<Arc<ClientAuth>>,
+    /// TLS is not ended here but passed on to this cluster (`ssl-passthrough`); exact names only.
+    pub passthrough: Option<ClusterId>,
+}
+
+impl HostTls {
+    /// Whether it has nothing to say.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl HostRoutes {
+    /// A host that serves nothing.
+    pub fn empty(name: Arc<str>) -> Self {
+        Self { name, root: None, paths: PathTable::default(), tls: HostTls::default() }
+    }
+
     /// The route of a normalised path.
     #[inline]
     pub fn find(&self, path: &[u8]) -> PathMatch<'_> {
@@ -127,7 +152,7 @@ mod tests {
     fn hosts(names: &[&str]) -> Hosts {
         let mut hosts = Hosts::default();
         for name in names {
-            let routes = Arc::new(HostRoutes { name: (*name).into(), root: None, paths: PathTable::default() });
+            let routes = Arc::new(HostRoutes::empty((*name).into()));
             match name.strip_prefix("*.") {
                 Some(rest) => hosts.wildcard.insert(rest.into(), routes),
                 None => hosts.exact.insert((*name).into(), routes),

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{ClusterId, Search, Template};
+use super::{ClientAuth, ClusterId, Search, Template};
 
 /// All policies of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policies {
+    /// The host asks clients for a certificate.
+    pub client_auth: Option<Arc<ClientAuth>>,
     /// Answered with a redirect before anything else.
     pub redirect: Option<Redirect>,
     /// Cross-origin headers and preflights.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ClusterId, Policies};
+use super::{ClusterId, Policies, UpstreamTls};
 use crate::model::ObjectRef;
 
 /// Index of a route's counters on every core. Ids of removed routes are given to later ones.
@@ -168,6 +168,8 @@ pub struct Route {
     pub empty_status: u16,
     /// How upstreams are spoken to.
     pub protocol: UpstreamProtocol,
+    /// What is shown to upstreams over TLS and expected of them; by default nothing.
+    pub upstream_tls: Option<Arc<UpstreamTls>>,
     /// Bounds on waiting.
     pub timeouts: Timeouts,
     /// Bounds on the request body.

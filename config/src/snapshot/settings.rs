@@ -5,6 +5,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::AccessLogSettings;
+use super::TlsVersions;
 
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,17 +89,15 @@ impl Default for UpstreamSettings {
 /// TLS toward clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// Offer TLS 1.2 (`ssl-protocols`).
-    pub tls12: bool,
-    /// Offer TLS 1.3 (`ssl-protocols`).
-    pub tls13: bool,
+    /// Versions that are offered (`ssl-protocols`).
+    pub versions: TlsVersions,
     /// `Strict-Transport-Security` on every https response (`hsts` and kin); `None` sends none.
     pub hsts: Option<String>,
 }
 
 impl Default for TlsSettings {
     fn default() -> Self {
-        Self { tls12: true, tls13: true, hsts: Some("max-age=31536000; includeSubDomains".into()) }
+        Self { versions: TlsVersions::ALL, hsts: Some("max-age=31536000; includeSubDomains".into()) }
     }
 }
 

@@ -52,7 +52,10 @@ fn print_host(
         None => String::new(),
     };
     let alias = if &*host.name == name { String::new() } else { format!(" as {}", host.name) };
-    let _ = writeln!(out, "host {name}{alias}{certificate}");
+    let asks = host.tls.client_auth.as_ref().map(|auth| format!(" asks {:?} {}", auth.verify, auth.depth));
+    let passes = host.tls.passthrough.map(|_| " passed on");
+    let (asks, passes) = (asks.unwrap_or_default(), passes.unwrap_or_default());
+    let _ = writeln!(out, "host {name}{alias}{certificate}{asks}{passes}");
     host.root.iter().for_each(|root| print_route(out, snapshot, root, Some("only /")));
     match &host.paths {
         PathTable::Literal(table) => {
@@ -94,6 +97,9 @@ fn print_route(out: &mut String, snapshot: &Snapshot, route: &Route, pattern: Op
     }
     if route.protocol != Default::default() {
         let _ = write!(out, ", {:?}", route.protocol);
+    }
+    if let Some(tls) = &route.upstream_tls {
+        let _ = write!(out, ", {tls:?}");
     }
     if route.timeouts != Default::default() {
         let _ = write!(out, ", {:?}", route.timeouts);

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use super::super::body::BodyDecoder;
 use super::super::client::{self, Client};
-use super::super::edge::Scheme;
 use super::super::field::FieldId;
 use super::super::grpc;
 use super::super::head::Version;
@@ -26,7 +25,7 @@ impl Exchange<'_> {
         answer: Answer,
     ) -> After {
         let skipped = skip_body(head, inbox);
-        self.keep_alive &= skipped;
+        self.keep_alive &= skipped && !answer.closes;
         self.answer_now(client, head, inbox, answer).await
     }
 
@@ -42,7 +41,7 @@ impl Exchange<'_> {
         let (set, mut add, _) = self.shaping.response();
         add.extend(set);
         add.extend(answer.field.as_ref().map(|(name, value)| (*name, value.as_slice())));
-        let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| client.facts.scheme == Scheme::Https);
+        let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| client.facts.secured.is_tls());
         let to_grpc = answer.status >= 400 && grpc::is_grpc(head, inbox);
         let page = self.core.with_date(|date| {
             let synthetic = Synthetic {

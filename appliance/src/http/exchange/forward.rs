@@ -13,7 +13,7 @@ use ringress_config::snapshot::{Cluster, Route};
 
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
-use super::super::edge::{Believed, Scheme};
+use super::super::edge::Believed;
 use super::super::forward::{FieldPolicy, Forward, write_request};
 use super::super::framing::BodyFraming;
 use super::super::request::{Method, RequestHead};
@@ -27,7 +27,7 @@ use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
 use crate::relay::{self, tunnel};
 use crate::stream::Stream;
-use crate::upstream::{self, Connection, Tried};
+use crate::upstream::{self, Connection, Speech, Tried};
 use crate::worker::{Core, Scratch};
 
 /// The request as it goes to each attempt.
@@ -203,7 +203,7 @@ impl<'s> Exchange<'s> {
         received: Vec<u8>,
         began: Instant,
     ) -> After {
-        let (out, written) = self.write_head(client.facts.scheme, scratch, inbox, &received);
+        let (out, written) = self.write_head(client.facts.secured.is_tls(), scratch, inbox, &received);
         let head_bytes = out.len() as u64;
         let rest = scratch.response.consumed;
         let status = scratch.response.status;
@@ -313,7 +313,7 @@ impl<'s> Exchange<'s> {
         attempts.trail.begin(address);
         attempts.asked = Instant::now();
         if !attempts.fresh {
-            let pooled = core.upstreams.borrow_mut().take(core, cluster, address, route.protocol);
+            let pooled = core.upstreams.borrow_mut().take(core, cluster, address, Speech::of(route));
             if let Some(mut connection) = pooled {
                 core.metrics.upstream_reuses.increment();
                 connection.requests += 1;
@@ -321,7 +321,7 @@ impl<'s> Exchange<'s> {
             }
         }
         let began = Instant::now();
-        let connected = upstream::connect(core, address, route.protocol, &route.timeouts).await;
+        let connected = upstream::connect(core, address, Speech::of(route), &route.timeouts).await;
         attempts.tried.add(address);
         let mut connection = connected?;
         connection.requests = 1;
@@ -331,13 +331,13 @@ impl<'s> Exchange<'s> {
     /// The head of the response as the client gets it.
     pub(super) fn write_head(
         &self,
-        scheme: Scheme,
+        over_tls: bool,
         scratch: &Scratch,
         inbox: &[u8],
         received: &[u8],
     ) -> (Vec<u8>, Written) {
         let mut out = self.core.buffers.body();
-        let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| scheme == Scheme::Https);
+        let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| over_tls);
         let (set, add, remove) = self.shaping.response();
         let written = self.core.with_date(|date| {
             write_response(

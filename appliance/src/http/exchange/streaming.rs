@@ -11,7 +11,6 @@ use ringress_config::snapshot::{Cluster, Route};
 
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
-use super::super::edge::Scheme;
 use super::super::request::Method;
 use super::super::response::Asked;
 use super::forward::{Attempts, Outbound, Target};
@@ -79,7 +78,7 @@ impl<'s> Exchange<'s> {
         let (mut reader, mut writer) = stream.split();
         let upload = Upload { head, first: &body.bytes, decoder: &mut decoder };
         let sides = (&mut reader, &mut writer, connection);
-        let result = self.both_ways((scratch, inbox), facts.scheme, route, upload, sides).await;
+        let result = self.both_ways((scratch, inbox), facts.secured.is_tls(), route, upload, sides).await;
         self.bytes_received += decoder.taken();
         self.times.response = Some(began.elapsed());
         let stream = Stream::reunite(reader, writer);
@@ -131,7 +130,7 @@ impl<'s> Exchange<'s> {
     async fn both_ways(
         &self,
         (scratch, inbox): (&mut Scratch, &[u8]),
-        scheme: Scheme,
+        over_tls: bool,
         route: &Route,
         upload: Upload<'_>,
         (reader, writer, connection): (&mut Reader, &mut Writer, Connection),
@@ -155,7 +154,7 @@ impl<'s> Exchange<'s> {
         };
         let head_sent = Cell::new(false);
         let from = (&mut from_upstream, timeouts.read, &patience);
-        let download = self.download((scratch, inbox), scheme, from, (writer, &head_sent));
+        let download = self.download((scratch, inbox), over_tls, from, (writer, &head_sent));
         match select(pin!(upload), pin!(download)).await {
             Either::Right((result, _)) => result,
             // An upstream that closes its ears may have answered already.
@@ -172,7 +171,7 @@ impl<'s> Exchange<'s> {
     async fn download(
         &self,
         (scratch, inbox): (&mut Scratch, &[u8]),
-        scheme: Scheme,
+        over_tls: bool,
         (upstream, timeout, patience): (&mut impl Source, Duration, &Cell<Duration>),
         (client, head_sent): (&mut impl Sink, &Cell<bool>),
     ) -> Result<Relayed, Streaming> {
@@ -189,7 +188,7 @@ impl<'s> Exchange<'s> {
         .await
         .map_err(Streaming::BeforeHead)?;
         head_sent.set(true);
-        let (out, written) = self.write_head(scheme, scratch, inbox, &received);
+        let (out, written) = self.write_head(over_tls, scratch, inbox, &received);
         let first = &received[scratch.response.consumed..];
         let framings = (scratch.response.body, written);
         let relayed = response::relay(&self.core, (upstream, timeout), client, framings, first, out).await;

@@ -27,6 +27,8 @@ use crate::worker::Core;
 pub(crate) struct With {
     pub(crate) address: SocketAddr,
     pub(crate) tls: bool,
+    /// Identity of what is shown and expected over TLS.
+    pub(crate) policy: Option<[u8; 32]>,
 }
 
 /// All sessions of a core.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ringress_config::snapshot::{ExternalAuth, Route, Timeouts, UpstreamProtocol};
 
 use super::super::shaping::is_framing;
-use super::super::{Answer, Request, Shaping, template};
+use super::super::{Answer, Request, Shaping, client_certificate, template};
 use crate::error::Failure;
 use crate::http::field::FieldId;
 use crate::http::head::Version;
@@ -125,7 +125,7 @@ async fn exchange(
     let timeouts = Timeouts::default();
     let address = resolve::first(core, &url.host).await.ok_or(Failure::NoEndpoint)?;
     let address = SocketAddr::new(address, url.port);
-    let mut connection = upstream::connect(core, address, url.protocol, &timeouts).await?;
+    let mut connection = upstream::connect(core, address, url.protocol.into(), &timeouts).await?;
     let out = question(auth, url, route, request);
     let (sent, _) = relay::send(&mut connection.stream, out, timeouts.send).await;
     sent.map_err(|error| Failure::sending(&error))?;
@@ -177,6 +177,9 @@ fn question(auth: &ExternalAuth, url: &Url, route: &Route, request: &Request<'_>
         let mut text = Vec::new();
         template::render(value, request, route, None, &mut text);
         line(name.as_bytes(), &text);
+    }
+    if let Some(client_auth) = route.policies.as_ref().and_then(|policies| policies.client_auth.as_ref()) {
+        client_certificate::tell(client_auth, request, &mut line);
     }
     for field in head.fields().iter().filter(|field| passes(field, auth, bytes)) {
         line(field.name.of(bytes), field.value.of(bytes));

@@ -1,9 +1,9 @@
 //! Certificates made for one test.
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
-/// A self-signed certificate and its key.
+/// A certificate and its key, self-signed if nothing else is said.
 pub(crate) struct Certificate {
     pub(crate) der: Vec<u8>,
     pub(crate) pem: String,
@@ -13,8 +13,7 @@ pub(crate) struct Certificate {
 impl Certificate {
     pub(crate) fn for_names(names: &[&str]) -> Self {
         let key = KeyPair::generate().expect("a key");
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let certificate = CertificateParams::new(names).expect("valid names").self_signed(&key).expect("a certificate");
+        let certificate = params(names).self_signed(&key).expect("a certificate");
         Self { der: certificate.der().to_vec(), pem: certificate.pem(), key_pem: key.serialize_pem() }
     }
 
@@ -22,6 +21,53 @@ impl Certificate {
     pub(crate) fn secret(&self, name: &str) -> Value {
         secret(name, &self.pem, &self.key_pem)
     }
+}
+
+/// An authority that issues certificates.
+pub(crate) struct Authority {
+    pub(crate) pem: String,
+    params: CertificateParams,
+    key: KeyPair,
+}
+
+impl Authority {
+    pub(crate) fn named(name: &str) -> Self {
+        let mut params = params(&[]);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let pem = params.self_signed(&key).expect("a certificate").pem();
+        Self { pem, params, key }
+    }
+
+    /// A certificate with this common name, valid for it as a host.
+    pub(crate) fn issue(&self, name: &str) -> Certificate {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = params(&[name]);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+        Certificate { der: certificate.der().to_vec(), pem: certificate.pem(), key_pem: key.serialize_pem() }
+    }
+
+    /// The Secret with it as `ca.crt`.
+    pub(crate) fn secret(&self, name: &str) -> Value {
+        opaque(name, &[("ca.crt", &self.pem)])
+    }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("valid names");
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+}
+
+/// A Secret with these values.
+pub(crate) fn opaque(name: &str, data: &[(&str, &str)]) -> Value {
+    let data: serde_json::Map<String, Value> =
+        data.iter().map(|&(key, value)| (key.to_owned(), json!(value))).collect();
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", "stringData": data})
 }
 
 /// A TLS Secret of any content.

@@ -4,15 +4,18 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WantsClientCert};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, HandshakeKind, SignatureScheme, StreamOwned,
+    SupportedProtocolVersion,
 };
 
 use super::PATIENCE;
+use super::certificates::Certificate;
 
 /// One answer, its body complete.
 #[derive(Debug)]
@@ -72,16 +75,44 @@ impl Connection {
         name: Option<&str>,
         versions: &[&'static SupportedProtocolVersion],
     ) -> io::Result<Self> {
-        let mut config = tls_config(versions);
+        Self::tls_by(address, name, tls_config(versions))
+    }
+
+    /// TLS with a client certificate.
+    pub(crate) fn tls_as(address: SocketAddr, name: &str, own: &Certificate) -> io::Result<Self> {
+        Self::tls_by(address, Some(name), tls_config_as(own))
+    }
+
+    /// TLS by any configuration, which may be used again to resume the session.
+    pub(crate) fn tls_by(address: SocketAddr, name: Option<&str>, mut config: ClientConfig) -> io::Result<Self> {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.enable_sni = name.is_some();
+        Self::tls_over(connect(address)?, name, config)
+    }
+
+    /// TLS behind bytes in the clear.
+    pub(crate) fn tls_behind(address: SocketAddr, before: &[u8], name: &str) -> io::Result<Self> {
+        let mut stream = connect(address)?;
+        stream.write_all(before)?;
+        Self::tls_over(stream, Some(name), tls_config(rustls::ALL_VERSIONS))
+    }
+
+    fn tls_over(stream: TcpStream, name: Option<&str>, config: ClientConfig) -> io::Result<Self> {
         let name = ServerName::try_from(name.unwrap_or("unnamed.test").to_owned()).map_err(io::Error::other)?;
         let session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-        let mut stream = StreamOwned::new(session, connect(address)?);
+        let mut stream = StreamOwned::new(session, stream);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
         }
         Ok(Self { stream: BufReader::new(Stream::Tls(Box::new(stream))) })
+    }
+
+    /// Whether an earlier session was resumed.
+    pub(crate) fn is_resumed(&self) -> bool {
+        match self.stream.get_ref() {
+            Stream::Plain(_) => false,
+            Stream::Tls(stream) => stream.conn.handshake_kind() == Some(HandshakeKind::Resumed),
+        }
     }
 
     /// The server's own certificate, DER.
@@ -263,14 +294,30 @@ pub(crate) fn get_tls(address: SocketAddr, host: &str, target: &str) -> Response
         .unwrap_or_else(|error| panic!("GET https://{host}{target}: {error}"))
 }
 
-fn tls_config(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+/// Takes any certificate and shows this one.
+pub(crate) fn tls_config_as(own: &Certificate) -> ClientConfig {
+    let key = PrivateKeyDer::from_pem_slice(own.key_pem.as_bytes()).expect("a key");
+    builder(rustls::ALL_VERSIONS)
+        .with_client_auth_cert(vec![CertificateDer::from(own.der.clone())], key)
+        .expect("a pair that belongs together")
+}
+
+/// Takes any certificate; sessions are resumed.
+pub(crate) fn tls_config_that_resumes(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    builder(versions).with_no_client_auth()
+}
+
+fn builder(versions: &[&'static SupportedProtocolVersion]) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
         .expect("the provider knows TLS 1.2 and 1.3")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-        .with_no_client_auth();
+}
+
+fn tls_config(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    let mut config = builder(versions).with_no_client_auth();
     config.resumption = Resumption::disabled();
     config
 }

@@ -1,0 +1,93 @@
+//! The beginning of a TLS connection: whose handshake it is, and how it is made.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringress_config::snapshot::{ClientAuth, ClientVerify, ClusterId, HostTls};
+use rustls::pki_types::UnixTime;
+
+use super::hello::{self, HELLO_BYTES_MAX, Hello};
+use super::identity::{Identity, Secured};
+use super::stream::TlsStream;
+use crate::io::Socket;
+use crate::limits::HANDSHAKE;
+use crate::worker::Core;
+
+/// What a TLS connection became.
+pub(crate) enum Accepted {
+    /// TLS is ended here.
+    Ended(Box<TlsStream>, Secured),
+    /// TLS is the pods' own affair: the socket, what was received, and where it goes.
+    PassedOn(Socket, Vec<u8>, ClusterId),
+}
+
+/// Makes the handshake, or finds that it is not ours to make. `received` came before.
+///
+/// # Errors
+/// When the client breaks the protocol, leaves, or takes too long.
+pub(crate) async fn accept(core: &Rc<Core>, socket: Socket, received: Vec<u8>) -> io::Result<Accepted> {
+    socket.shutdown_after(HANDSHAKE);
+    let (socket, received, named) = match core.pin().hosts.with_tls {
+        // The usual case: no host has a say.
+        0 => return end(core, socket, received, None).await.map(|tls| Accepted::Ended(tls, Secured::Anonymously)),
+        _ => read_hello(core, socket, received).await?,
+    };
+    let HostTls { client_auth, passthrough } = match &named {
+        Hello::Whole { name: Some(name) } => core.pin().hosts.find(name).tls.clone(),
+        Hello::Whole { name: None } => core.pin().hosts.catch_all.tls.clone(),
+        Hello::Partial | Hello::Unreadable => HostTls::default(),
+    };
+    if let Some(cluster) = passthrough {
+        return Ok(Accepted::PassedOn(socket, received, cluster));
+    }
+    let tls = end(core, socket, received, client_auth.as_ref()).await?;
+    let name = match named {
+        Hello::Whole { name } => name,
+        Hello::Partial | Hello::Unreadable => None,
+    };
+    let secured = match client_auth {
+        None if name.is_some() => Secured::Anonymously,
+        None => Secured::As(Rc::new(Identity { context: None, name, certificate: Default::default() })),
+        Some(auth) => {
+            // On a resumed session as well: the certificate is as old as the session, the authorities are not.
+            let certificate = auth.judge(&tls.peer_certificates(), UnixTime::now());
+            Secured::As(Rc::new(Identity { context: Some(auth.context()), name, certificate }))
+        }
+    };
+    Ok(Accepted::Ended(tls, secured))
+}
+
+async fn end(
+    core: &Rc<Core>,
+    socket: Socket,
+    received: Vec<u8>,
+    auth: Option<&Arc<ClientAuth>>,
+) -> io::Result<Box<TlsStream>> {
+    let auth = auth.filter(|auth| auth.verify != ClientVerify::Off);
+    let session = core.tls.borrow().accept(auth.map(|auth| &**auth)).map_err(io::Error::other)?;
+    let stream = TlsStream::handshake(socket, session.with_received(received), Rc::clone(&core.buffers)).await?;
+    stream.socket.clear_deadline();
+    Ok(Box::new(stream))
+}
+
+/// Receives until the client's first message is whole, or can be none.
+async fn read_hello(core: &Core, mut socket: Socket, mut received: Vec<u8>) -> io::Result<(Socket, Vec<u8>, Hello)> {
+    if received.capacity() == 0 {
+        received = core.buffers.head();
+    }
+    loop {
+        match hello::look(&received) {
+            Hello::Partial => {}
+            seen => return Ok((socket, received, seen)),
+        }
+        if received.len() == received.capacity() {
+            received.reserve(received.len().clamp(1 << 10, HELLO_BYTES_MAX));
+        }
+        let (result, buf) = socket.recv(received).await;
+        received = buf;
+        if result? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
