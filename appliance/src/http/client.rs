@@ -47,6 +47,7 @@ impl Client {
 }
 
 /// How a time of activity ended.
+#[expect(clippy::large_enum_variant, reason = "made and taken apart once a second at most, never kept")]
 pub(crate) enum Next {
     /// Nothing to do for about a second: to be parked.
     Idle(Client),
