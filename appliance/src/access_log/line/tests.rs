@@ -25,6 +25,7 @@ fn line(format: &LogFormat, change: impl Fn(&mut Entry<'_>)) -> String {
         port: 443,
         host: b"A.test:80",
         request_id: b"id-1",
+        secured: &crate::tls::Secured::Not,
     };
     let labels = RouteLabels {
         namespace: "shop".into(),

@@ -104,6 +104,8 @@ impl Exchange<'_> {
             port,
             host: believed.unwrap_or_else(|| head.authority(bytes)),
             request_id: &self.request_id,
+            // No variable of a line asks.
+            secured: &crate::tls::Secured::Not,
         };
         let settings = &self.snapshot.settings.access_log;
         let entry = Entry {
