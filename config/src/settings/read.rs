@@ -8,8 +8,8 @@ use crate::diagnostics::Finding;
 use crate::intent::RoutePolicy;
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    ClientSettings, ExternalAuth, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings,
-    ClientSettings, ExternalAuth, ForwardedSettings, Settings, TlsSettings, TlsVersions, UpstreamSettings,
+    ClientSettings, ExternalAuth, ForwardedSettings, Settings, StreamSettings, TlsSettings, TlsVersions,
+    UpstreamSettings,
 };
 use crate::value::{self, Expected, Source};
 
