@@ -39,6 +39,8 @@ pub(crate) const UDP_SESSIONS_MAX: u64 = 4096;
 pub(crate) const DATAGRAM_BYTES_MAX: usize = 64 << 10;
 /// Datagrams of one socket taken in before others have their turn.
 pub(crate) const DATAGRAMS_PER_TURN: usize = 64;
+/// From asking an error backend to the head of its page; then the client gets the plain status.
+pub(crate) const ERROR_PAGE: Duration = Duration::from_secs(10);
 /// Interim responses that an upstream may send for one request.
 pub(crate) const INTERIM_RESPONSES_MAX: u32 = 16;
 /// Bytes of a response head. nginx' default of 4k (`proxy-buffer-size`) is the operator's to set.

@@ -171,6 +171,11 @@ async fn decide<'s>(
         access::run(core, access, route, request, shaping).await?;
     }
     let main = backend(route, &mut core.random.borrow_mut())?;
+    let substitute = policies.error_pages.as_ref().filter(|pages| pages.takes_over && !is_served(snapshot, main));
+    if let Some(pages) = substitute.filter(|pages| is_served(snapshot, pages.cluster)) {
+        shaping.ask_for_page(route, request, 503);
+        return Ok((pages.cluster, in_flight));
+    }
     let canary = match is_served(snapshot, main) {
         true => canary::choose(&policies.canaries, request, &mut core.random.borrow_mut()),
         false => None,

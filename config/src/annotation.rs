@@ -10,6 +10,7 @@ mod auth_tls;
 mod backend;
 mod canary;
 mod cors;
+mod custom_errors;
 mod headers;
 mod logging;
 mod proxy;
@@ -231,6 +232,7 @@ fn read_policy(source: &mut impl Source, policy: &mut RoutePolicy) {
 pub(crate) fn read_global_policy(source: &mut impl Source, policy: &mut RoutePolicy) {
     read_policy(source, policy);
     rate_limit::read_statuses(source, policy);
+    custom_errors::read_global(source, &mut policy.errors);
     change_access(policy, |access| access::read_global(source, access));
 }
 
@@ -260,6 +262,7 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
     policy.filters.limits = rate_limit::read(annotations, policy.limit_statuses);
     headers::read(annotations, globals, &mut policy.filters);
     logging::read(annotations, &mut policy.filters);
+    custom_errors::read(annotations, &mut policy.errors);
     change_access(policy, |access| {
         access::read(annotations, access);
         auth_basic::read(annotations, access);

@@ -192,11 +192,17 @@ impl Compiler {
             return;
         }
         let Some(key) = &self.options.configmap else { return };
-        let (globals, findings) = match self.store.config_maps.get(key) {
+        let (globals, mut findings) = match self.store.config_maps.get(key) {
             Some(config_map) => Globals::read(config_map, &self.store),
             None => (Globals::without_config_map(&self.options), Vec::new()),
         };
-        self.reports.set(ObjectRef { kind: Kind::ConfigMap, key: key.clone() }, findings);
+        let object = ObjectRef { kind: Kind::ConfigMap, key: key.clone() };
+        if !globals.policy.errors.statuses.is_empty() && self.options.default_backend_service.is_none() {
+            let message = "acts only on Ingresses with the annotation default-backend, as there is no \
+                           --default-backend-service to ask";
+            findings.push(Finding::warning(&object, "data.custom-http-errors", message));
+        }
+        self.reports.set(object, findings);
         if globals != self.globals {
             self.globals = globals;
             self.dirty.ingresses.extend(self.store.ingresses.keys().cloned());

@@ -33,9 +33,12 @@ impl Intent {
     /// The clusters that its routes need, with the fields that name them.
     pub(crate) fn clusters(&self) -> impl Iterator<Item = (&str, &ClusterKey)> {
         let routes = self.hosts.iter().flat_map(|h| h.routes.iter().chain([&h.fallback]));
-        routes.filter_map(|route| match &route.backend {
-            BackendIntent::Service(key) => Some((route.backend_field.as_str(), key)),
-            BackendIntent::Default | BackendIntent::Status(_) => None,
+        routes.flat_map(|route| {
+            let own = match &route.backend {
+                BackendIntent::Service(key) => Some((route.backend_field.as_str(), key)),
+                BackendIntent::Default | BackendIntent::Status(_) => None,
+            };
+            own.into_iter().chain(route.policy.errors.backend.iter().map(|(field, key)| (field.as_str(), key)))
         })
     }
 }
@@ -144,8 +147,21 @@ pub(crate) struct RoutePolicy {
     pub(crate) deny: Option<u16>,
     /// Statuses over a rate and over a number of requests in flight.
     pub(crate) limit_statuses: LimitStatuses,
+    /// Whose answers are replaced.
+    pub(crate) errors: ErrorIntent,
     /// What is done besides forwarding, without what depends on the path.
     pub(crate) filters: Policies,
+}
+
+/// Answers that an error backend gives in place of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ErrorIntent {
+    /// Sorted.
+    pub(crate) statuses: Box<[u16]>,
+    /// The field that names it, and the backend; `None` is the default backend.
+    pub(crate) backend: Option<(String, ClusterKey)>,
+    /// Answers of upstreams are left alone.
+    pub(crate) own_only: bool,
 }
 
 /// Answers to clients over their limits.

@@ -181,7 +181,7 @@ fn of_outcome(variable: &LogVariable, entry: &Entry<'_>, clock: &Clock, value: &
             Ok(())
         }
         LogVariable::AlternativeName => match entry.alternative {
-            Some(key) => write!(value, "{}-{}-{}", key.service.namespace, key.service.name, key.port),
+            Some(key) => write!(value, "{key}"),
             None => Ok(()),
         },
         LogVariable::UpstreamAddr => list(entry, value, |attempt, out| write!(out, "{}", attempt.address)),

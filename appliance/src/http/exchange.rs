@@ -7,6 +7,7 @@
 
 mod answer;
 mod ended;
+mod error_page;
 mod forward;
 mod request_id;
 mod streaming;
@@ -59,6 +60,8 @@ pub(crate) struct Exchange<'s> {
     trail: Trail,
     /// No line in the access log.
     unlogged: bool,
+    /// An error backend was asked: what it says is final.
+    is_page: bool,
     started: Instant,
     times: Times,
     /// The connection may serve another request when this one ends well.
@@ -134,6 +137,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         cluster: target.as_ref().ok().copied(),
         trail: Trail::default(),
         unlogged: ended::is_unlogged(&snapshot, &found),
+        is_page: false,
         started,
         times: Times::default(),
         // What follows a target that two parsers could read differently is not parsed.
@@ -143,8 +147,8 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
     };
     match (target, route) {
         (Ok(cluster), Some(route)) => exchange.forward(client, scratch, inbox, (route, cluster)).await,
-        (Ok(_), None) => exchange.answer(client, &scratch.request, inbox, Answer::status(503)).await,
-        (Err(answer), _) => exchange.answer(client, &scratch.request, inbox, answer).await,
+        (Ok(_), None) => exchange.answer(client, scratch, inbox, Answer::status(503)).await,
+        (Err(answer), _) => exchange.answer(client, scratch, inbox, answer).await,
     }
 }
 

@@ -95,6 +95,18 @@ impl<'s> Shaping<'s> {
         self.host = host.filter(|host| host::split(host).is_some());
     }
 
+    /// What an error backend is told (reference 3.6).
+    pub(super) fn ask_for_page(&mut self, route: &'s Route, request: &Request<'_>, status: u16) {
+        let labels = &route.labels;
+        self.set_request(b"X-Code", status.to_string().as_bytes());
+        self.set_request(b"X-Format", request.field("accept").unwrap_or_default());
+        self.set_request(b"X-Original-URI", request.head.path_and_query(request.bytes));
+        self.set_request(b"X-Namespace", labels.namespace.as_bytes());
+        self.set_request(b"X-Ingress-Name", labels.ingress.as_bytes());
+        self.set_request(b"X-Service-Name", labels.service.as_bytes());
+        self.set_request(b"X-Service-Port", labels.service_port.as_bytes());
+    }
+
     pub(super) fn set_request(&mut self, name: &'s [u8], value: &[u8]) {
         if is_framing(name) {
             return;

@@ -16,6 +16,7 @@ mod client_certificates;
 mod demo;
 mod drain;
 mod driver;
+mod error_pages;
 mod failover;
 mod folder;
 mod http;

@@ -12,12 +12,14 @@ use super::index::Index;
 use super::paths::{self, Findings, Patterns, Placed, Winner};
 use super::store::Store;
 use crate::diagnostics::Finding;
-use crate::intent::{BackendIntent, HostKind, HostName, HostRole, HttpsPolicy, Intent, TlsIntent};
+use crate::intent::{
+    BackendIntent, ErrorIntent, HostKind, HostName, HostRole, HttpsPolicy, Intent, RouteIntent, TlsIntent,
+};
 use crate::model::{Kind, Meta, ObjectKey, ObjectRef};
 use crate::settings::Globals;
 use crate::snapshot::{
-    Backend, Canary, ClientAuth, HostRoutes, HostTls, Hosts, HttpsRedirect, PathKind, Policies, PortKey, Route,
-    RouteId, RouteLabels, ServerCertificate, UpstreamProtocol, UpstreamTls,
+    Backend, Canary, ClientAuth, ErrorPages, HostRoutes, HostTls, Hosts, HttpsRedirect, PathKind, Policies, PortKey,
+    Route, RouteId, RouteLabels, ServerCertificate, UpstreamProtocol, UpstreamTls,
 };
 
 /// All hosts.
@@ -343,16 +345,38 @@ impl RouteBuilder<'_> {
         Some(Arc::new(Policies { client_auth: Some(Arc::clone(auth)), ..policies }))
     }
 
-    /// What the route does besides forwarding, with the canary that takes a share of its requests.
+    /// What the route does besides forwarding, with what names clusters: the canary that takes a share of its requests,
+    /// and the error backend.
     fn policies(&mut self, winner: Winner<'_>) -> Option<Arc<Policies>> {
         let filters = &winner.route.filters;
-        let Some((rule, key)) = self.canaries.of(winner.route) else { return filters.clone() };
-        let Some(cluster) = self.around.clusters.id(key) else { return filters.clone() };
-        let (header, cookie) = (rule.header.clone(), rule.cookie.clone());
-        let (weight, total, sticky) = (rule.weight, rule.total, rule.sticky);
-        let canary = Canary { cluster, header, cookie, weight, total, sticky };
+        let canary = self.canaries.of(winner.route).and_then(|(rule, key)| {
+            let cluster = self.around.clusters.id(key)?;
+            let (header, cookie) = (rule.header.clone(), rule.cookie.clone());
+            let (weight, total, sticky) = (rule.weight, rule.total, rule.sticky);
+            Some(Canary { cluster, header, cookie, weight, total, sticky })
+        });
+        let error_pages = self.error_pages(winner.route);
+        if canary.is_none() && error_pages.is_none() {
+            return filters.clone();
+        }
         let filters = filters.as_deref().cloned().unwrap_or_default();
-        Some(Arc::new(Policies { canaries: [canary].into(), ..filters }))
+        let canaries = canary.into_iter().collect();
+        Some(Arc::new(Policies { canaries, error_pages, ..filters }))
+    }
+
+    /// Whose answers are replaced by an error backend's; without one there is nothing to replace them with.
+    fn error_pages(&self, route: &RouteIntent) -> Option<Arc<ErrorPages>> {
+        let ErrorIntent { statuses, backend, own_only } = &route.policy.errors;
+        let clusters = self.around.clusters;
+        let (key, takes_over) = match backend {
+            Some((_, key)) => (key, true),
+            // What the default backend answers needs no second opinion of its own.
+            None if route.backend == BackendIntent::Default => return None,
+            None => (clusters.default_backend()?, false),
+        };
+        let cluster = clusters.id(key).filter(|_| takes_over || !statuses.is_empty())?;
+        let (statuses, own_only) = (statuses.clone(), *own_only);
+        Some(Arc::new(ErrorPages { statuses, cluster, own_only, takes_over }))
     }
 
     /// The route of hosts that no rule names, when there is a default backend service and no other claim. Without one

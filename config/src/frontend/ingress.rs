@@ -58,6 +58,11 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
             .warn("ssl-passthrough", "TLS is ended here, not passed on, without --enable-ssl-passthrough".into());
     }
     let said = Said { passthrough: said.passthrough && !passes, ..said };
+    let has_error_backend = policy.errors.backend.is_some() || context.options.default_backend_service.is_some();
+    if annotations.text("custom-http-errors").is_some() && !has_error_backend {
+        let message = "has no effect: there is neither a default-backend nor a --default-backend-service to ask";
+        annotations.warn("custom-http-errors", message.into());
+    }
     let outcome = annotations.outcome();
     missing.host = missing.host.or(outcome.deny_host);
     policy.deny = missing.route.or(globals.missing).or(policy.deny).or(outcome.deny);

@@ -313,6 +313,8 @@ pub struct ErrorPages {
     pub cluster: ClusterId,
     /// Only for errors that the proxy makes itself.
     pub own_only: bool,
+    /// It serves the route's requests while the route's own cluster has no endpoint.
+    pub takes_over: bool,
 }
 
 /// A copy of each request.

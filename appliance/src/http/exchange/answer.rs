@@ -13,30 +13,35 @@ use super::{After, Ended, Exchange, ended};
 use crate::limits::CLIENT_SEND;
 use crate::policy::Answer;
 use crate::relay;
-use crate::worker::Core;
+use crate::worker::{Core, Scratch};
 
-impl Exchange<'_> {
+impl<'s> Exchange<'s> {
     /// Answers without asking an upstream.
     pub(super) async fn answer(
         mut self,
         client: Client,
-        head: &RequestHead,
+        scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         answer: Answer,
     ) -> After {
-        let skipped = skip_body(head, inbox);
+        let skipped = skip_body(&scratch.request, inbox);
         self.keep_alive &= skipped && !answer.closes;
-        self.answer_now(client, head, inbox, answer).await
+        self.answer_now(client, scratch, inbox, answer).await
     }
 
     /// Answers; the connection goes on if `keep_alive` still says so.
     pub(super) async fn answer_now(
         mut self,
         mut client: Client,
-        head: &RequestHead,
+        scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         answer: Answer,
     ) -> After {
+        if let Some(target) = self.error_backend(answer.status, false) {
+            // Boxed, as it may come back here, and is rare.
+            return Box::pin(self.error_page(client, scratch, inbox, target, answer)).await;
+        }
+        let head = &scratch.request;
         let mut out = self.core.buffers.head();
         let (set, mut add, _) = self.shaping.response();
         add.extend(set);

@@ -88,7 +88,7 @@ impl<'s> Exchange<'s> {
             }
             Err(failure) => {
                 self.keep_alive = false;
-                self.fail(client, &scratch.request, inbox, cluster, &failure).await
+                self.fail(client, scratch, inbox, cluster, &failure).await
             }
         }
     }
@@ -187,13 +187,13 @@ impl<'s> Exchange<'s> {
             Ok((connection, received, began)) => {
                 self.respond(client, scratch, inbox, (route, cluster), connection, received, began).await
             }
-            Err(failure) => self.fail(client, &scratch.request, inbox, cluster, &failure).await,
+            Err(failure) => self.fail(client, scratch, inbox, cluster, &failure).await,
         }
     }
 
     /// Sends the response whose head was read.
     #[expect(clippy::too_many_arguments, reason = "both ends of the exchange meet here")]
-    async fn respond(
+    pub(super) async fn respond(
         mut self,
         mut client: Client,
         scratch: &mut Scratch,
@@ -203,6 +203,12 @@ impl<'s> Exchange<'s> {
         received: Vec<u8>,
         began: Instant,
     ) -> After {
+        if let Some(target) = self.error_backend(scratch.response.status, true) {
+            let status = scratch.response.status;
+            self.trail.fail(status, began.elapsed());
+            self.discard((route, cluster), connection, &scratch.response, received);
+            return Box::pin(self.error_page(client, scratch, inbox, target, Answer::status(status))).await;
+        }
         let (out, written) = self.write_head(client.facts.secured.is_tls(), scratch, inbox, &received);
         let head_bytes = out.len() as u64;
         let rest = scratch.response.consumed;
@@ -364,7 +370,7 @@ impl<'s> Exchange<'s> {
     pub(super) async fn fail(
         mut self,
         client: Client,
-        head: &RequestHead,
+        scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         cluster: &Cluster,
         failure: &Failure,
@@ -376,10 +382,10 @@ impl<'s> Exchange<'s> {
             .status()
             .map(|status| if matches!(failure, Failure::NoEndpoint) { empty.unwrap_or(status) } else { status })
         {
-            Some(status) => self.answer_now(client, head, inbox, Answer::status(status)).await,
+            Some(status) => self.answer_now(client, scratch, inbox, Answer::status(status)).await,
             None => {
                 // nginx' word for a client that left.
-                self.record(head, inbox, Ended { status: 499, bytes: 0, body_bytes: 0 });
+                self.record(&scratch.request, inbox, Ended { status: 499, bytes: 0, body_bytes: 0 });
                 After::Closed
             }
         }

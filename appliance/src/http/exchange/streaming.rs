@@ -16,6 +16,7 @@ use super::super::response::Asked;
 use super::forward::{Attempts, Outbound, Target};
 use super::{After, Ended, Exchange};
 use crate::error::Failure;
+use crate::policy::Answer;
 use crate::relay;
 use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
@@ -32,6 +33,8 @@ enum Streaming {
     BeforeHead(Failure),
     /// The client has seen the head: the response must look cut.
     AfterHead(Failure),
+    /// An error backend answers in place of this status.
+    Replaced(u16),
 }
 
 /// A request on its way up.
@@ -60,7 +63,7 @@ impl<'s> Exchange<'s> {
         let idempotent = scratch.request.method.is_idempotent();
         let connection = match self.connect_fresh(route, cluster, idempotent).await {
             Ok(connection) => connection,
-            Err(failure) => return self.fail(client, &scratch.request, inbox, cluster, &failure).await,
+            Err(failure) => return self.fail(client, scratch, inbox, cluster, &failure).await,
         };
         let outbound = Outbound {
             head: &scratch.request,
@@ -90,7 +93,12 @@ impl<'s> Exchange<'s> {
             }
             Err(Streaming::BeforeHead(failure)) => {
                 let client = Client { stream, facts, requests, idle_since, early };
-                self.fail(client, &scratch.request, inbox, cluster, &failure).await
+                self.fail(client, scratch, inbox, cluster, &failure).await
+            }
+            Err(Streaming::Replaced(status)) => {
+                let client = Client { stream, facts, requests, idle_since, early };
+                self.trail.fail(status, began.elapsed());
+                self.answer_now(client, scratch, inbox, Answer::status(status)).await
             }
             Err(Streaming::AfterHead(failure)) => {
                 self.log(cluster, &failure);
@@ -187,6 +195,9 @@ impl<'s> Exchange<'s> {
         )
         .await
         .map_err(Streaming::BeforeHead)?;
+        if self.error_backend(scratch.response.status, true).is_some() {
+            return Err(Streaming::Replaced(scratch.response.status));
+        }
         head_sent.set(true);
         let (out, written) = self.write_head(over_tls, scratch, inbox, &received);
         let first = &received[scratch.response.consumed..];
