@@ -12,6 +12,7 @@ RELEASE := target/release
 RINGRESS_BIN := $(CURDIR)/$(RELEASE)/ringress
 RINGRESS_BENCH_BIN := $(CURDIR)/$(RELEASE)/ringress-bench
 DRIVERS ?= io_uring epoll
+CHART_TOOLS := $(CURDIR)/target/tools/chart
 export RINGRESS_BIN RINGRESS_BENCH_BIN
 
 .PHONY: check fmt lint deny tree test release e2e suite outside lookups conformance long bench advisories \
@@ -86,12 +87,24 @@ bench: release
 deb: release
 	packaging/build-deb
 
-# Installs, serves, breaks, upgrades, removes and purges the deb in a root of its own; systemd is played by the test.
-package-test: deb
+rpm: release
+	packaging/build-rpm
+
+image: release
+	packaging/build-image
+
+chart:
+	mkdir -p target/chart && $(CHART_TOOLS)/helm package deploy/helm/ringress --destination target/chart
+
+# Installs, serves, breaks, upgrades, removes and purges the deb in a root of its own, systemd being played by the test; the
+# rpm by its own tools; the image's files as a pod would run them.
+package-test: deb rpm image
 	lintian --allow-root --fail-on error target/deb/*.deb
 	@next=$$(mktemp -d) && trap "rm -rf $$next" EXIT && \
 	VERSION=9999.0.0 RINGRESS_DEB_LEVEL=1 OUT=$$next packaging/build-deb && \
 	python3 packaging/test/deb.py --deb target/deb/*.deb --next $$next/*.deb --root $(or $(ROOT),/)
+	packaging/test/rpm.sh target/rpm/*.rpm
+	python3 packaging/test/image.py target/image/rootfs
 
 # The same in a Debian 12 that has nothing on it, from the package archive of this machine.
 package-test-fresh:
@@ -100,7 +113,15 @@ package-test-fresh:
 	cp /etc/apt/sources.list.d/debian.sources target/debian-12/etc/apt/sources.list.d/
 	$(MAKE) package-test ROOT=$(CURDIR)/target/debian-12
 
+# All that a release consists of, under target/dist.
+dist: deb rpm image chart
+	rm -rf target/dist && mkdir -p target/dist
+	cp target/deb/*.deb target/rpm/*.rpm target/image/ringress.tar target/chart/*.tgz CHANGELOG.md target/dist/
+	cp -r deploy/manifests deploy/monitoring deploy/seccomp target/dist/
+	packaging/third-party sbom >target/dist/ringress.cdx.json
+	packaging/third-party licences >target/dist/THIRD-PARTY.txt
+	cd target/dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
+
 # Chart, plain manifests, alert rules and dashboard. The tools are those that .ci/run lays under target/tools/chart.
-CHART_TOOLS := $(CURDIR)/target/tools/chart
 deploy: release
 	PATH=$(CHART_TOOLS):$$PATH $(CHART_TOOLS)/venv/bin/python deploy/check.py

@@ -19,8 +19,11 @@ def numbers():
         return {name: int(number) for name, number in re.findall(r"#define __NR_(\w+)\s+(\d+)", header.read())}
 
 
-def load(matching, on_match, otherwise):
-    """Applies a filter to this process and its children: what it does with `matching` numbers and with the rest."""
+def load(matching, on_match, otherwise, fix_privileges=True):
+    """Applies a filter to this process and its children: what it does with `matching` numbers and with the rest.
+
+    Only root may leave privileges as they are.
+    """
     program = [(LOAD, 0, 0, 0)]
     for number in matching:
         program += [(JUMP_EQUAL, 0, 1, number), (RETURN, 0, 0, on_match)]
@@ -33,9 +36,10 @@ def load(matching, on_match, otherwise):
 
     filter_ = Program(len(program), ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
-    for call in ((PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(filter_), 0, 0)):
-        if libc.prctl(*call) != 0:
-            raise OSError(ctypes.get_errno(), "prctl")
+    if fix_privileges and libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "no_new_privs")
+    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(filter_), 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "seccomp")
 
 
 def without_io_uring():
@@ -45,11 +49,11 @@ def without_io_uring():
     return lambda: load(refused, ERRNO | errno.EPERM, ALLOW)
 
 
-def profile(path):
+def profile(path, fix_privileges=True):
     """To be called in a child: the filter of a container profile; its names are allowed, all others refused."""
     with open(path, encoding="utf-8") as file:
         content = json.load(file)
     assert content["defaultAction"] == "SCMP_ACT_ERRNO", "a list of what is allowed"
     known = numbers()
     allowed = sorted({known[name] for group in content["syscalls"] for name in group["names"] if name in known})
-    return lambda: load(allowed, ALLOW, ERRNO | errno.EPERM)
+    return lambda: load(allowed, ALLOW, ERRNO | errno.EPERM, fix_privileges)
