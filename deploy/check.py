@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -116,6 +117,22 @@ def check_chart(write):
     print("  chart: misspelt values are refused")
 
 
+def check_documented_commands():
+    """The helm commands of the docs, rendered instead of installed; `values.yaml` stands for the reader's own."""
+    root, count = DEPLOY.parent, 0
+    pages = [*(root / "docs").glob("*.md"), CHART / "README.md"]
+    for page in pages:
+        text = page.read_text().replace("\\\n", " ")
+        for line in re.findall(r"^ +(helm (?:install|upgrade) .*)$", text, re.MULTILINE):
+            words = shlex.split(line, comments=True)
+            words = ["template" if word in ("install", "upgrade") else word for word in words]
+            own = str(CHART / "ci/everything-values.yaml")
+            must(*[own if word == "values.yaml" else word for word in words], cwd=root)
+            count += 1
+    assert count > 0
+    print(f"  docs: {count} helm commands render")
+
+
 def check_plain(way, text, write):
     path = DEPLOY / "manifests" / way / "ringress.yaml"
     # What only helm's own records are for.
@@ -194,6 +211,7 @@ def metrics(demo, out):
 
 def main():
     check_chart("--write" in sys.argv)
+    check_documented_commands()
     check_rules()
     binary = os.environ.get("RINGRESS_BIN")
     if binary:
