@@ -32,6 +32,7 @@ complete -c ringress -n "__fish_ringress_needs_command" -f -a "check" -d 'Read m
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "explain" -d 'Say which Ingress, rule and backend serve a request, and why the others do not'
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "version" -d 'Print version, commit, driver and TLS provider'
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l access-log -d 'auto (as the ConfigMap says; off with a dir: source that has none), off, or a file. [default: auto]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l access-log-format -d 'Form of access log lines: the ConfigMap\'s log-format-upstream, or a built-in JSON object. [default: configmap]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l admin-address -d 'Where dashboard and API are served: ADDRESS:PORT, unix:PATH, or off. [default: 127.0.0.1:10280]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l config -d 'YAML file with the same options; /etc/ringress/ringress.yaml when it exists.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l control-socket -d 'Socket of the upgrade command; /run/ringress/control.sock, else in the state folder.' -r
