@@ -21,6 +21,9 @@ use crate::limits::ACCEPT_PAUSE;
 use crate::metrics::{CoreCounters, Refused};
 use crate::worker::{Core, ListenerKind};
 
+/// All that a client hears for which there is no room. It is sent at once or not at all.
+const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// What is done with the connections of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
@@ -137,6 +140,13 @@ pub(crate) fn take_over(core: &Rc<Core>, handed: Handed) {
 
 /// Starts the connection's task. A panic in it ends this connection and nothing else.
 fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, service: Service) {
+    if !core.admits() {
+        core.metrics.refuse(Refused::ConnectionLimit);
+        if let Service::Http(ListenerKind::Http) = service {
+            socket.leave_with(OVERLOADED);
+        }
+        return;
+    }
     let key = core.enlist(socket.aborter());
     let core = Rc::clone(core);
     io::spawn(async move {

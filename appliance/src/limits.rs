@@ -31,6 +31,14 @@ pub(crate) const LINGER_BYTES_MAX: usize = 1 << 20;
 pub(crate) const BUFFERED_BODY_BYTES_MAX: u64 = 1 << 20;
 /// All request bodies kept in memory by one core.
 pub(crate) const BUFFERED_BODIES_BYTES_MAX: usize = 64 << 20;
+/// Descriptors that no worker may take: health, admin, API server, files, ports of TCP and UDP services.
+pub(crate) const RESERVED_DESCRIPTORS: u64 = 64;
+/// The same, for each core.
+pub(crate) const RESERVED_DESCRIPTORS_PER_CORE: u64 = 8;
+/// Sockets that a core may have however few descriptors there are.
+pub(crate) const SOCKETS_MIN: u64 = 16;
+/// How often a client is looked at whose upstream is silent.
+pub(crate) const CLIENT_LOOK: Duration = Duration::from_millis(500);
 /// Opening a connection to an endpoint of a TCP service; the next one is tried then.
 pub(crate) const STREAM_CONNECT: Duration = Duration::from_secs(5);
 /// UDP sessions of one core; a client beyond it is not served until one has ended.

@@ -8,6 +8,7 @@ pub(crate) mod tunnel;
 
 use std::time::Duration;
 
+use crate::error::Failure;
 use crate::io::Owned;
 use crate::stream::{Sink, Source};
 
@@ -17,6 +18,21 @@ pub(crate) async fn recv(source: &mut impl Source, buf: Vec<u8>, timeout: Durati
     let received = source.recv(buf).await;
     source.clear_deadline();
     received
+}
+
+/// Receives from an upstream within `timeout`, for a client that waits for it.
+///
+/// # Errors
+/// [`Failure::ClientGone`] when the client leaves meanwhile: the upstream's stream is ended then.
+pub(crate) async fn recv_for(
+    client: &impl Sink,
+    upstream: &mut impl Source,
+    buf: Vec<u8>,
+    timeout: Duration,
+) -> Result<Owned<usize>, Failure> {
+    client.end_when_peer_leaves(upstream.aborter());
+    let received = recv(upstream, buf, timeout).await;
+    if client.take_left() { Err(Failure::ClientGone) } else { Ok(received) }
 }
 
 /// Sends all of `buf`; no piece of it may take longer than `timeout`.

@@ -15,6 +15,8 @@ pub(crate) trait Source {
     fn deadline(&self, after: Duration);
     /// No deadline.
     fn clear_deadline(&self);
+    /// What can end this stream from elsewhere on the core.
+    fn aborter(&self) -> Aborter;
 }
 
 /// Where bytes go.
@@ -25,6 +27,10 @@ pub(crate) trait Sink {
     fn deadline(&self, after: Duration);
     /// As [`Source::clear_deadline`].
     fn clear_deadline(&self);
+    /// When the peer leaves, `upstream` is ended, which works for it. Until the next deadline of this stream.
+    fn end_when_peer_leaves(&self, upstream: Aborter);
+    /// Whether that has happened.
+    fn take_left(&self) -> bool;
 }
 
 /// A whole stream.
@@ -174,6 +180,14 @@ impl Source for Stream {
     fn clear_deadline(&self) {
         self.unset_deadline();
     }
+
+    fn aborter(&self) -> Aborter {
+        match self {
+            Self::Plain(socket) => socket.aborter(),
+            Self::Tls(tls) => tls.socket.aborter(),
+            Self::Lane(lane) => lane.aborter(),
+        }
+    }
 }
 
 impl Sink for Stream {
@@ -192,6 +206,15 @@ impl Sink for Stream {
     fn clear_deadline(&self) {
         self.unset_deadline();
     }
+
+    fn end_when_peer_leaves(&self, upstream: Aborter) {
+        // A client that takes back a stream of HTTP/2 says so, and its exchange is dropped.
+        self.socket().into_iter().for_each(|socket| socket.end_when_peer_leaves(upstream.clone()));
+    }
+
+    fn take_left(&self) -> bool {
+        self.socket().is_some_and(Socket::take_left)
+    }
 }
 
 /// The receiving half.
@@ -199,17 +222,6 @@ pub(crate) enum Reader {
     Plain(ReadHalf),
     Tls(TlsReader),
     Lane(Lane),
-}
-
-impl Reader {
-    /// What can end this stream from elsewhere on the core.
-    pub(crate) fn aborter(&self) -> Aborter {
-        match self {
-            Self::Plain(half) => half.aborter(),
-            Self::Tls(tls) => tls.half.aborter(),
-            Self::Lane(lane) => lane.aborter(),
-        }
-    }
 }
 
 impl Source for Reader {
@@ -234,6 +246,14 @@ impl Source for Reader {
             Self::Plain(half) => half.clear_deadline(),
             Self::Tls(tls) => tls.half.clear_deadline(),
             Self::Lane(lane) => lane.clear_deadline(),
+        }
+    }
+
+    fn aborter(&self) -> Aborter {
+        match self {
+            Self::Plain(half) => half.aborter(),
+            Self::Tls(tls) => tls.half.aborter(),
+            Self::Lane(lane) => lane.aborter(),
         }
     }
 }
@@ -288,5 +308,12 @@ impl Sink for Writer {
             Self::Tls(tls) => tls.half.clear_deadline(),
             Self::Lane(lane) => lane.clear_deadline(),
         }
+    }
+
+    // The other half may be receiving, and both have one deadline: it sees the end of the client itself.
+    fn end_when_peer_leaves(&self, _: Aborter) {}
+
+    fn take_left(&self) -> bool {
+        false
     }
 }

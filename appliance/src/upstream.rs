@@ -138,6 +138,7 @@ impl Upstreams {
             || settings.idle_max == 0
             || connection.requests >= settings.requests_max
             || core.draining()
+            || !core.share.has_room_for_idle(core.timers.sockets())
         {
             return;
         }

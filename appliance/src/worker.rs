@@ -1,5 +1,6 @@
 //! One pinned core: its runtime, its listeners, its loop. [`start`] starts all of them and a supervisor.
 
+mod admission;
 mod adopt;
 mod core;
 mod flag;
@@ -9,6 +10,7 @@ mod settings;
 mod streams;
 mod supervise;
 
+pub(crate) use self::admission::Share;
 use self::core::End;
 pub(crate) use self::core::{Core, Pinned, Scratch};
 pub use listeners::{BindError, ListenAddress, ListenerKind};

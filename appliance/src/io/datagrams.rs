@@ -43,7 +43,7 @@ impl Datagrams {
         socket.set_nonblocking(true)?;
         let peer = socket.peer_addr().ok();
         let socket = UdpSocket::from_std(socket)?;
-        let (weak, lifeline) = WeakFd::attach(&socket);
+        let (weak, lifeline) = WeakFd::attach(&socket, timers.counted());
         Ok(Self { _lifeline: lifeline, watch: Watch::new(timers, weak), socket, peer })
     }
 

@@ -7,12 +7,16 @@
 #![expect(clippy::disallowed_types, reason = "this is the core's clock")]
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use monoio::io::{CancelHandle, Canceller};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+
 use super::signal::Signal;
+use crate::limits::CLIENT_LOOK;
 use crate::sys::fd::WeakFd;
 
 /// Resolution of deadlines.
@@ -29,6 +33,9 @@ enum OnExpiry {
     Shutdown,
     /// The pending read is cancelled and gives its buffer back; the connection lives on.
     CancelRead,
+    /// If the peer has left, the other socket is shut down; else it is looked at again. An answer that comes by then
+    /// costs a store, and one that does not a system call now and then: nothing is submitted.
+    LookAtPeer,
 }
 
 /// What a deadline ends.
@@ -48,6 +55,8 @@ pub(crate) struct Watch {
     expired: Cell<bool>,
     aborted: Cell<bool>,
     canceller: RefCell<Option<Canceller>>,
+    /// What works for this socket's peer.
+    works_for_peer: RefCell<Option<Rc<Self>>>,
 }
 
 impl Watch {
@@ -69,6 +78,7 @@ impl Watch {
             expired: Cell::new(false),
             aborted: Cell::new(false),
             canceller: RefCell::new(None),
+            works_for_peer: RefCell::new(None),
         })
     }
 
@@ -80,6 +90,20 @@ impl Watch {
     /// From now on a read made with [`Watch::cancel_handle`] is cancelled when `after` has passed.
     pub(super) fn cancel_read_after(self: &Rc<Self>, after: Duration) {
         self.arm(after, OnExpiry::CancelRead);
+    }
+
+    /// From now on the peer is looked at, and when it has left, `other` is shut down.
+    pub(super) fn look_at_peer_for(self: &Rc<Self>, other: Rc<Self>) {
+        *self.works_for_peer.borrow_mut() = Some(other);
+        self.arm(CLIENT_LOOK, OnExpiry::LookAtPeer);
+    }
+
+    /// Whether the peer has left, of which the other one was told; looking ends.
+    pub(super) fn take_left(&self) -> bool {
+        self.due.set(NEVER);
+        let left = self.works_for_peer.take().is_none();
+        self.expired.set(false);
+        left
     }
 
     /// No deadline from now on.
@@ -120,15 +144,30 @@ impl Watch {
         }
     }
 
-    fn fire(&self) {
+    fn fire(self: &Rc<Self>) {
+        if self.on_expiry.get() == OnExpiry::LookAtPeer {
+            return self.look_at_peer();
+        }
         self.expired.set(true);
         self.due.set(NEVER);
         match self.on_expiry.get() {
+            OnExpiry::LookAtPeer => {}
             OnExpiry::Shutdown => self.shutdown(),
             OnExpiry::CancelRead => {
                 let canceller = self.canceller.borrow_mut().take();
                 *self.canceller.borrow_mut() = canceller.map(Canceller::cancel);
             }
+        }
+    }
+
+    fn look_at_peer(self: &Rc<Self>) {
+        let Ends::Socket(fd) = &self.ends else { return };
+        if fd.with(has_left) == Some(false) {
+            return self.arm(CLIENT_LOOK, OnExpiry::LookAtPeer);
+        }
+        self.due.set(NEVER);
+        if let Some(other) = self.works_for_peer.take() {
+            other.abort();
         }
     }
 
@@ -141,15 +180,28 @@ impl Watch {
     }
 }
 
+/// Whether the peer has closed or reset its connection, be there something left to read or not. As for nginx, a client
+/// that ends its own side does not wait for an answer.
+fn has_left(fd: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::RDHUP)];
+    rustix::event::poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
+
 /// The wheel of one core.
 pub(crate) struct Timers {
     slots: RefCell<Vec<Vec<Rc<Watch>>>>,
     now: Cell<u64>,
+    /// Open sockets of the core, which are all made with its timers.
+    sockets: Rc<Cell<u64>>,
 }
 
 impl Timers {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { slots: RefCell::new((0..SLOTS).map(|_| Vec::new()).collect()), now: Cell::new(0) })
+        Rc::new(Self {
+            slots: RefCell::new((0..SLOTS).map(|_| Vec::new()).collect()),
+            now: Cell::new(0),
+            sockets: Rc::default(),
+        })
     }
 
     /// Drives the wheel; to be spawned once per core.
@@ -159,6 +211,16 @@ impl Timers {
             monoio::time::sleep(TICK).await;
             self.advance((start.elapsed().as_millis() / TICK.as_millis()) as u64);
         }
+    }
+
+    /// Open sockets of this core.
+    pub(crate) fn sockets(&self) -> u64 {
+        self.sockets.get()
+    }
+
+    /// Where a socket counts itself.
+    pub(super) fn counted(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.sockets)
     }
 
     /// Milliseconds since the start, in steps of [`TICK`]: a clock that costs nothing to read.

@@ -10,7 +10,7 @@ use monoio::io::{
     AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, CancelableAsyncReadRent, OwnedReadHalf, OwnedWriteHalf, Splitable,
 };
 use monoio::net::TcpStream;
-use rustix::net::{RecvFlags, Shutdown};
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 use super::deadline::{Timers, Watch};
 use super::{Accepted, Owned};
@@ -36,7 +36,7 @@ pub(crate) struct Socket {
 
 impl Socket {
     fn new(tcp: TcpStream, timers: &Rc<Timers>) -> Self {
-        let (weak, lifeline) = WeakFd::attach(&tcp);
+        let (weak, lifeline) = WeakFd::attach(&tcp, timers.counted());
         Self { lifeline, watch: Watch::new(timers, weak), tcp }
     }
 
@@ -102,6 +102,13 @@ impl Socket {
         }
     }
 
+    /// Sends what the socket takes without waiting, then ends.
+    pub(crate) fn leave_with(self, last: &[u8]) {
+        // Whatever of it does not arrive, the peer sees the end.
+        let _ = rustix::net::send(fd::borrow(&self.tcp), last, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        self.shutdown_write();
+    }
+
     /// Tells the peer that nothing more comes.
     pub(crate) fn shutdown_write(&self) {
         // Fails only when the peer is gone, and then there is nobody to tell.
@@ -121,6 +128,16 @@ impl Socket {
     /// No deadline.
     pub(crate) fn clear_deadline(&self) {
         self.watch.clear();
+    }
+
+    /// When the peer leaves, `other` is ended: it works for this one. Until the deadline is set or cleared.
+    pub(crate) fn end_when_peer_leaves(&self, other: Aborter) {
+        self.watch.look_at_peer_for(other.0);
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn take_left(&self) -> bool {
+        self.watch.take_left()
     }
 
     /// The address of this side.

@@ -113,6 +113,8 @@ pub struct CoreCounters {
     pub udp_open: Gauge,
     /// Datagrams of UDP services that were lost here.
     pub datagrams_dropped: Counter,
+    /// Idle connections that were closed to make room for others.
+    pub reclaimed: Counter,
     /// Access log lines that were dropped because their writer was behind.
     pub access_log_dropped: Counter,
     /// Series that were not recorded because of their limit.

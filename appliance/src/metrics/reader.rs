@@ -270,6 +270,7 @@ const CORE_COUNTERS: &[CoreRow] = &[
     ("ringress_tcp_sessions_total", "Connections to TCP services that reached an endpoint", |c| c.tcp_sessions.get()),
     ("ringress_udp_sessions_total", "Sessions with UDP services", |c| c.udp_sessions.get()),
     ("ringress_datagrams_dropped_total", "Datagrams of UDP services lost here", |c| c.datagrams_dropped.get()),
+    ("ringress_connections_reclaimed_total", "Idle connections closed to make room", |c| c.reclaimed.get()),
     ("ringress_access_log_dropped_total", "Access log lines dropped", |c| c.access_log_dropped.get()),
     ("ringress_metrics_dropped_series", "Requests not counted by route: too many series", |c| c.series_dropped.get()),
 ];

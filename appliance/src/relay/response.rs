@@ -51,7 +51,7 @@ pub(crate) async fn read_head(
             buf.reserve(buf.capacity());
         }
         let begun = !buf.is_empty();
-        let (result, received) = super::recv(upstream, buf, timeout()).await;
+        let (result, received) = super::recv_for(client, upstream, buf, timeout()).await?;
         buf = received;
         match result {
             // Part of a head is no response: the upstream may be tried again as if it had closed at once.
@@ -187,7 +187,7 @@ pub(crate) async fn relay(
             buf = core.buffers.body();
         }
         buf.clear();
-        let (received, returned) = super::recv(upstream, buf, timeout).await;
+        let (received, returned) = super::recv_for(client, upstream, buf, timeout).await?;
         buf = returned;
         piece = match received {
             Ok(0) if matches!(incoming, Incoming::UntilClose) => {

@@ -36,13 +36,19 @@ pub(crate) struct WeakFd(Cell<Option<RawFd>>);
 /// Keeps a [`WeakFd`] valid. Every owner of the stream holds a clone, declared before the stream, so that the last
 /// one to go clears the number before the descriptor is closed.
 #[derive(Debug)]
-pub(crate) struct Lifeline(Rc<WeakFd>);
+pub(crate) struct Lifeline {
+    weak: Rc<WeakFd>,
+    /// Sockets of this core, this one among them.
+    sockets: Rc<Cell<u64>>,
+}
 
 impl WeakFd {
     /// The weak number of a stream's descriptor, and the lifeline that the owner of the stream must keep beside it.
-    pub(crate) fn attach(stream: &impl RuntimeSocket) -> (Rc<Self>, Rc<Lifeline>) {
+    /// The stream counts in `sockets` until that lifeline ends.
+    pub(crate) fn attach(stream: &impl RuntimeSocket, sockets: Rc<Cell<u64>>) -> (Rc<Self>, Rc<Lifeline>) {
         let weak = Rc::new(Self(Cell::new(Some(stream.as_raw_fd()))));
-        (Rc::clone(&weak), Rc::new(Lifeline(weak)))
+        sockets.set(sockets.get() + 1);
+        (Rc::clone(&weak), Rc::new(Lifeline { weak, sockets }))
     }
 
     /// The number of a stream that is gone, for tests of what keeps one.
@@ -62,7 +68,8 @@ impl WeakFd {
 
 impl Drop for Lifeline {
     fn drop(&mut self) {
-        self.0.0.set(None);
+        self.weak.0.set(None);
+        self.sockets.set(self.sockets.get() - 1);
     }
 }
 
@@ -88,12 +95,15 @@ mod tests {
             let (a, _b) = pair();
             a.set_nonblocking(true).unwrap();
             let stream = TcpStream::from_std(a).unwrap();
-            let (weak, lifeline) = WeakFd::attach(&stream);
+            let sockets = Rc::<Cell<u64>>::default();
+            let (weak, lifeline) = WeakFd::attach(&stream, Rc::clone(&sockets));
+            assert_eq!(sockets.get(), 1);
             let second = Rc::clone(&lifeline);
             drop(lifeline);
             assert!(weak.with(|_| ()).is_some());
             drop(second);
             assert!(weak.with(|_| ()).is_none());
+            assert_eq!(sockets.get(), 0);
         });
     }
 

@@ -26,6 +26,7 @@ use crate::resolve::Names;
 use crate::tls::{ClientTls, ServerTls, SharedTls};
 use crate::upstream::Upstreams;
 
+use super::admission::{ParkingOrder, Share};
 use super::flag::Flag;
 
 /// Sets of parsing buffers kept for connections that become active.
@@ -61,6 +62,9 @@ pub(crate) struct Core {
     /// Every connection, to be ended by a drain when it is parked, or by the death of this worker.
     live: RefCell<HashMap<u64, Live>>,
     live_next: Cell<u64>,
+    parking_order: ParkingOrder,
+    /// Of the descriptors of the process.
+    pub(crate) share: Share,
     end: Flag<End>,
     #[expect(clippy::vec_box, reason = "a scratch moves from task to task as one pointer")]
     scratches: RefCell<Vec<Box<Scratch>>>,
@@ -130,7 +134,7 @@ impl Core {
     pub(super) fn new(
         index: usize,
         (metrics, access_log): (CoreMetrics, Option<Outlet>),
-        (tls, limits): (SharedTls, Arc<LimitTable>),
+        (tls, limits, share): (SharedTls, Arc<LimitTable>, Share),
         retired: Sender<Arc<Snapshot>>,
         snapshot: Arc<Snapshot>,
     ) -> Result<Rc<Self>, rustls::Error> {
@@ -156,6 +160,8 @@ impl Core {
             draining: Cell::new(false),
             live: RefCell::default(),
             live_next: Cell::new(0),
+            parking_order: ParkingOrder::default(),
+            share,
             end: Flag::new(),
             scratches: RefCell::default(),
         };
@@ -252,7 +258,33 @@ impl Core {
         if let Some(live) = self.live.borrow_mut().get_mut(&key) {
             live.parked = parked;
         }
-        if parked { self.metrics.connections_idle.increment() } else { self.metrics.connections_idle.decrement() }
+        if parked {
+            self.metrics.connections_idle.increment();
+            self.parking_order.add(key, self.metrics.connections_idle.get(), |key| self.is_parked(key));
+        } else {
+            self.metrics.connections_idle.decrement();
+        }
+    }
+
+    fn is_parked(&self, key: u64) -> bool {
+        self.live.borrow().get(&key).is_some_and(|live| live.parked)
+    }
+
+    /// Whether one more client may come. At the ceiling the one that has been idle longest makes room.
+    pub(crate) fn admits(&self) -> bool {
+        let ceiling = self.snapshot.borrow().settings.client.connections_max;
+        let is_below = ceiling.is_none_or(|max| self.metrics.connections.get() < u64::from(max.get()));
+        if is_below && self.share.has_room_for_client(self.timers.sockets()) {
+            return true;
+        }
+        let Some(key) = self.parking_order.longest(|key| self.is_parked(key)) else { return false };
+        if let Some(live) = self.live.borrow_mut().get_mut(&key) {
+            // It is on its way out: it must not be chosen twice.
+            live.parked = false;
+            live.aborter.abort();
+        }
+        self.metrics.reclaimed.increment();
+        true
     }
 
     /// Starts a task of the core itself. If it panics, the core ends and is replaced.

@@ -15,7 +15,7 @@ use ringress_config::snapshot::{Adopted, Snapshot};
 use super::adopt::Inlet;
 use super::listeners::Group;
 use super::streams::{StreamStatus, StreamTable};
-use super::{BindError, ListenAddress, ListenerKind, WorkerSettings};
+use super::{BindError, ListenAddress, ListenerKind, Share, WorkerSettings};
 use crate::accept::{Handed, Peer};
 use crate::io::{Wake, WakeReceiver};
 use crate::limits::HANDED_OVER_MAX;
@@ -70,6 +70,7 @@ struct Seat {
     peers: Arc<[Peer]>,
     tls: SharedTls,
     limits: Arc<LimitTable>,
+    share: Share,
 }
 
 /// How a worker thread ended.
@@ -182,6 +183,8 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
     let tls = SharedTls::new()?;
     let limits = Arc::default();
 
+    let share = Share::of_process(cores);
+
     let draining = Arc::new(AtomicBool::new(false));
     let (mut links, mut for_control, mut seats) = (Vec::new(), Vec::new(), Vec::new());
     let wakes = (0..cores).map(|_| Wake::pair()).collect::<std::io::Result<Vec<_>>>()?;
@@ -209,6 +212,7 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
             peers: Arc::clone(&peers),
             tls: tls.clone(),
             limits: Arc::clone(&limits),
+            share,
         });
     }
     let control = Arc::new(Control {

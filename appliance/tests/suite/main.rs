@@ -20,6 +20,7 @@ mod error_pages;
 mod failover;
 mod folder;
 mod http;
+mod leaving;
 mod limits;
 mod malformed;
 mod passthrough;

@@ -1,5 +1,6 @@
 //! Reading the ConfigMap. A value that cannot be read leaves the default, with a warning.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::{access_log, find};
@@ -97,6 +98,9 @@ fn client(keys: &mut Keys<'_>) -> ClientSettings {
         keep_alive_requests: keys.get("keep-alive-requests", value::natural).unwrap_or(default.keep_alive_requests),
         header_timeout: keys.get("client-header-timeout", value::seconds).unwrap_or(default.header_timeout),
         body_timeout: keys.get("client-body-timeout", value::seconds).unwrap_or(default.body_timeout),
+        connections_max: keys
+            .get("max-worker-connections", value::natural)
+            .map_or(default.connections_max, NonZeroU32::new),
         header_line_bytes_max: line,
         header_bytes_max: line.saturating_mul(number as usize),
         http2: keys.get("use-http2", value::bool).unwrap_or(default.http2),

@@ -111,7 +111,7 @@ pub(super) static ROWS: &[Row] = &[
         "Same for TCP/UDP."),
     row("enable-multi-accept", "bool", "", P2, Ignored("tuning of nginx itself"),
         "nginx accept tuning."),
-    row("max-worker-connections", "int", "16384", P1, Pending(NoEffect),
+    row("max-worker-connections", "int", "16384", P1, Differs("connections of clients count, not those of upstreams; at the cap the longest idle one gives way before a new one is refused with 503"),
         "Connection cap per worker; 0 derives it from open files."),
     row("max-worker-open-files", "int", "", P2, Ignored("tuning of nginx itself"),
         "fd limit per worker; 0 = system limit / workers - 1024."),

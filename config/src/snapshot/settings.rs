@@ -1,5 +1,6 @@
 //! Process-wide settings: the ConfigMap and the flags, parsed once.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
@@ -37,6 +38,8 @@ pub struct ClientSettings {
     pub header_timeout: Duration,
     /// Longest gap between two reads of a request body (`client-body-timeout`).
     pub body_timeout: Duration,
+    /// Client connections of one core (`max-worker-connections`); `None` leaves it to the open files that there may be.
+    pub connections_max: Option<NonZeroU32>,
     /// Bytes of one line of a head (`large-client-header-buffers`, size).
     pub header_line_bytes_max: usize,
     /// Bytes of a whole head (`large-client-header-buffers`, number × size).
@@ -54,6 +57,7 @@ impl Default for ClientSettings {
             keep_alive_requests: 1000,
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
+            connections_max: NonZeroU32::new(16_384),
             header_line_bytes_max: 8 << 10,
             header_bytes_max: 32 << 10,
             http2: true,

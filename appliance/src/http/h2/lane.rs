@@ -58,7 +58,9 @@ impl Lane {
     pub(crate) async fn recv(&self, mut buf: Vec<u8>) -> Owned<usize> {
         let result = poll_fn(|cx| {
             if let Poll::Ready(error) = self.0.deadline.poll_passed(cx) {
-                self.0.running.borrow().as_ref().inspect(|running| running.distrust());
+                if error.kind() == io::ErrorKind::TimedOut {
+                    self.0.running.borrow().as_ref().inspect(|running| running.distrust());
+                }
                 return Poll::Ready(Err(error));
             }
             self.0.incoming.borrow_mut().poll_read(cx, &mut buf)

@@ -50,7 +50,7 @@ async fn serve(seat: &Seat) -> std::io::Result<()> {
     let Some(snapshot) = first_snapshot(seat, &metrics).await else { return Ok(()) };
     let generation = snapshot.generation;
     let sight = (metrics, seat.settings.access_log.clone());
-    let shared = (seat.tls.clone(), Arc::clone(&seat.limits));
+    let shared = (seat.tls.clone(), Arc::clone(&seat.limits), seat.share);
     let core = Core::new(seat.index, sight, shared, seat.retired.clone(), snapshot).map_err(std::io::Error::other)?;
     core.spawn(Rc::clone(&core.timers).run());
     core.spawn(housekeeping(Rc::clone(&core)));
