@@ -27,10 +27,13 @@ pub(crate) trait Sink {
     fn deadline(&self, after: Duration);
     /// As [`Source::clear_deadline`].
     fn clear_deadline(&self);
-    /// When the peer leaves, `upstream` is ended, which works for it. Until the next deadline of this stream.
-    fn end_when_peer_leaves(&self, upstream: Aborter);
+    /// When the peer leaves, `upstream` is ended, which works for it; until the next deadline of this stream. Nothing
+    /// happens where the peer's end is seen otherwise.
+    fn end_when_peer_leaves(&self, _upstream: Aborter) {}
     /// Whether that has happened.
-    fn take_left(&self) -> bool;
+    fn take_left(&self) -> bool {
+        false
+    }
 }
 
 /// A whole stream.
@@ -258,7 +261,8 @@ impl Source for Reader {
     }
 }
 
-/// The sending half.
+/// The sending half. It does not look whether its peer has left: the other half may be receiving, and both have one
+/// deadline.
 pub(crate) enum Writer {
     Plain(WriteHalf),
     Tls(TlsWriter),
@@ -308,12 +312,5 @@ impl Sink for Writer {
             Self::Tls(tls) => tls.half.clear_deadline(),
             Self::Lane(lane) => lane.clear_deadline(),
         }
-    }
-
-    // The other half may be receiving, and both have one deadline: it sees the end of the client itself.
-    fn end_when_peer_leaves(&self, _: Aborter) {}
-
-    fn take_left(&self) -> bool {
-        false
     }
 }
