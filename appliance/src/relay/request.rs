@@ -76,7 +76,9 @@ pub(crate) async fn gather(
     let mut buf = core.buffers.body();
     while !decoder.is_complete() && body.has_room() {
         buf.clear();
-        let (result, received) = super::recv(client, buf, gap).await;
+        // The stream stays intact when the time is over: the client is told 408.
+        let (result, received) = client.recv_within(gap, buf).await;
+        Source::clear_deadline(client);
         buf = received;
         match result {
             Ok(0) => return Err(Failure::ClientGone),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::client::Connection;
-use crate::support::manifests::{file, ingress, service};
+use crate::support::client::{self, Connection};
+use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Driver, Ringress, on_each_driver};
 use crate::support::{eventually, within};
@@ -143,5 +143,38 @@ fn a_cut_answer_looks_cut_to_the_client() {
             let answer = client.get("a.test", target);
             assert!(answer.is_err(), "{target}: {answer:?}");
         }
+    });
+}
+
+#[test]
+fn a_body_that_stops_coming_is_answered_with_408_and_bytes_are_counted_once() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let mut objects = service("origin", &[origin.address]);
+        objects.push(ingress("a").annotation("proxy-body-size", "0").prefix("a.test", "/", "origin").build());
+        objects.push(options(&[("client-body-timeout", "1")]));
+        let ringress = Ringress::on(driver)
+            .workers(1)
+            .flag("--configmap=default/options")
+            .manifest("all.json", file(objects))
+            .start();
+        let mut client = Connection::plain(ringress.http).expect("connect");
+        client.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nabc").expect("send");
+        assert_eq!(client.head().expect("an answer").0, 408);
+        // More than is kept, so that the rest is streamed.
+        let body = vec![b'x'; 3 << 20];
+        let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\n\r\n", body.len());
+        let mut client = Connection::plain(ringress.http).expect("connect");
+        client.send(&[head.as_bytes(), &body].concat()).expect("send");
+        assert_eq!(client.response(false).expect("an answer").status, 200);
+        let metrics = || client::once(ringress.health, "GET", "localhost", "/metrics").text();
+        let counted = || {
+            let text = metrics();
+            let line = text.lines().find(|line| line.starts_with("ringress_bytes_received_total{"));
+            line.and_then(|line| line.rsplit_once(' ')).map_or(0.0, |(_, n)| n.parse().expect("a number"))
+        };
+        let length = body.len() as f64;
+        eventually("the request is counted", || counted() >= length);
+        assert!(counted() < length + 4096.0, "{} bytes of {length}", counted());
     });
 }

@@ -82,7 +82,8 @@ impl<'s> Exchange<'s> {
         let upload = Upload { head, first: &body.bytes, decoder: &mut decoder };
         let sides = (&mut reader, &mut writer, connection);
         let result = self.both_ways((scratch, inbox), facts.secured.is_tls(), route, upload, sides).await;
-        self.bytes_received += decoder.taken();
+        // What was gathered is counted already.
+        self.bytes_received += decoder.taken() - body.bytes.len() as u64;
         self.times.response = Some(began.elapsed());
         let stream = Stream::reunite(reader, writer);
         match result {
