@@ -4,6 +4,8 @@
 //! thread, are shared evenly. Clients get three quarters of a core's share; the rest is for upstreams. At the ceiling
 //! the client that has been idle longest gives way, and only when none is idle is a new one refused.
 
+#![expect(clippy::disallowed_methods, reason = "one look at /proc before the workers start")]
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
