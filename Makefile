@@ -105,6 +105,7 @@ package-test: deb rpm image
 	python3 packaging/test/deb.py --deb target/deb/*.deb --next $$next/*.deb --root $(or $(ROOT),/)
 	packaging/test/rpm.sh target/rpm/*.rpm
 	python3 packaging/test/image.py target/image/rootfs
+	packaging/test/reproducible.sh
 
 # The same in a Debian 12 that has nothing on it, from the package archive of this machine.
 package-test-fresh:
