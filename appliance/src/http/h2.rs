@@ -192,7 +192,7 @@ impl Shared {
                 client::linger(core, stream).await;
             }
         };
-        drop(select(pin!(exchange), pin!(lane.reset_by_peer())).await);
+        let _ = select(pin!(exchange), pin!(lane.reset_by_peer())).await;
         lane.break_off();
         core.put_scratch(scratch);
         core.buffers.put(inbox);

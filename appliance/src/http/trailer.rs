@@ -44,7 +44,7 @@ pub(crate) fn passing(section: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         let line = line.strip_suffix(b"\r")?;
         let colon = line.iter().position(|&byte| byte == b':')?;
         let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
-        let passes = !NEVER_PASSES.has(FieldId::of(name)) && !is_listed(NEVER_PASSES_EITHER.into_iter(), name);
+        let passes = !NEVER_PASSES.has(FieldId::of(name)) && !is_listed(NEVER_PASSES_EITHER, name);
         passes.then_some((name, value))
     })
 }

@@ -131,7 +131,7 @@ fn rfc9112_7_1_2_trailers_are_checked_bounded_and_dropped() {
     }
     let section = |bytes: usize| format!("0\r\nA: {}\r\n\r\n", "x".repeat(bytes));
     assert_eq!(refusal(&section(8000)), None);
-    assert_eq!(refusal(&section(TRAILER_BYTES_MAX as usize)), Some(ChunkError::Trailer));
+    assert_eq!(refusal(&section(TRAILER_BYTES_MAX)), Some(ChunkError::Trailer));
 }
 
 #[test]
