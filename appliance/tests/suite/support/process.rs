@@ -123,8 +123,9 @@ impl Builder {
             fs::write(manifests.join(name), content).expect("a manifest");
         }
         let address = own_address();
-        let at = |port| SocketAddr::new(IpAddr::V4(address), port);
-        let [http, https, health, admin] = [(); 4].map(|()| at(free_port(address)));
+        // Held together, as a port that was let go may be given out again.
+        let listeners = [(); 4].map(|()| TcpListener::bind((address, 0)).expect("a free port"));
+        let [http, https, health, admin] = listeners.map(|listener| listener.local_addr().expect("its address"));
         let mut words = self.launcher;
         words.push(binary().into());
         let mut command = Command::new(words.remove(0));
