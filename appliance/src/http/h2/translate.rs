@@ -129,7 +129,12 @@ fn write_upgrade(out: &mut Vec<u8>, random: &mut fastrand::Rng) {
 pub(super) fn response(head: &ResponseHead, text: &[u8], tunnel: bool) -> io::Result<Response<()>> {
     let mut response = Response::new(());
     let switched = tunnel && head.status == 101;
-    let status = if switched { Ok(StatusCode::OK) } else { StatusCode::from_u16(head.status) };
+    let status = match head.status {
+        101 if tunnel => Ok(StatusCode::OK),
+        // To who asked for a tunnel, success says that it is open.
+        200..=299 if tunnel => Ok(StatusCode::BAD_GATEWAY),
+        status => StatusCode::from_u16(status),
+    };
     *response.status_mut() = status.map_err(invalid)?;
     let text = Bytes::copy_from_slice(&text[..head.consumed]);
     copy_fields(response.headers_mut(), head.fields(), &text)?;
