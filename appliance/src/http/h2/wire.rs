@@ -34,6 +34,10 @@ enum Writing {
     Ended,
 }
 
+/// Receives that may complete at once, one behind the other: who sends without a pause must not keep the core from
+/// its other clients.
+const RECEIVES_AT_ONCE_MAX: u32 = 8;
+
 /// A connection as h2 sees it.
 pub(crate) struct Wire {
     reading: Reading,
@@ -41,6 +45,8 @@ pub(crate) struct Wire {
     /// Received and not yet read, from `read` on.
     received: Vec<u8>,
     read: usize,
+    /// Receives since the last one that was waited for.
+    at_once: u32,
     /// Written and not yet being sent.
     waiting: Vec<u8>,
     buffers: Rc<Buffers>,
@@ -54,6 +60,7 @@ impl Wire {
             writing: Writing::Idle(writer),
             received: early,
             read: 0,
+            at_once: 0,
             waiting: Vec::new(),
             buffers,
         }
@@ -106,11 +113,23 @@ impl AsyncRead for Wire {
                 self.read += taken;
                 return Poll::Ready(Ok(()));
             }
+            let gives_way = self.at_once >= RECEIVES_AT_ONCE_MAX;
             match &mut self.reading {
                 Reading::Ended => return Poll::Ready(Ok(())),
-                Reading::Idle(_) => self.begin_receive(),
+                Reading::Idle(_) if gives_way => {
+                    self.at_once = 0;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Reading::Idle(_) => {
+                    self.at_once += 1;
+                    self.begin_receive();
+                }
                 Reading::Busy(receive) => {
-                    let (reader, (result, buf)) = ready!(receive.as_mut().poll(cx));
+                    let Poll::Ready((reader, (result, buf))) = receive.as_mut().poll(cx) else {
+                        self.at_once = 0;
+                        return Poll::Pending;
+                    };
                     self.received = buf;
                     let ended = !matches!(result, Ok(1..));
                     self.reading = if ended { Reading::Ended } else { Reading::Idle(reader) };
