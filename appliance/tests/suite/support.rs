@@ -6,6 +6,10 @@
 pub(crate) mod certificates;
 #[path = "support/client.rs"]
 pub(crate) mod client;
+#[path = "support/frames.rs"]
+pub(crate) mod frames;
+#[path = "support/hpack.rs"]
+pub(crate) mod hpack;
 #[path = "support/manifests.rs"]
 pub(crate) mod manifests;
 #[path = "support/origin.rs"]

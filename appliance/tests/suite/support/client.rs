@@ -98,12 +98,7 @@ impl Connection {
     }
 
     fn tls_over(stream: TcpStream, name: Option<&str>, config: ClientConfig) -> io::Result<Self> {
-        let name = ServerName::try_from(name.unwrap_or("unnamed.test").to_owned()).map_err(io::Error::other)?;
-        let session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-        let mut stream = StreamOwned::new(session, stream);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
+        let stream = tls_session(stream, name, config)?;
         Ok(Self { stream: BufReader::new(Stream::Tls(Box::new(stream))) })
     }
 
@@ -242,6 +237,28 @@ impl Connection {
             }
         }
     }
+}
+
+/// A TLS session that offers `h2` alone.
+pub(crate) fn h2_session(address: SocketAddr) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let mut config = tls_config(rustls::ALL_VERSIONS);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    tls_session(connect(address)?, Some("a.test"), config)
+}
+
+/// A TLS session, its handshake done.
+fn tls_session(
+    stream: TcpStream,
+    name: Option<&str>,
+    config: ClientConfig,
+) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let name = ServerName::try_from(name.unwrap_or("unnamed.test").to_owned()).map_err(io::Error::other)?;
+    let session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    let mut stream = StreamOwned::new(session, stream);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    Ok(stream)
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
