@@ -14,6 +14,13 @@ pub(crate) const H2_STREAMS_PER_SESSION: u32 = 100;
 pub(crate) const H2_SESSIONS_MAX: usize = 16;
 /// After the goodbye to an idle HTTP/2 connection.
 pub(crate) const H2_GOODBYE: Duration = Duration::from_secs(5);
+/// TLS handshakes of one core at a time; more are turned away.
+pub(crate) const HANDSHAKES_MAX: usize = 16 << 10;
+/// Of these, those that wait for the client's first byte with a buffer. Others wait for readiness, so that a flood of
+/// silent connections costs no buffer each.
+pub(crate) const HANDSHAKES_WITH_BUFFER_MAX: usize = 256;
+/// Times that TLS answers by itself (key updates) while a connection waits for a request.
+pub(crate) const ANSWERS_PER_READ_MAX: u32 = 16;
 /// TLS that is passed on may be silent for so long: its protocol is not known.
 pub(crate) const PASSTHROUGH_IDLE: Duration = Duration::from_secs(3600);
 /// A connection that is silent for so long gives its buffers back and waits for readiness.

@@ -60,10 +60,7 @@ impl Stream {
                 socket.cancel_read_after(after);
                 socket.recv_cancellable(buf).await
             }
-            Self::Tls(tls) => {
-                tls.socket.cancel_read_after(after);
-                tls.recv(buf, true).await
-            }
+            Self::Tls(tls) => tls.recv(buf, Some(after)).await,
             // Giving up a receive loses nothing of a lane.
             Self::Lane(lane) => {
                 lane.deadline(after);
@@ -171,7 +168,7 @@ impl Source for Stream {
     async fn recv(&mut self, buf: Vec<u8>) -> Owned<usize> {
         match self {
             Self::Plain(socket) => socket.recv(buf).await,
-            Self::Tls(tls) => tls.recv(buf, false).await,
+            Self::Tls(tls) => tls.recv(buf, None).await,
             Self::Lane(lane) => lane.recv(buf).await,
         }
     }

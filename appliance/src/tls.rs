@@ -1,6 +1,7 @@
 //! TLS on both sides: a stream over a socket and a rustls session, with buffers only while bytes move.
 
 mod accept;
+mod choice;
 mod client;
 mod hello;
 mod identity;

@@ -45,7 +45,7 @@ pub use search::{GROUPS_MAX, Groups, Search};
 pub use settings::{ClientSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings};
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};
-pub use suites::CipherList;
+pub use suites::{CipherList, parse_groups};
 pub use template::{Part, Template, UnknownVariable, Variable};
 pub use upstream_tls::{TlsVersions, UpstreamTls, UpstreamVerify};
 

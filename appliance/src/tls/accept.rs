@@ -1,5 +1,6 @@
 //! The beginning of a TLS connection: whose handshake it is, and how it is made.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use super::hello::{self, HELLO_BYTES_MAX, Hello};
 use super::identity::{Identity, Secured};
 use super::stream::TlsStream;
 use crate::io::Socket;
-use crate::limits::HANDSHAKE;
+use crate::limits::{HANDSHAKE, HANDSHAKES_MAX, HANDSHAKES_WITH_BUFFER_MAX};
 use crate::worker::Core;
 
 /// What a TLS connection became.
@@ -26,8 +27,12 @@ pub(crate) enum Accepted {
 ///
 /// # Errors
 /// When the client breaks the protocol, leaves, or takes too long.
-pub(crate) async fn accept(core: &Rc<Core>, socket: Socket, received: Vec<u8>) -> io::Result<Accepted> {
+pub(crate) async fn accept(core: &Rc<Core>, mut socket: Socket, received: Vec<u8>) -> io::Result<Accepted> {
     socket.shutdown_after(HANDSHAKE);
+    let _counted = Handshaking::begin(core)?;
+    if received.is_empty() && core.handshakes.get() > HANDSHAKES_WITH_BUFFER_MAX {
+        socket.readable().await?;
+    }
     let (socket, received, named) = match core.pin().hosts.with_tls {
         // The usual case: no host has a say.
         0 => return end(core, socket, received, None).await.map(|tls| Accepted::Ended(tls, Secured::Anonymously)),
@@ -56,6 +61,26 @@ pub(crate) async fn accept(core: &Rc<Core>, socket: Socket, received: Vec<u8>) -
         }
     };
     Ok(Accepted::Ended(tls, secured))
+}
+
+/// Counts a handshake as long as it takes.
+struct Handshaking<'a>(&'a Cell<usize>);
+
+impl<'a> Handshaking<'a> {
+    fn begin(core: &'a Core) -> io::Result<Self> {
+        let running = core.handshakes.get();
+        if running >= HANDSHAKES_MAX {
+            return Err(io::Error::other("too many handshakes at a time"));
+        }
+        core.handshakes.set(running + 1);
+        Ok(Self(&core.handshakes))
+    }
+}
+
+impl Drop for Handshaking<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 async fn end(

@@ -11,8 +11,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
-use rustls::{CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 
+use super::choice::choose;
 use super::session::{Session, TlsError};
 
 /// Configurations kept by a core.
@@ -97,7 +98,7 @@ impl ClientTls {
     }
 
     fn make(&self, tls: &UpstreamTls) -> Result<ClientConfig, rustls::Error> {
-        let provider = with_suites(&self.provider, tls.suites.as_deref());
+        let provider = choose(&self.provider, tls.suites.as_deref(), None);
         let verifier = ByPolicy::new(&provider, tls.verify.clone());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(tls.versions.supported())?
@@ -110,15 +111,6 @@ impl ClientTls {
         config.enable_sni = tls.server_name.is_some();
         Ok(config)
     }
-}
-
-/// The provider with a choice of its suites for TLS 1.2; those of 1.3 are all there.
-pub(super) fn with_suites(provider: &Arc<CryptoProvider>, chosen: Option<&[CipherSuite]>) -> Arc<CryptoProvider> {
-    let Some(chosen) = chosen else { return Arc::clone(provider) };
-    let of_13 = provider.cipher_suites.iter().filter(|suite| suite.tls13().is_some());
-    let of_12 = chosen.iter().filter_map(|name| provider.cipher_suites.iter().find(|suite| suite.suite() == *name));
-    let cipher_suites = of_13.chain(of_12).copied().collect();
-    Arc::new(CryptoProvider { cipher_suites, ..CryptoProvider::clone(provider) })
 }
 
 /// Takes the certificate that the policy wants, or any without one; the handshake proves in any case that the upstream

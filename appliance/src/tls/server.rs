@@ -15,6 +15,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 
+use super::choice::choose;
 use super::session::{Session, TlsError};
 use super::tickets::BoundTickets;
 
@@ -119,14 +120,21 @@ impl Parts {
         context: AuthContext,
     ) -> Result<Arc<ServerConfig>, rustls::Error> {
         let certificates: Arc<dyn ResolvesServerCert> = Arc::<BySni>::clone(&self.certificates);
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&shared.provider))
+        let TlsSettings { suites, groups, .. } = &self.settings;
+        let provider = choose(&shared.provider, suites.as_deref(), groups.as_deref());
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(self.settings.versions.supported())?
             .with_client_cert_verifier(clients)
             .with_cert_resolver(certificates);
         config.alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = Arc::new(BoundTickets::new(Arc::clone(&shared.tickets), context));
-        config.send_tls13_tickets = 1;
+        // An operator who orders suites means the order.
+        config.ignore_client_order = suites.is_some();
+        config.send_tls13_tickets = 0;
+        if self.settings.resume {
+            config.ticketer = Arc::new(BoundTickets::new(Arc::clone(&shared.tickets), context));
+            config.send_tls13_tickets = 1;
+        }
         Ok(Arc::new(config))
     }
 }

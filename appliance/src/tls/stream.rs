@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
 use super::session::{INCOMING_BYTES_MAX, Session};
 use crate::buffers::Buffers;
 use crate::io::{Owned, ReadHalf, Socket, WriteHalf};
+use crate::limits::{ANSWERS_PER_READ_MAX, CLIENT_SEND};
 
 /// A session over a whole socket.
 pub(crate) struct TlsStream {
@@ -39,19 +41,24 @@ impl TlsStream {
         }
     }
 
-    /// Reads plaintext behind what `buf` holds. `Ok(0)` only after the peer closed the session properly.
-    pub(crate) async fn recv(&mut self, mut buf: Vec<u8>, cancellable: bool) -> Owned<usize> {
-        let before = buf.len();
+    /// Reads plaintext behind what `buf` holds. `Ok(0)` only after the peer closed the session properly. With `within`
+    /// it gives up after so long with the stream intact; without, a deadline of the caller's stands.
+    pub(crate) async fn recv(&mut self, mut buf: Vec<u8>, within: Option<Duration>) -> Owned<usize> {
+        let (before, mut answers) = (buf.len(), 0);
+        within.iter().for_each(|after| self.socket.cancel_read_after(*after));
         loop {
             let advanced = self.session.borrow_mut().advance(&mut buf);
             release_incoming(&self.session, &self.buffers);
-            if let Err(e) = self.flush().await {
-                return (Err(e), buf);
+            if !self.session.borrow().outgoing.is_empty() {
+                answers += 1;
+                if let Err(e) = self.answer(within, answers).await {
+                    return (Err(e), buf);
+                }
             }
             match received(&self.session, advanced, before, &buf) {
                 Some(result) => return (result, buf),
                 None => {
-                    if let Err(e) = self.fill(cancellable).await {
+                    if let Err(e) = self.fill(within.is_some()).await {
                         return (Err(e), buf);
                     }
                 }
@@ -108,6 +115,19 @@ impl TlsStream {
     pub(crate) fn reunite(read: TlsReader, write: TlsWriter) -> Self {
         let TlsReader { half, session, buffers } = read;
         Self { socket: Socket::reunite(half, write.half), session, buffers }
+    }
+
+    /// Sends what the engine answers by itself. To give up a read does not end a send: that has a deadline of its own,
+    /// and a peer that asks for answers and nothing else is let go.
+    async fn answer(&mut self, within: Option<Duration>, answers: u32) -> io::Result<()> {
+        let Some(after) = within else { return self.flush().await };
+        if answers > ANSWERS_PER_READ_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.socket.shutdown_after(CLIENT_SEND);
+        self.flush().await?;
+        self.socket.cancel_read_after(after);
+        Ok(())
     }
 
     async fn fill(&mut self, cancellable: bool) -> io::Result<()> {

@@ -53,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) random: RefCell<fastrand::Rng>,
     /// Bytes of request bodies that are held in memory.
     pub(crate) buffered_body_bytes: Cell<usize>,
+    /// TLS handshakes with clients that are being made.
+    pub(crate) handshakes: Cell<usize>,
     /// Connections that wait for a request with a buffer.
     pub(crate) waiting_with_buffer: Cell<usize>,
     snapshot: RefCell<Rc<Pinned>>,
@@ -153,6 +155,7 @@ impl Core {
             tls: RefCell::new(ServerTls::new(tls, &snapshot)?),
             random: RefCell::new(fastrand::Rng::new()),
             buffered_body_bytes: Cell::new(0),
+            handshakes: Cell::new(0),
             waiting_with_buffer: Cell::new(0),
             snapshot: RefCell::new(Pinned::new(snapshot, retired.clone())),
             retired,

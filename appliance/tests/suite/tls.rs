@@ -3,7 +3,7 @@
 use crate::support::certificates::Certificate;
 use crate::support::client::{self, Connection};
 use crate::support::eventually;
-use crate::support::manifests::{file, ingress, service};
+use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::Origin;
 use crate::support::process::{Ringress, on_each_driver};
 
@@ -128,5 +128,84 @@ fn garbage_on_the_tls_port_harms_nobody() {
         let outcome = crate::support::raw::exchange(ringress.https, &[0xff; 600]);
         assert!(outcome.closed);
         assert_eq!(client::get_tls(ringress.https, "a.test", "/").text(), "origin");
+    });
+}
+
+#[test]
+fn sessions_are_resumed_on_any_core_unless_switched_off() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let mut objects = service("origin", &[origin.address]);
+        objects.push(ingress("a").prefix("a.test", "/", "origin").build());
+        let start = |data: &[(&str, &str)]| {
+            let objects = objects.iter().cloned().chain([options(data)]);
+            let ringress = Ringress::on(driver).workers(2).manifest("all.json", file(objects));
+            ringress.flag("--configmap=default/options").start()
+        };
+        let resumed = |ringress: &Ringress, version| {
+            let config = client::tls_config_that_resumes(&[version]);
+            let connect = || {
+                let mut connection =
+                    Connection::tls_by(ringress.https, Some("a.test"), config.clone()).expect("a handshake");
+                assert_eq!(connection.get("a.test", "/").expect("an answer").text(), "origin");
+                connection.is_resumed()
+            };
+            assert!(!connect());
+            // Enough of them to meet both cores.
+            (0..8).filter(|_| connect()).count()
+        };
+        let ringress = start(&[]);
+        assert_eq!(resumed(&ringress, &rustls::version::TLS12), 8);
+        assert_eq!(resumed(&ringress, &rustls::version::TLS13), 8);
+        let ringress = start(&[("ssl-session-cache", "false")]);
+        assert_eq!(resumed(&ringress, &rustls::version::TLS12), 0);
+        assert_eq!(resumed(&ringress, &rustls::version::TLS13), 0);
+    });
+}
+
+#[test]
+fn the_key_exchange_is_hybrid_and_suites_are_the_operator_s_choice() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let mut objects = service("origin", &[origin.address]);
+        objects.push(ingress("a").prefix("a.test", "/", "origin").build());
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects));
+        let ringress = ringress.flag("--configmap=default/options").start();
+        let negotiated = || Connection::tls(ringress.https, Some("a.test")).expect("a handshake").negotiated();
+        assert_eq!(negotiated().1, "X25519MLKEM768");
+        let chosen = [
+            ("ssl-protocols", "TLSv1.2"),
+            ("ssl-ciphers", "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:AES128-SHA"),
+            ("ssl-ecdh-curve", "secp384r1"),
+        ];
+        ringress.apply("options.json", file([options(&chosen)]));
+        let (suite, group) = negotiated();
+        assert!(suite.starts_with("TLS_ECDHE_") && suite.ends_with("_WITH_CHACHA20_POLY1305_SHA256"), "{suite}");
+        assert_eq!(group, "secp384r1");
+    });
+}
+
+#[test]
+fn strict_transport_is_asked_for_only_where_tls_is_ended() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let mut objects = service("origin", &[origin.address]);
+        objects.extend([
+            options(&[("use-proxy-protocol", "true")]),
+            ingress("a").path("a.test", "Prefix", "/x", "origin").build(),
+        ]);
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects));
+        let ringress = ringress.flag("--configmap=default/options").start();
+        const HSTS: &str = "strict-transport-security";
+        let header = b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\r\n";
+        let mut ended_before = Connection::plain(ringress.http).expect("a connection");
+        ended_before.send(header).expect("a header");
+        for (target, status) in [("/x", 200), ("/other", 404)] {
+            let answer = ended_before.get("a.test", target).expect("an answer");
+            assert_eq!((answer.status, answer.header(HSTS)), (status, None));
+        }
+        assert_eq!(origin.received()[0].header("x-forwarded-proto"), Some("https"));
+        let mut ended_here = Connection::tls_behind(ringress.https, header, "a.test").expect("a handshake");
+        assert!(ended_here.get("a.test", "/x").expect("an answer").header(HSTS).is_some());
     });
 }

@@ -3,14 +3,16 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use rustls::{CipherSuite, NamedGroup};
+
 use super::{access_log, find};
 use crate::annotation::{self, Meanwhile, Objects, Risk, Support};
 use crate::diagnostics::Finding;
 use crate::intent::RoutePolicy;
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    ClientSettings, ExternalAuth, ForwardedSettings, Settings, StreamSettings, TlsSettings, TlsVersions,
-    UpstreamSettings,
+    CipherList, ClientSettings, ExternalAuth, ForwardedSettings, Settings, StreamSettings, TlsSettings, TlsVersions,
+    UpstreamSettings, parse_groups,
 };
 use crate::value::{self, Expected, Source};
 
@@ -171,7 +173,33 @@ fn tls(keys: &mut Keys<'_>) -> TlsSettings {
     if flag(keys, "hsts-preload", false) {
         hsts.push_str("; preload");
     }
-    TlsSettings { versions, hsts: flag(keys, "hsts", true).then_some(hsts) }
+    let resume = flag(keys, "ssl-session-cache", true) || flag(keys, "ssl-session-tickets", false);
+    let (suites, groups) = (suites(keys), groups(keys));
+    TlsSettings { versions, suites, groups, resume, hsts: flag(keys, "hsts", true).then_some(hsts) }
+}
+
+/// Suites of TLS 1.2. ingress-nginx' own list names some that cannot be offered, which is no news.
+fn suites(keys: &mut Keys<'_>) -> Option<Box<[CipherSuite]>> {
+    const NAME: &str = "ssl-ciphers";
+    let text = keys.text(NAME).filter(|text| find(NAME).is_none_or(|row| row.default != *text))?;
+    let list = CipherList::parse(text);
+    if !list.unknown.is_empty() {
+        keys.warn(NAME, format!("{} cannot be offered", list.unknown.join(", ")));
+    }
+    if list.suites.as_deref().is_some_and(<[_]>::is_empty) {
+        keys.warn(NAME, "names nothing that can be offered; the default is used".into());
+        return None;
+    }
+    list.suites
+}
+
+fn groups(keys: &mut Keys<'_>) -> Option<Box<[NamedGroup]>> {
+    const NAME: &str = "ssl-ecdh-curve";
+    let (groups, unknown) = parse_groups(keys.text(NAME)?);
+    if !unknown.is_empty() {
+        keys.warn(NAME, format!("{} cannot be offered", unknown.join(", ")));
+    }
+    groups
 }
 
 /// The defaults of annotations. They are read by the same code that reads the annotations.

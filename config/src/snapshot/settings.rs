@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
+use rustls::{CipherSuite, NamedGroup};
 
 use super::AccessLogSettings;
 use super::TlsVersions;
@@ -95,13 +96,25 @@ impl Default for UpstreamSettings {
 pub struct TlsSettings {
     /// Versions that are offered (`ssl-protocols`).
     pub versions: TlsVersions,
+    /// Suites of TLS 1.2, best first (`ssl-ciphers`); `None` for all.
+    pub suites: Option<Box<[CipherSuite]>>,
+    /// Groups of the key exchange, best first (`ssl-ecdh-curve`); `None` for all, the hybrid one first.
+    pub groups: Option<Box<[NamedGroup]>>,
+    /// Sessions may be resumed (`ssl-session-cache`, `ssl-session-tickets`).
+    pub resume: bool,
     /// `Strict-Transport-Security` on every https response (`hsts` and kin); `None` sends none.
     pub hsts: Option<String>,
 }
 
 impl Default for TlsSettings {
     fn default() -> Self {
-        Self { versions: TlsVersions::ALL, hsts: Some("max-age=31536000; includeSubDomains".into()) }
+        Self {
+            versions: TlsVersions::ALL,
+            suites: None,
+            groups: None,
+            resume: true,
+            hsts: Some("max-age=31536000; includeSubDomains".into()),
+        }
     }
 }
 

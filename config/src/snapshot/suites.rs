@@ -1,6 +1,6 @@
 //! Cipher suites by the names of OpenSSL. Only suites that the engine has can be meant; all others are told.
 
-use rustls::CipherSuite;
+use rustls::{CipherSuite, NamedGroup};
 
 /// Suites of TLS 1.2 that can be offered, best first.
 const SUITES: [(&str, CipherSuite); 6] = [
@@ -62,6 +62,22 @@ fn is_of_tls13(word: &str) -> bool {
     word.starts_with("TLS_")
 }
 
+/// What a list of groups of the key exchange, between `:`, comes to: `None` for `auto`. Also its unknown words.
+pub fn parse_groups(text: &str) -> (Option<Box<[NamedGroup]>>, Vec<String>) {
+    let (mut groups, mut unknown) = (Vec::new(), Vec::new());
+    for word in text.split(':').map(str::trim).filter(|word| !word.is_empty()) {
+        match &*word.to_ascii_lowercase() {
+            "auto" => return (None, unknown),
+            "x25519mlkem768" => groups.push(NamedGroup::X25519MLKEM768),
+            "x25519" => groups.push(NamedGroup::X25519),
+            "prime256v1" | "secp256r1" | "p-256" => groups.push(NamedGroup::secp256r1),
+            "secp384r1" | "p-384" => groups.push(NamedGroup::secp384r1),
+            _ => unknown.push(word.to_owned()),
+        }
+    }
+    ((!groups.is_empty()).then(|| groups.into()), unknown)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +91,14 @@ mod tests {
         assert_eq!(list.unknown, ["AES128-SHA"]);
         let nothing = CipherList::parse("RC4-SHA");
         assert_eq!((nothing.suites.as_deref(), nothing.unknown.len()), (Some(&[][..]), 1));
+    }
+
+    #[test]
+    fn key_exchange_groups_have_several_names() {
+        let expected: Box<[_]> = [NamedGroup::X25519, NamedGroup::secp256r1].into();
+        assert_eq!(parse_groups("X25519:prime256v1"), (Some(expected), Vec::new()));
+        assert_eq!(parse_groups("auto"), (None, Vec::new()));
+        assert_eq!(parse_groups("secp521r1"), (None, vec!["secp521r1".to_owned()]));
     }
 
     #[test]

@@ -110,6 +110,18 @@ impl Connection {
         }
     }
 
+    /// Suite and group of the key exchange, by their names.
+    pub(crate) fn negotiated(&self) -> (String, String) {
+        match self.stream.get_ref() {
+            Stream::Plain(_) => panic!("a plain connection negotiates nothing"),
+            Stream::Tls(stream) => {
+                let suite = stream.conn.negotiated_cipher_suite().expect("a suite").suite();
+                let group = stream.conn.negotiated_key_exchange_group().expect("a group").name();
+                (format!("{suite:?}"), format!("{group:?}"))
+            }
+        }
+    }
+
     /// The server's own certificate, DER.
     pub(crate) fn peer_certificate(&self) -> Vec<u8> {
         match self.stream.get_ref() {
