@@ -10,6 +10,7 @@
 mod bounds;
 mod churn;
 mod clients;
+mod grpc;
 mod nginx;
 mod sandbox;
 #[path = "../suite/support.rs"]
