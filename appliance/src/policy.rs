@@ -9,6 +9,7 @@ mod redirect;
 mod rewrite;
 mod shaping;
 mod template;
+mod words;
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -26,6 +27,7 @@ pub(crate) use limit::InFlight;
 pub(crate) use limit::LimitTable;
 pub(crate) use shaping::{Answer, Shaping};
 pub(crate) use template::render_variable;
+pub(crate) use words::Rewritten;
 
 /// The request as policies see it.
 pub(crate) struct Request<'a> {

@@ -1,7 +1,7 @@
 //! Annotations whose effect needs several objects, over sockets. How values are read is tested in `config`.
 
 use crate::support::manifests::{file, ingress, service};
-use crate::support::origin::Origin;
+use crate::support::origin::{Next, Origin};
 use crate::support::process::{Ringress, on_each_driver};
 
 #[test]
@@ -47,5 +47,33 @@ fn the_start_page_and_the_sibling_host_are_redirects_and_an_alias_is_not() {
         assert!(location.starts_with("http://a.test:") && location.ends_with("/x"), "{location}");
         assert_eq!(ringress.get("a.test", "/x").text(), "one");
         assert_eq!(ringress.get("b.test", "/x").text(), "one");
+    });
+}
+
+#[test]
+fn what_an_upstream_says_of_itself_is_rewritten_for_the_client() {
+    on_each_driver(|driver| {
+        let origin = Origin::with(|_, peer| {
+            let headers = [
+                ("Location", "http://in.test/x"),
+                ("Refresh", "5; url=http://in.test/y"),
+                ("Set-Cookie", "a=1; Path=/; Domain=in.test"),
+                ("Set-Cookie", "b=2"),
+            ];
+            peer.answer(302, &headers, b"")?;
+            Ok(Next::Keep)
+        });
+        let mut all = service("one", &[origin.address]);
+        let web = ingress("web").prefix("a.test", "/", "one").annotation("proxy-redirect-from", "http://in.test/");
+        let web = web.annotation("proxy-redirect-to", "/app/").annotation("proxy-cookie-path", "/ /app/");
+        all.push(web.annotation("proxy-cookie-domain", "in.test out.test").build());
+        let ringress = Ringress::on(driver).manifest("all.json", file(all)).start();
+        let answer = ringress.get("a.test", "/");
+        let of = |name: &str| {
+            let same = answer.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+            same.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((of("location"), of("refresh")), (vec!["/app/x".into()], vec!["5; url=/app/y".into()]));
+        assert_eq!(of("set-cookie"), ["a=1; Path=/app/; Domain=out.test", "b=2"]);
     });
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::intent::RoutePolicy;
+use crate::snapshot::UpstreamWords;
 use crate::value::{self, Expected, Source};
 
 pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
@@ -14,6 +15,7 @@ pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
     let size = source.get("proxy-body-size", value::size);
     set(&mut body.bytes_max, size.map(|bytes| (bytes != 0).then_some(bytes)));
     set(&mut body.buffer, source.get("proxy-request-buffering", value::on_off));
+    words(source, policy);
     let retry = &mut policy.retry;
     set(&mut retry.tries_max, source.get("proxy-next-upstream-tries", value::natural));
     set(&mut retry.budget, source.get("proxy-next-upstream-timeout", value::seconds));
@@ -26,6 +28,42 @@ pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
             source.warn("proxy-next-upstream", message);
         }
     }
+}
+
+/// How an upstream's words about itself are rewritten. Each kind of word that is named replaces what the ConfigMap says.
+fn words(source: &mut impl Source, policy: &mut RoutePolicy) {
+    let mut words = policy.filters.upstream_words.as_deref().cloned().unwrap_or_default();
+    set(&mut words.cookie_domain, source.get("proxy-cookie-domain", pair));
+    set(&mut words.cookie_path, source.get("proxy-cookie-path", pair));
+    let from = source.get("proxy-redirect-from", plain);
+    let to = source.get("proxy-redirect-to", plain);
+    words.redirect = match (from, to) {
+        (None, _) => words.redirect,
+        (Some(from), _) if matches!(&*from, "off" | "default") => None,
+        (Some(from), Some(to)) if &*to != "off" => Some((from, to)),
+        (Some(_), _) => None,
+    };
+    policy.filters.upstream_words = (words != UpstreamWords::default()).then(|| words.into());
+}
+
+/// From, to.
+type Pair = (Box<str>, Box<str>);
+
+/// `off`, or two texts.
+fn pair(text: &str) -> Result<Option<Pair>, Expected> {
+    const EXPECTED: Expected = "off, or two texts without variables and patterns";
+    if text == "off" {
+        return Ok(None);
+    }
+    let (from, to) = text.split_once(' ').ok_or(EXPECTED)?;
+    let (from, to) = (plain(from), plain(to.trim()));
+    from.and_then(|from| Ok(Some((from, to?)))).map_err(|_| EXPECTED)
+}
+
+/// Visible text that means itself.
+fn plain(text: &str) -> Result<Box<str>, Expected> {
+    let fits = text.bytes().all(|b| b.is_ascii_graphic() && b != b'$') && !text.starts_with('~');
+    if fits && !text.is_empty() { Ok(text.into()) } else { Err("a text without variables and patterns") }
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {
@@ -97,6 +135,29 @@ mod tests {
         let retry = policy.retry;
         assert_eq!((retry.on_error, retry.on_timeout, retry.non_idempotent), (true, false, true));
         assert_eq!((retry.tries_max, retry.budget), (0, Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn annotation_proxy_cookie_and_redirect_pairs_are_read() {
+        let (policy, findings) = read_from(&[
+            ("proxy-cookie-domain", "in.test out.test"),
+            ("proxy-cookie-path", "off"),
+            ("proxy-redirect-from", "http://in.test/"),
+            ("proxy-redirect-to", "/"),
+        ]);
+        let words = UpstreamWords::clone(&policy.filters.upstream_words.unwrap());
+        assert_eq!((words.cookie_domain, words.cookie_path), (Some(("in.test".into(), "out.test".into())), None));
+        assert_eq!((words.redirect, findings), (Some(("http://in.test/".into(), "/".into())), 0));
+        for (name, value) in
+            [("proxy-cookie-path", "/"), ("proxy-redirect-from", "~^/x"), ("proxy-cookie-domain", "a $host")]
+        {
+            let (policy, findings) = read_from(&[(name, value)]);
+            assert_eq!((policy.filters.upstream_words, findings), (None, 1), "{name} {value}");
+        }
+        assert_eq!(
+            read_from(&[("proxy-redirect-from", "default"), ("proxy-redirect-to", "/")]).0.filters.upstream_words,
+            None
+        );
     }
 
     #[test]

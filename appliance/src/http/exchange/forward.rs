@@ -22,7 +22,7 @@ use super::super::response::Asked;
 use super::{After, Ended, Exchange};
 use crate::access_log::Trail;
 use crate::error::Failure;
-use crate::policy::{Answer, Shaping};
+use crate::policy::{Answer, Rewritten, Shaping};
 use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
 use crate::relay::{self, tunnel};
@@ -344,7 +344,10 @@ impl<'s> Exchange<'s> {
     ) -> (Vec<u8>, Written) {
         let mut out = self.core.buffers.body();
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| over_tls);
-        let (set, add, remove) = self.shaping.response();
+        let (mut set, mut add, mut remove) = self.shaping.response();
+        let words = self.route.and_then(|route| route.policies.as_ref()?.upstream_words.as_ref());
+        let rewritten = words.map(|words| Rewritten::of(words, scratch.response.fields(), received));
+        rewritten.iter().for_each(|rewritten| rewritten.join(&mut set, &mut add, &mut remove));
         let written = self.core.with_date(|date| {
             write_response(
                 &mut out,

@@ -1,0 +1,114 @@
+//! What an upstream says about where it is, in words that a client can use: `Location`, `Refresh`, `Set-Cookie`.
+
+use ringress_config::snapshot::UpstreamWords;
+
+use crate::http::field::{Field, FieldId, NewField};
+
+/// The fields that differ from the upstream's.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rewritten {
+    location: Option<Vec<u8>>,
+    refresh: Option<Vec<u8>>,
+    /// All cookies, once one of them differs.
+    cookies: Vec<Vec<u8>>,
+}
+
+impl Rewritten {
+    /// What is to be written in place of the upstream's fields.
+    pub(crate) fn of(words: &UpstreamWords, fields: &[Field], bytes: &[u8]) -> Self {
+        let mut rewritten = Self::default();
+        if let Some((from, to)) = &words.redirect {
+            let value = |name: &[u8]| fields.iter().find(|field| field.name.of(bytes).eq_ignore_ascii_case(name));
+            let replaced = |text: &[u8]| Some([to.as_bytes(), text.strip_prefix(from.as_bytes())?].concat());
+            rewritten.location = value(b"location").and_then(|field| replaced(field.value.of(bytes)));
+            rewritten.refresh = value(b"refresh").and_then(|field| {
+                let text = field.value.of(bytes);
+                let at = text.to_ascii_lowercase().windows(4).position(|window| window == b"url=")? + 4;
+                Some([&text[..at], &replaced(&text[at..])?].concat())
+            });
+        }
+        if words.cookie_domain.is_some() || words.cookie_path.is_some() {
+            let sent = || fields.iter().filter(|f| f.id == FieldId::SetCookie).map(|field| field.value.of(bytes));
+            let cookies: Vec<_> = sent().map(|text| cookie(words, text)).collect();
+            if sent().ne(cookies.iter().map(Vec::as_slice)) {
+                rewritten.cookies = cookies;
+            }
+        }
+        rewritten
+    }
+
+    /// Adds itself to what is set, added and removed already.
+    pub(crate) fn join<'a>(
+        &'a self,
+        set: &mut Vec<NewField<'a>>,
+        add: &mut Vec<NewField<'a>>,
+        remove: &mut Vec<&'a [u8]>,
+    ) {
+        for (name, value) in [(&b"Location"[..], &self.location), (b"Refresh", &self.refresh)] {
+            // What the operator sets is not the upstream's word any more.
+            if let Some(value) = value.as_ref().filter(|_| !set.iter().any(|(set, _)| set.eq_ignore_ascii_case(name))) {
+                set.push((name, value));
+            }
+        }
+        if !self.cookies.is_empty() {
+            remove.push(b"Set-Cookie");
+            add.extend(self.cookies.iter().map(|cookie| (&b"Set-Cookie"[..], cookie.as_slice())));
+        }
+    }
+}
+
+/// A cookie with its attributes rewritten. Name and value stay as they are.
+fn cookie(words: &UpstreamWords, text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 16);
+    for (at, part) in text.split(|byte| *byte == b';').enumerate() {
+        if at > 0 {
+            out.push(b';');
+        }
+        match attribute(words, part).filter(|_| at > 0) {
+            Some(replaced) => out.extend_from_slice(&replaced),
+            None => out.extend_from_slice(part),
+        }
+    }
+    out
+}
+
+fn attribute(words: &UpstreamWords, part: &[u8]) -> Option<Vec<u8>> {
+    let equals = part.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = (part[..equals].trim_ascii(), part[equals + 1..].trim_ascii());
+    let value = match (&words.cookie_domain, &words.cookie_path) {
+        (Some((from, to)), _) if name.eq_ignore_ascii_case(b"domain") => {
+            // A leading dot has no meaning (RFC 6265 5.2.3).
+            let domain = value.strip_prefix(b".").unwrap_or(value);
+            let from = from.strip_prefix('.').unwrap_or(from);
+            domain.eq_ignore_ascii_case(from.as_bytes()).then(|| to.as_bytes().to_vec())?
+        }
+        (_, Some((from, to))) if name.eq_ignore_ascii_case(b"path") => {
+            [to.as_bytes(), value.strip_prefix(from.as_bytes())?].concat()
+        }
+        _ => return None,
+    };
+    Some([&part[..=equals], &value].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words() -> UpstreamWords {
+        let pair = |from: &str, to: &str| Some((from.into(), to.into()));
+        UpstreamWords {
+            redirect: pair("http://in.test/", "https://out.test/app/"),
+            cookie_domain: pair("in.test", "out.test"),
+            cookie_path: pair("/", "/app/"),
+        }
+    }
+
+    #[test]
+    fn attributes_of_cookies_are_replaced_and_values_are_not() {
+        let of = |text: &str| String::from_utf8(cookie(&words(), text.as_bytes())).unwrap();
+        assert_eq!(of("a=path=/; Path=/x; Domain=.IN.test; Secure"), "a=path=/; Path=/app/x; Domain=out.test; Secure");
+        assert_eq!(of("path=/; domain=other.test"), "path=/; domain=other.test");
+        let only_domain = UpstreamWords { cookie_path: None, ..words() };
+        assert_eq!(cookie(&only_domain, b"a=b; path=/"), b"a=b; path=/");
+    }
+}
