@@ -68,7 +68,7 @@ conformance: release
 	@set -e; cases=$$(grep -v '^#' appliance/tests/conformance.list | paste -sd, -); \
 	for driver in $(DRIVERS); do \
 	  echo "conformance on $$driver"; \
-	  RINGRESS_DRIVER=$$driver $(CONFORMANCE)/run --bin $(RINGRESS_BIN) --only "$$cases" --strict; \
+	  RINGRESS_DRIVER=$$driver $(CONFORMANCE)/run --bin $(RINGRESS_BIN) --with webhook --only "$$cases" --strict; \
 	done
 
 long: release

@@ -1,5 +1,6 @@
 //! The commands of `ringress` and their flags, parsed into typed settings. Nothing is started here.
 
+mod cluster;
 mod file;
 mod flag;
 mod layers;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
+pub use cluster::{IngressStatus, Webhook, WriteBack};
 pub use layers::Surroundings;
 pub use settings::{
     AccessLogForm, AccessLogTarget, AdminAddress, Health, HttpListeners, Kube, LogFormat, LogLevel, LogSettings,

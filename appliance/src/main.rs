@@ -12,13 +12,16 @@ use ringress::access_log::AccessLog;
 use ringress::admin::{
     Admin, AdminSettings, ControlPlane, ControlStatus, Listeners, Phase, Sources, SyncFuture, WorkerPlane,
 };
-use ringress::cli::{self, Command, HttpListeners, RunSettings, Source, Surroundings};
+use ringress::cli::{self, Command, HttpListeners, RunSettings, Source, Surroundings, WriteBack};
 use ringress::demo::{Demo, Reached};
 use ringress::io::Driver;
 use ringress::lifecycle::{self, End, Process};
 use ringress::worker::{self, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
 use ringress::{check, explain, logging, metrics};
-use ringress_sync::{KubeSettings, Publisher, SourceSettings, SyncHandle, SyncSettings, WorkerLink};
+use ringress_sync::{
+    KubeSettings, PodIdentity, Publisher, SourceSettings, StatusAddresses, StatusSettings, SyncHandle, SyncSettings,
+    WebhookSettings, WorkerLink, WriteSettings,
+};
 
 /// Gives memory back after a crowd of connections.
 #[global_allocator]
@@ -119,7 +122,11 @@ fn run(settings: &RunSettings, on_ready: impl Fn(&Serving)) -> Result<End, BoxEr
 
     let sync = ringress_sync::spawn(sync_settings(settings), publisher(&mut workers))?;
     let sources = Sources {
-        control: Arc::new(Control { sync: sync.clone(), current: Arc::clone(&workers.current) }),
+        control: Arc::new(Control {
+            sync: sync.clone(),
+            current: Arc::clone(&workers.current),
+            lease: lease(settings),
+        }),
         workers: Arc::new(Cores { driver, control: workers.control() }),
         metrics: Arc::new(reader),
         phase: Arc::new(Phase::default()),
@@ -194,9 +201,28 @@ fn sync_settings(settings: &RunSettings) -> SyncSettings {
             apiserver_host: kube.apiserver_host.clone(),
             certificate_authority: kube.certificate_authority.clone(),
             namespace: kube.namespace.clone(),
+            write: kube.write.as_deref().map(|write| Box::new(write_settings(write))),
         }),
     };
-    SyncSettings { source, options: settings.options.clone(), state_dir: settings.state_dir_or_default() }
+    let webhook = settings.webhook.as_ref().map(|webhook| WebhookSettings {
+        address: webhook.address,
+        certificate: webhook.certificate.clone(),
+        key: webhook.key.clone(),
+    });
+    SyncSettings { source, options: settings.options.clone(), state_dir: settings.state_dir_or_default(), webhook }
+}
+
+fn write_settings(write: &WriteBack) -> WriteSettings {
+    let pod = write.pod.clone().map(|(namespace, name)| PodIdentity { namespace, name });
+    let status = write.status.as_ref().map(|status| {
+        let addresses = match (&status.addresses, &status.service) {
+            (addresses, _) if !addresses.is_empty() => StatusAddresses::Fixed(addresses.clone()),
+            (_, Some(service)) => StatusAddresses::Service(service.clone()),
+            (_, None) => StatusAddresses::Nodes { internal: status.internal },
+        };
+        StatusSettings { addresses, interval: status.interval, clear_at_end: status.clear_at_end }
+    });
+    WriteSettings { pod, lease: write.lease.clone(), ttl: write.ttl, status }
 }
 
 fn publisher(workers: &mut Workers) -> Publisher {
@@ -210,10 +236,17 @@ fn publisher(workers: &mut Workers) -> Publisher {
     }
 }
 
+fn lease(settings: &RunSettings) -> Option<Arc<str>> {
+    let Source::Kube(kube) = &settings.source else { return None };
+    kube.write.as_ref().map(|write| write.lease.as_str().into())
+}
+
 /// The control thread as the admin thread sees it.
 struct Control {
     sync: SyncHandle,
     current: Arc<arc_swap::ArcSwapOption<ringress_config::snapshot::Snapshot>>,
+    /// Name of the Lease of the leader election.
+    lease: Option<Arc<str>>,
 }
 
 impl ControlPlane for Control {
@@ -223,6 +256,7 @@ impl ControlPlane for Control {
             source: status.source.clone(),
             source_reachable: status.source_reachable,
             last_known_good: status.last_known_good,
+            lease: self.lease.clone().zip(status.leads),
             generation: status.generation,
             objects: status.objects.clone(),
             findings: Arc::clone(&status.rejected),

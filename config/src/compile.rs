@@ -18,6 +18,7 @@ mod ids;
 mod index;
 mod paths;
 mod report;
+mod review;
 mod store;
 mod streams;
 
@@ -37,6 +38,7 @@ use clusters::ClusterTable;
 use hosts::HostTable;
 use index::Index;
 use report::Reports;
+pub use review::Review;
 use store::{Change, Store};
 use streams::StreamTable;
 
@@ -56,6 +58,8 @@ pub struct Compiler {
     dirty: Dirty,
     /// Secret or ConfigMap → the Ingresses whose annotations name it.
     readers: Index<ObjectRef, ObjectKey>,
+    /// For [`Compiled::served`].
+    served: Vec<(ObjectKey, bool)>,
     snapshot: Arc<Snapshot>,
 }
 
@@ -70,6 +74,8 @@ pub struct Compiled {
     pub findings: Arc<[Finding]>,
     /// How many objects of each kind are known, served or not.
     pub objects: BTreeMap<Kind, usize>,
+    /// The Ingresses that have begun (true) or ceased (false) to be served since the last call.
+    pub served: Vec<(ObjectKey, bool)>,
 }
 
 /// What follows from an Ingress.
@@ -121,6 +127,7 @@ impl Compiler {
             dirty: Dirty { classes: true, ..Dirty::default() },
             options,
             readers: Index::default(),
+            served: Vec::new(),
             snapshot,
         }
     }
@@ -156,17 +163,30 @@ impl Compiler {
             changed,
             findings: self.reports.all(),
             objects: self.store.counts(),
+            served: std::mem::take(&mut self.served),
         }
     }
 
-    /// The Ingress versions that go on serving because the newer one is refused. A source that starts again from its
-    /// state feeds these first, compiles, and then feeds the newer ones.
+    /// The Ingress versions that go on serving because the newer one is refused. Whoever starts again from a state
+    /// hands them to [`restore`](Self::restore) before the first compilation.
     pub fn held(&self) -> impl Iterator<Item = &Arc<Ingress>> {
         self.ingresses.iter().filter_map(|(key, translated)| {
             let accepted = translated.accepted.as_ref()?;
             let is_current = self.store.ingresses.get(key).is_some_and(|current| Arc::ptr_eq(current, accepted));
             (!is_current).then_some(accepted)
         })
+    }
+
+    /// Takes in what was [`held`](Self::held) when this was last run. A held version counts only where the newest one
+    /// is of the same object and is refused again.
+    pub fn restore(&mut self, held: impl IntoIterator<Item = Arc<Ingress>>) {
+        for ingress in held {
+            let key = ingress.meta.key.clone();
+            if self.store.ingresses.get(&key).is_some_and(|newest| newest.meta == ingress.meta) {
+                self.dirty.ingresses.insert(key.clone());
+                self.ingresses.entry(key).or_default().accepted.get_or_insert(ingress);
+            }
+        }
     }
 
     fn note(&mut self, object: &ObjectRef, change: Change) {
@@ -232,6 +252,9 @@ impl Compiler {
                 self.readers.insert(read.clone(), key.clone());
             }
             self.relink(&key, old.intent.as_ref(), new.intent.as_ref());
+            if old.intent.is_some() != new.intent.is_some() {
+                self.served.push((key.clone(), new.intent.is_some()));
+            }
             self.dirty.reports.insert(key.clone());
             if self.store.ingresses.contains_key(&key) {
                 self.ingresses.insert(key, new);

@@ -57,6 +57,8 @@ impl Default for Globals {
             policy: crate::intent::RoutePolicy::default(),
             risk_max: crate::annotation::Risk::High,
             blocked_words: Box::default(),
+            snippets_admitted: false,
+            strict_path_types: true,
             redirect_status: 308,
             no_redirect_paths: ["/.well-known/acme-challenge".into()].into(),
             missing: None,

@@ -22,6 +22,14 @@ pub enum SyncError {
     /// The default certificate could not be made.
     #[error("the built-in default certificate cannot be made: {0}")]
     DefaultCertificate(String),
+    /// The validating webhook cannot listen, or its certificate cannot be used.
+    #[error("the validating webhook cannot listen on {address}: {cause}")]
+    Webhook {
+        /// Where it should.
+        address: std::net::SocketAddr,
+        /// What is wrong.
+        cause: std::io::Error,
+    },
     /// The operating system refused the thread.
     #[error("the control thread cannot be started: {0}")]
     Thread(std::io::Error),

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use ringress_config::compile::Review;
+use ringress_config::model::Ingress;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{SyncError, SyncStatus};
@@ -16,12 +18,14 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 const COMMANDS_MAX: usize = 64;
 
 /// How long [`SyncHandle::stop`] waits for the thread to say its farewells to the API server.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What other threads ask of the control thread.
 pub(crate) enum Command {
     /// Answer with the generation that has everything visible at the source, once every worker serves it.
     Sync(oneshot::Sender<u64>),
+    /// Answer what would become of an Ingress; nothing before the source has been read completely.
+    Review(Arc<Ingress>, oneshot::Sender<Option<Review>>),
     /// End.
     Stop,
 }
@@ -53,7 +57,7 @@ fn millis(duration: Duration) -> u64 {
 #[derive(Clone)]
 pub struct SyncHandle {
     pub(crate) shared: Arc<Shared>,
-    commands: mpsc::Sender<Command>,
+    pub(crate) commands: mpsc::Sender<Command>,
     /// Closed when the thread has ended.
     ended: crossbeam_channel::Receiver<()>,
 }
@@ -99,7 +103,7 @@ impl SyncHandle {
         self.shared.started.elapsed().saturating_sub(last)
     }
 
-    /// Ends the thread and waits for it, for 5 s at most. Workers go on with what they have.
+    /// Ends the thread and waits for it, for 20 s at most. Workers go on with what they have.
     pub fn stop(&self) {
         // A full channel means that the thread is stuck; then there is nothing to wait for.
         if self.commands.try_send(Command::Stop).is_ok() {

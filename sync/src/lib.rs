@@ -18,10 +18,15 @@ mod status;
 pub mod testkit;
 mod thread;
 mod watch;
+mod webhook;
+mod write;
 
 pub use error::SyncError;
 pub use handle::SyncHandle;
 pub use publish::{Publisher, WorkerLink};
-pub use settings::{KubeSettings, SourceSettings, SyncSettings};
+pub use settings::{
+    KubeSettings, PodIdentity, SourceSettings, StatusAddresses, StatusSettings, SyncSettings, WebhookSettings,
+    WriteSettings,
+};
 pub use status::{Builds, Propagation, SyncStatus};
 pub use thread::spawn;

@@ -1,8 +1,12 @@
 //! What the control thread is told at its start.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use ringress_config::model::ObjectKey;
 use ringress_config::options::Options;
+
+pub use crate::webhook::WebhookSettings;
 
 /// Where objects come from.
 #[derive(Clone, Debug)]
@@ -27,6 +31,55 @@ pub struct KubeSettings {
     pub certificate_authority: Option<PathBuf>,
     /// `--watch-namespace`: only this namespace is read (Roles are enough then); `None` is the whole cluster.
     pub namespace: Option<String>,
+    /// What is written back; `None` is nothing at all (`--disable-leader-election`).
+    pub write: Option<Box<WriteSettings>>,
+}
+
+/// What the leader of all replicas writes to the API server.
+#[derive(Clone, Debug)]
+pub struct WriteSettings {
+    /// The Pod that this process is in; `None` outside the cluster.
+    pub pod: Option<PodIdentity>,
+    /// `--election-id`: name of the Lease, in the namespace of the Pod.
+    pub lease: String,
+    /// `--election-ttl`, whole seconds.
+    pub ttl: Duration,
+    /// `--update-status`; `None` is off.
+    pub status: Option<StatusSettings>,
+}
+
+/// The Pod of this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodIdentity {
+    /// `POD_NAMESPACE`.
+    pub namespace: String,
+    /// `POD_NAME`.
+    pub name: String,
+}
+
+/// The addresses in the status of Ingresses.
+#[derive(Clone, Debug)]
+pub struct StatusSettings {
+    /// Where they come from.
+    pub addresses: StatusAddresses,
+    /// `--status-update-interval`: how often they are looked up without an occasion.
+    pub interval: Duration,
+    /// `--update-status-on-shutdown`.
+    pub clear_at_end: bool,
+}
+
+/// Where the addresses of the status come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatusAddresses {
+    /// `--publish-status-address`.
+    Fixed(Vec<String>),
+    /// `--publish-service`.
+    Service(ObjectKey),
+    /// The Nodes of this controller's Pods.
+    Nodes {
+        /// `--report-node-internal-ip-address`.
+        internal: bool,
+    },
 }
 
 /// Everything that [`spawn`](crate::spawn) needs besides the way to the workers.
@@ -38,4 +91,6 @@ pub struct SyncSettings {
     pub options: Options,
     /// `--state-dir`: where the last known good objects are kept for a start without API server; `None` keeps none.
     pub state_dir: Option<PathBuf>,
+    /// `--validating-webhook`; `None` is off.
+    pub webhook: Option<WebhookSettings>,
 }

@@ -11,8 +11,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ringress_config::model::{Object, decode};
+use ringress_config::model::{Ingress, Object, decode};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use saver::Saver;
@@ -21,7 +22,7 @@ const FILE: &str = "last-known-good.jsonl";
 const FILE_NEW: &str = ".last-known-good.jsonl.new";
 
 /// Rises when an older version could not read the file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Largest file that is read, bytes.
 const BYTES_MAX: u64 = 1 << 30;
@@ -52,10 +53,27 @@ struct End {
     end: usize,
 }
 
+/// An accepted version of an Ingress that goes on serving because its newest version, which is among the objects, is
+/// refused.
+#[derive(Debug, Deserialize, Serialize)]
+struct Held {
+    held: serde_json::Value,
+}
+
+/// What is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Good {
+    /// The newest versions of all objects.
+    pub(crate) objects: Vec<Object>,
+    /// Accepted versions of those whose newest ones are refused.
+    pub(crate) held: Vec<Arc<Ingress>>,
+}
+
 /// What was loaded.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) objects: Vec<Object>,
+    pub(crate) held: Vec<Arc<Ingress>>,
     /// When it was true.
     pub(crate) saved: String,
 }
@@ -66,7 +84,7 @@ impl StateFile {
     }
 
     /// Replaces the file.
-    pub(crate) fn save(&self, objects: &[Object]) -> io::Result<()> {
+    pub(crate) fn save(&self, good: &Good) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let new = self.folder.join(FILE_NEW);
         match fs::remove_file(&new) {
@@ -78,10 +96,13 @@ impl StateFile {
         let saved = jiff::Timestamp::now().to_string();
         let head = Head { ringress: "last known good".to_owned(), format: FORMAT, source: self.source.clone(), saved };
         write_line(&mut out, &head)?;
-        for object in objects {
+        for object in &good.objects {
             write_line(&mut out, &encode::manifest(object))?;
         }
-        write_line(&mut out, &End { end: objects.len() })?;
+        for ingress in &good.held {
+            write_line(&mut out, &Held { held: encode::manifest(&Object::Ingress(Arc::clone(ingress))) })?;
+        }
+        write_line(&mut out, &End { end: good.objects.len() + good.held.len() })?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&new, self.folder.join(FILE))?;
         File::open(&self.folder)?.sync_all()
@@ -110,14 +131,21 @@ impl StateFile {
         if head.source != self.source {
             return Err(bad(&format!("it is of {}, not of {}", head.source, self.source)));
         }
-        let mut objects = Vec::new();
+        let (mut objects, mut held) = (Vec::new(), Vec::new());
         for line in lines {
             let value: serde_json::Value = serde_json::from_str(&line?).map_err(|_| bad("a line is not JSON"))?;
             if let Ok(End { end }) = End::deserialize(&value) {
-                if end != objects.len() {
+                if end != objects.len() + held.len() {
                     return Err(bad("objects are missing"));
                 }
-                return Ok(Loaded { objects, saved: head.saved });
+                return Ok(Loaded { objects, held, saved: head.saved });
+            }
+            if let Ok(Held { held: value }) = Held::deserialize(&value) {
+                match decode(value, None).object {
+                    Some(Object::Ingress(ingress)) => held.push(ingress),
+                    _ => return Err(bad("a held line is not an Ingress")),
+                }
+                continue;
             }
             objects.push(decode(value, None).object.ok_or_else(|| bad("a line is not an object"))?);
         }
@@ -151,10 +179,14 @@ mod tests {
         [secret, class].map(|value| decode(value, None).object.expect("an object")).into()
     }
 
+    fn good(objects: Vec<Object>) -> Good {
+        Good { objects, ..Good::default() }
+    }
+
     fn saved() -> (TempDir, StateFile) {
         let folder = TempDir::new().expect("a folder");
         let state = StateFile::new(folder.path().join("deep/state"), "here".to_owned());
-        state.save(&objects()).expect("it is saved");
+        state.save(&good(objects())).expect("it is saved");
         (folder, state)
     }
 
@@ -166,7 +198,7 @@ mod tests {
     fn what_is_saved_is_loaded_and_a_second_save_replaces_it() {
         let (_folder, state) = saved();
         assert_eq!(state.load().expect("readable").expect("there").objects, objects());
-        state.save(&objects()[..1]).expect("it is saved");
+        state.save(&good(objects()[..1].to_vec())).expect("it is saved");
         assert_eq!(state.load().expect("readable").expect("there").objects, objects()[..1]);
     }
 
@@ -212,7 +244,7 @@ mod tests {
             [lines[0], lines[1], lines[3]].join("\n"),
             text[..text.len() / 2].to_owned(),
             text.replacen("\"Secret\"", "7", 1),
-            text.replacen("\"format\":1", "\"format\":2", 1),
+            text.replacen("\"format\":2", "\"format\":3", 1),
         ] {
             fs::write(&file, &damaged).expect("ours");
             refusal(&state);

@@ -17,6 +17,8 @@ pub struct SyncStatus {
     pub ready: bool,
     /// Whether what is served came from the state folder because the API server has not been reached yet.
     pub last_known_good: bool,
+    /// Whether this replica leads, and so writes the status of Ingresses and events; `None` when it takes no part.
+    pub leads: Option<bool>,
     /// Generation of the newest published snapshot; 0 before the first.
     pub generation: u64,
     /// Per worker the generation that it serves; 0 before its first.

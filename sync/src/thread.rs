@@ -6,17 +6,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ringress_config::compile::Compiler;
 use ringress_config::diagnostics::{Finding, Severity};
+use ringress_config::model::Ingress;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::handle::{Command, Ends, Shared};
 use crate::pace::Pace;
 use crate::publish::Publishing;
-use crate::state::{Saver, StateFile};
+use crate::state::{Good, Saver, StateFile};
 use crate::status::Propagation;
 use crate::watch::folder::Folder;
 use crate::watch::kube::Kube;
 use crate::watch::{Change, Source};
+use crate::webhook::Webhook;
+use crate::write::Writing;
 use crate::{Publisher, SourceSettings, SyncError, SyncHandle, SyncSettings, SyncStatus, default_certificate};
 
 /// Name of the thread as tools show it.
@@ -47,13 +50,17 @@ pub fn spawn(settings: SyncSettings, publisher: Publisher) -> Result<SyncHandle,
         SourceSettings::Kube(_) => "kube".to_owned(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(SyncError::Thread)?;
-    let (source, saver) = runtime.block_on(open(&settings))?;
-    let compiler = Compiler::new(settings.options, default_certificate::make()?);
+    let Opened { source, saver, held, writing } = runtime.block_on(open(&settings))?;
+    let compiler = Compiler::new(settings.options.clone(), default_certificate::make()?);
     let publishing = Publishing::new(publisher);
     let adopted = publishing.adopted().to_vec();
     let shared = Arc::new(Shared::new(SyncStatus { source: name, adopted, ..SyncStatus::default() }));
     let (handle, ends) = SyncHandle::new(Arc::clone(&shared));
-    let control = Control::new(source, saver, compiler, publishing, shared);
+    let mut control = Control::new(source, saver, compiler, publishing, shared);
+    (control.held, control.writing) = (held, writing);
+    if let Some(webhook) = &settings.webhook {
+        control.webhook = Some(Webhook::start(webhook, handle.commands.clone())?);
+    }
     std::thread::Builder::new()
         .name(THREAD_NAME.to_owned())
         .spawn(move || runtime.block_on(control.run(ends)))
@@ -61,27 +68,52 @@ pub fn spawn(settings: SyncSettings, publisher: Publisher) -> Result<SyncHandle,
     Ok(handle)
 }
 
+/// What there is to begin with.
+struct Opened {
+    source: Source,
+    saver: Option<Saver>,
+    /// Accepted versions of Ingresses whose newest ones were refused when this was last run.
+    held: Vec<Arc<Ingress>>,
+    writing: Option<Writing>,
+}
+
 /// Opens the source, with the state on disk where there is one.
-async fn open(settings: &SyncSettings) -> Result<(Source, Option<Saver>), SyncError> {
-    let mut kube = match &settings.source {
-        // A folder keeps itself.
-        SourceSettings::Dir(path) => return Ok((Source::Folder(Box::new(Folder::open(path)?)), None)),
-        SourceSettings::Kube(kube) => Kube::connect(kube, &settings.options).await?,
+async fn open(settings: &SyncSettings) -> Result<Opened, SyncError> {
+    let (mut saver, mut held) = (None, Vec::new());
+    let kube_settings = match &settings.source {
+        SourceSettings::Dir(path) => {
+            // A folder keeps itself.
+            let source = Source::Folder(Box::new(Folder::open(path)?));
+            return Ok(Opened { source, saver, held, writing: None });
+        }
+        SourceSettings::Kube(kube) => kube,
     };
-    let Some(folder) = &settings.state_dir else { return Ok((Source::Kube(Box::new(kube)), None)) };
-    let file = StateFile::new(folder.clone(), kube.identity());
-    match file.load() {
-        Ok(Some(loaded)) => kube.seed(loaded),
-        Ok(None) => {}
-        Err(cause) => warn!(folder = %folder.display(), "the last known good objects are not used: {cause}"),
+    let mut kube = Kube::connect(kube_settings, &settings.options).await?;
+    if let Some(folder) = &settings.state_dir {
+        let file = StateFile::new(folder.clone(), kube.identity());
+        match file.load() {
+            Ok(Some(mut loaded)) => {
+                held = std::mem::take(&mut loaded.held);
+                kube.seed(loaded);
+            }
+            Ok(None) => {}
+            Err(cause) => warn!(folder = %folder.display(), "the last known good objects are not used: {cause}"),
+        }
+        saver = Some(Saver::new(file));
     }
-    Ok((Source::Kube(Box::new(kube)), Some(Saver::new(file))))
+    let writing = kube_settings.write.clone().map(|write| Writing::start(kube.client(), *write));
+    Ok(Opened { source: Source::Kube(Box::new(kube)), saver, held, writing })
 }
 
 /// Everything that the thread owns.
 struct Control {
     source: Source,
     saver: Option<Saver>,
+    /// To be handed to the compiler before its first build.
+    held: Vec<Arc<Ingress>>,
+    writing: Option<Writing>,
+    /// Ends with the thread.
+    webhook: Option<Webhook>,
     compiler: Compiler,
     publishing: Publishing,
     shared: Arc<Shared>,
@@ -120,6 +152,9 @@ impl Control {
         Self {
             source,
             saver,
+            held: Vec::new(),
+            writing: None,
+            webhook: None,
             compiler,
             publishing,
             shared,
@@ -138,6 +173,11 @@ impl Control {
             self.shared.beat();
             match self.next(&mut commands).await {
                 Woken::Command(Some(Command::Sync(reply))) => self.sync(reply).await,
+                Woken::Command(Some(Command::Review(ingress, reply))) => {
+                    let review = (self.publishing.generation() > 0).then(|| self.compiler.review(&ingress));
+                    // Who asked may have given up.
+                    let _gone = reply.send(review);
+                }
                 Woken::Command(Some(Command::Stop)) => break,
                 // All handles are gone; nobody can ask for anything, but the workers still want snapshots.
                 Woken::Command(None) => commands.close(),
@@ -150,12 +190,19 @@ impl Control {
                 Woken::Tick => {}
             }
             self.collect();
+            if self.writing.as_ref().map(Writing::leads) != self.status.leads {
+                self.show();
+            }
             if let Some(saver) = &mut self.saver {
-                saver.look(|| self.source.objects()).await;
+                saver.look(|| good(&self.source, &self.compiler)).await;
             }
         }
+        drop(self.webhook.take());
+        if let Some(writing) = self.writing.take() {
+            writing.finish().await;
+        }
         if let Some(saver) = self.saver.take() {
-            saver.finish(|| self.source.objects()).await;
+            saver.finish(|| good(&self.source, &self.compiler)).await;
         }
         // Closes every channel before `stop` returns.
         drop(self);
@@ -207,6 +254,9 @@ impl Control {
                 Change::Remove(reference) => self.compiler.remove(&reference),
             }
         }
+        if let Some(writing) = &self.writing {
+            writing.seen(self.source.take_seen());
+        }
         let findings = self.source.findings();
         if !Arc::ptr_eq(&findings, &self.source_findings) {
             let known = std::mem::replace(&mut self.source_findings, findings);
@@ -218,6 +268,7 @@ impl Control {
 
     fn build(&mut self) {
         let started = Instant::now();
+        self.compiler.restore(std::mem::take(&mut self.held));
         let compiled = self.compiler.compile();
         let ended = Instant::now();
         let noticed = self.pace.note_build(started, ended).unwrap_or(started);
@@ -227,6 +278,13 @@ impl Control {
             let known = std::mem::replace(&mut self.compile_findings, compiled.findings);
             log_new(&known, &self.compile_findings);
             self.join_findings();
+            // What is held back shows only now.
+            if let Some(saver) = self.saver.as_mut().filter(|_| self.source.listed()) {
+                saver.note_change();
+            }
+        }
+        if let Some(writing) = &self.writing {
+            writing.served(&compiled.served);
         }
         if compiled.changed || self.publishing.generation() == 0 {
             self.publishing.publish(&compiled.snapshot, noticed);
@@ -278,6 +336,9 @@ impl Control {
 
     fn join_findings(&mut self) {
         self.status.rejected = self.source_findings.iter().chain(self.compile_findings.iter()).cloned().collect();
+        if let Some(writing) = self.writing.as_ref().filter(|_| self.source.listed()) {
+            writing.findings(&self.status.rejected);
+        }
     }
 
     /// Shows the status to the other threads.
@@ -285,12 +346,18 @@ impl Control {
         let publishing = &self.publishing;
         self.status.last_known_good = self.source.serves_last_good();
         self.status.source_reachable = self.source.reachable();
+        self.status.leads = self.writing.as_ref().map(Writing::leads);
         self.status.ready = publishing.ready();
         self.status.generation = publishing.generation();
         self.status.adopted.clear();
         self.status.adopted.extend_from_slice(publishing.adopted());
         self.shared.status.store(Arc::new(self.status.clone()));
     }
+}
+
+/// What is worth keeping for the next start.
+fn good(source: &Source, compiler: &Compiler) -> Good {
+    Good { objects: source.objects(), held: compiler.held().cloned().collect() }
 }
 
 /// Writes the findings to the log that were not there before.

@@ -14,6 +14,8 @@ use ringress_config::model::{Object, ObjectRef};
 use self::kube::Kube;
 use folder::Folder;
 
+use crate::write::Seen;
+
 /// A difference between what the source holds now and what it held before.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Change {
@@ -90,6 +92,14 @@ impl Source {
         match self {
             Self::Folder(folder) => folder.reachable(),
             Self::Kube(kube) => kube.reachable(),
+        }
+    }
+
+    /// What has been seen of the status of Ingresses.
+    pub(crate) fn take_seen(&mut self) -> Seen {
+        match self {
+            Self::Folder(_) => Seen::new(),
+            Self::Kube(kube) => kube.take_seen(),
         }
     }
 

@@ -8,6 +8,7 @@ use ringress_sync::testkit::api_server::{ApiServer, Fault, Rule, Verb};
 use ringress_sync::testkit::fixtures::{certificate_secret, ingress, ingress_class, ingress_tls, service};
 use ringress_sync::testkit::rig::Rig;
 use ringress_sync::testkit::workers::eventually;
+use serde_json::json;
 use tempfile::TempDir;
 
 fn settings(server: &ApiServer, state: &Path) -> SyncSettings {
@@ -117,4 +118,41 @@ fn a_state_folder_that_cannot_be_written_holds_nothing_up() {
     let rig = start(&server, &file.join("state")).ready();
     server.put(ingress("n", "b", "b.test"));
     eventually("b is served", || rig.serves("b.test"));
+}
+
+/// An Ingress `a` whose newest version, of another host, is refused.
+fn refuse_the_newest(server: &ApiServer) {
+    let mut refused = ingress("n", "a", "refused.test");
+    refused["metadata"]["annotations"] = json!({"nginx.ingress.kubernetes.io/server-snippet": "return 200;"});
+    server.put(refused);
+}
+
+#[test]
+fn the_accepted_version_of_a_refused_ingress_serves_on_after_a_restart() {
+    let (mut server, state) = server_and_state();
+    let rig = start(&server, state.path()).ready();
+    refuse_the_newest(&server);
+    eventually("it is refused", || rig.reports("Ingress n/a"));
+    assert!(rig.serves("a.test"));
+    drop(rig);
+    let rig = start(&server, state.path()).ready();
+    assert!(rig.serves("a.test") && !rig.serves("refused.test") && rig.reports("Ingress n/a"));
+    assert_eq!(rig.generation(), 1, "it was never without");
+    drop(rig);
+    server.down();
+    let rig = start(&server, state.path()).ready();
+    assert!(rig.serves("a.test") && rig.handle.status().last_known_good, "nor without the server");
+}
+
+#[test]
+fn an_ingress_made_anew_inherits_nothing_from_the_one_before_it() {
+    let (server, state) = server_and_state();
+    let rig = start(&server, state.path()).ready();
+    refuse_the_newest(&server);
+    eventually("it is refused", || rig.reports("Ingress n/a"));
+    drop(rig);
+    server.delete("Ingress", "n", "a");
+    refuse_the_newest(&server);
+    let rig = start(&server, state.path()).ready();
+    assert!(rig.reports("Ingress n/a") && !rig.serves("a.test") && !rig.serves("refused.test"));
 }

@@ -181,3 +181,24 @@ fn a_certificate_in_a_secret_of_another_type_is_read_by_its_name_only_while_it_i
     server.put(ingress("n", "o", "o.test"));
     eventually("no longer needed", || rig.handle.status().objects.get("Secret") == Some(&1));
 }
+
+#[test]
+fn a_config_map_that_an_ingress_or_the_settings_name_is_read_and_followed() {
+    let server = server_with(&[]);
+    let map = |name: &str, data: serde_json::Value| json!({"kind": "ConfigMap", "metadata": {"namespace": "n", "name": name}, "data": data});
+    server.put(map("own", json!({"global-allowed-response-headers": "x-a", "add-headers": "n/added"})));
+    server.put(map("added", json!({"x-added": "1"})));
+    server.put(map("stranger", json!({})));
+    let mut object = ingress("n", "a", "a.test");
+    object["metadata"]["annotations"] = json!({"nginx.ingress.kubernetes.io/custom-headers": "n/headers"});
+    server.put(object);
+    let mut settings = Rig::server_settings(&server);
+    settings.options.configmap = Some(ringress_config::model::ObjectKey::new("n", "own"));
+    let rig = Rig::start(settings).expect("the settings are right").ready();
+    assert_eq!(rig.handle.status().objects.get("ConfigMap"), Some(&2), "the stranger is nobody's business");
+    assert!(rig.reports("Ingress n/a"), "its ConfigMap is missing");
+    server.put(map("headers", json!({"x-a": "1"})));
+    eventually("it is read once it is there", || !rig.reports("Ingress n/a"));
+    server.put(ingress("n", "a", "a.test"));
+    eventually("no longer needed", || rig.handle.status().objects.get("ConfigMap") == Some(&2));
+}

@@ -85,6 +85,14 @@ fn write_control(page: &mut Page, status: &ControlStatus, settings: &RequestMetr
         );
         page.gauge("ringress_last_change_timestamp_seconds", "When the newest snapshot was published", seconds(time));
     }
+    if let Some((lease, leads)) = &status.lease {
+        let labels = controller.iter().copied().chain([("name", &**lease)]).collect();
+        page.gauges(
+            "nginx_ingress_controller_leader_election_status",
+            "1 while this replica leads",
+            [(labels, flag(*leads))],
+        );
+    }
     page.counters("nginx_ingress_controller_success", "Changes served", [(controller, float(status.builds))]);
 }
 

@@ -40,6 +40,8 @@ pub struct ControlStatus {
     pub source_reachable: bool,
     /// Whether what is served came from the state folder.
     pub last_known_good: bool,
+    /// The Lease of the leader election, and whether this replica leads; `None` when it takes no part.
+    pub lease: Option<(Arc<str>, bool)>,
     /// Generation of the newest published snapshot; 0 before the first.
     pub generation: u64,
     /// Objects by kind.

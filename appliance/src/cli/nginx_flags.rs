@@ -26,8 +26,6 @@ const LUA: Support = NoMeaning("there is no Lua layer to be controlled");
 const PROFILER: Support = NoMeaning("there is no Go profiler");
 const GEOIP: Support = NotYet("no GeoIP2 database is loaded");
 const NATIVE: Support = NotYet("only classic histograms are exported");
-const WEBHOOK: Support = NotYet("no admission server is started");
-const STATUS: Support = NotYet("Ingress status is not written");
 
 /// All of them, by name; klog's own flags are in [`KLOG_FLAGS`].
 pub(crate) const NGINX_FLAGS: &[Flag] = &[
@@ -79,30 +77,18 @@ pub(crate) const NGINX_FLAGS: &[Flag] = &[
         NoMeaning("an object under review is always checked alone against the current state"),
         "The webhook renders only the Ingress under review.",
     ),
-    flag(
-        "disable-leader-election",
-        Bool,
-        "false",
-        NotYet("there is no leader election"),
-        "No Lease, and no writing of Ingress status.",
-    ),
+    flag("disable-leader-election", Bool, "false", Honoured, "No Lease, and no writing of Ingress status."),
     flag("disable-svc-external-name", Bool, "false", Honoured, "Ignore Services of type ExternalName."),
     flag(
         "disable-sync-events",
         Bool,
         "false",
-        NotYet("no events are written at all"),
+        NoMeaning("events tell of what is refused or ignored, never of what is well"),
         "Do not write a Sync event for each Ingress.",
     ),
     flag("dynamic-configuration-retries", Int, "15", LUA, "Retries of pushing state into the Lua layer."),
-    flag(
-        "election-id",
-        Text,
-        "ingress-controller-leader",
-        NotYet("there is no leader election"),
-        "Name of the Lease of the leader election.",
-    ),
-    flag("election-ttl", Duration, "30s", NotYet("there is no leader election"), "How long the Lease is held."),
+    flag("election-id", Text, "ingress-controller-leader", Honoured, "Name of the Lease of the leader election."),
+    flag("election-ttl", Duration, "30s", Honoured, "How long the Lease is held."),
     flag(
         "enable-annotation-validation",
         Bool,
@@ -199,9 +185,15 @@ pub(crate) const NGINX_FLAGS: &[Flag] = &[
     flag("profiler-address", Text, "127.0.0.1", PROFILER, "Address of the profiler."),
     flag("profiler-port", Int, "10245", PROFILER, "Port of the profiler."),
     flag("profiling", Bool, "true", PROFILER, "Serve profiles."),
-    flag("publish-service", Object, "", STATUS, "Service whose addresses are written to Ingress status."),
-    flag("publish-status-address", List, "", STATUS, "Addresses that are written to Ingress status."),
-    flag("report-node-internal-ip-address", Bool, "false", STATUS, "Write internal node addresses to Ingress status."),
+    flag("publish-service", Object, "", Honoured, "Service whose addresses are written to Ingress status."),
+    flag("publish-status-address", List, "", Honoured, "Addresses that are written to Ingress status."),
+    flag(
+        "report-node-internal-ip-address",
+        Bool,
+        "false",
+        Honoured,
+        "Write internal node addresses to Ingress status.",
+    ),
     flag("report-status-classes", Bool, "false", Honoured, "Label request metrics with 2xx, 3xx, … instead of codes."),
     flag("shutdown-grace-period", Seconds, "0", Honoured, "Wait between SIGTERM and the start of the drain."),
     flag(
@@ -219,7 +211,13 @@ pub(crate) const NGINX_FLAGS: &[Flag] = &[
         "TLS port behind the server name proxy.",
     ),
     flag("status-port", Int, "10246", LUA, "Control port of the Lua layer."),
-    flag("status-update-interval", Seconds, "60", STATUS, "How often Ingress status is checked."),
+    flag(
+        "status-update-interval",
+        Seconds,
+        "60",
+        Differs("changes are written at once; this is how often the addresses are looked up without an occasion"),
+        "How often Ingress status is checked.",
+    ),
     flag("stream-port", Int, "10247", LUA, "Control port of the Lua layer for TCP and UDP."),
     flag(
         "sync-period",
@@ -244,11 +242,11 @@ pub(crate) const NGINX_FLAGS: &[Flag] = &[
         "Buckets of the duration histograms, in seconds.",
     ),
     flag("udp-services-configmap", Object, "", Honoured, "ConfigMap that maps ports to UDP services."),
-    flag("update-status", Bool, "true", STATUS, "Write the addresses of this controller to Ingress status."),
-    flag("update-status-on-shutdown", Bool, "true", STATUS, "The last replica clears the status when it stops."),
-    flag("validating-webhook", Text, "", WEBHOOK, "Address of the admission server."),
-    flag("validating-webhook-certificate", Text, "", WEBHOOK, "Its certificate file."),
-    flag("validating-webhook-key", Text, "", WEBHOOK, "Its key file."),
+    flag("update-status", Bool, "true", Honoured, "Write the addresses of this controller to Ingress status."),
+    flag("update-status-on-shutdown", Bool, "true", Honoured, "The last replica clears the status when it stops."),
+    flag("validating-webhook", Text, "", Honoured, "Address of the admission server."),
+    flag("validating-webhook-certificate", Text, "", Honoured, "Its certificate file."),
+    flag("validating-webhook-key", Text, "", Honoured, "Its key file."),
     flag("version", Bool, "false", Honoured, "Print the version and end."),
     flag("watch-ingress-without-class", Bool, "false", Honoured, "Serve Ingresses that name no class, too."),
     flag("watch-namespace", Text, "", Honoured, "The only namespace to be served; empty is all."),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::CliError;
+use super::cluster::{self, Webhook, WriteBack};
 use super::layers::{Layers, Surroundings};
 use crate::io::DriverChoice;
 use crate::metrics::{RequestMetric, RequestMetrics, RequestMetricsSettings};
@@ -24,6 +25,8 @@ pub struct RunSettings {
     pub source: Source,
     /// The options that the compiler uses.
     pub options: Options,
+    /// `--validating-webhook`; `None` is off.
+    pub webhook: Option<Webhook>,
     /// http and https listeners.
     pub listeners: HttpListeners,
     /// The health and metrics listener.
@@ -68,6 +71,8 @@ pub struct Kube {
     pub kubeconfig: Option<PathBuf>,
     /// `--watch-namespace`.
     pub namespace: Option<String>,
+    /// What is written to it; `None` with `--disable-leader-election`.
+    pub write: Option<Box<WriteBack>>,
 }
 
 /// The listeners of the workers.
@@ -198,6 +203,7 @@ impl RunSettings {
         let metrics = metrics(&layers, surroundings, &mut warnings);
         Ok(Self {
             options: options(&layers)?,
+            webhook: cluster::webhook(&layers)?,
             listeners: listeners(&layers)?,
             health: health(&layers)?,
             admin: admin_address("admin-address", &layers.text("admin-address").unwrap_or_default())?,
@@ -238,6 +244,7 @@ fn source(layers: &Layers, surroundings: &Surroundings) -> Result<Source, CliErr
             .or_else(|| surroundings.var("KUBECONFIG").map(Into::into))
             .map(Into::into),
         namespace: layers.text("watch-namespace"),
+        write: cluster::write_back(layers, surroundings)?.map(Box::new),
     }))
 }
 

@@ -153,6 +153,11 @@ impl HostTable {
         hosts.filter_map(|host| host.findings.get(&intent.meta.key)).flatten()
     }
 
+    /// All that is wanted of a host, oldest first.
+    pub(super) fn claims(&self, host: &HostName) -> impl Iterator<Item = &Arc<Intent>> {
+        self.known.get(host).into_iter().flat_map(|host| host.claims.values())
+    }
+
     pub(super) fn snapshot(&self) -> &Hosts {
         &self.hosts
     }

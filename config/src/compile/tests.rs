@@ -1,4 +1,5 @@
 mod policies;
+mod review;
 
 use std::sync::LazyLock;
 
@@ -300,4 +301,29 @@ fn a_slice_that_changes_its_service_leaves_the_old_one() {
             .map(|name| compiled.snapshot.clusters.get(cluster_of(&compiled, name, "/")).unwrap().endpoints.len());
         assert_eq!(lengths, expected);
     }
+}
+
+#[test]
+fn a_held_version_serves_again_after_a_restart() {
+    let good = ingress("i", "a.test", &["/"], "");
+    let bad = ingress("i", "b.test", &["/"], "nginx.ingress.kubernetes.io/server-snippet: 'return 200;'");
+    let mut first = compiler(Options::default());
+    first.apply(&good);
+    first.apply(&bad);
+    let held: Vec<_> = first.held().cloned().collect();
+    assert_eq!(held.len(), 1);
+    let restart = |text: &str| {
+        let mut next = compiler(Options::default());
+        for object in manifest::parse("a.yaml", text.as_bytes()).objects {
+            next.upsert(object);
+        }
+        next.restore(held.clone());
+        let compiled = next.compile();
+        let serves = compiled.snapshot.hosts.exact.get("a.test").is_some();
+        (serves, next.held().count(), compiled.served.len())
+    };
+    assert_eq!(restart(&bad), (true, 1, 1), "the newest version is refused as before");
+    assert_eq!(restart(&bad.replace("2026-01-01", "2026-02-02")), (false, 0, 0), "another object of that name");
+    assert_eq!(restart(&good), (true, 0, 1));
+    assert_eq!(restart(&service("s", &[])), (false, 0, 0), "it is gone");
 }

@@ -27,6 +27,10 @@ pub(crate) struct Globals {
     pub(crate) risk_max: Risk,
     /// Words that no annotation value may hold.
     pub(crate) blocked_words: Box<[Box<str>]>,
+    /// The webhook lets annotations with snippets pass, though they are never inserted.
+    pub(crate) snippets_admitted: bool,
+    /// The webhook refuses literal paths with characters of patterns.
+    pub(crate) strict_path_types: bool,
     /// Status of https redirects.
     pub(crate) redirect_status: u16,
     /// Paths that start so are not redirected to https.
@@ -65,7 +69,8 @@ impl Globals {
         };
         let list = |keys: &Keys<'_>, name| keys.text(name).map(|text| value::list(text).map(Box::from).collect());
         let words = list(&keys, "annotation-value-word-blocklist");
-        if keys.get("allow-snippet-annotations", value::bool) == Some(true) {
+        let snippets_admitted = keys.get("allow-snippet-annotations", value::bool) == Some(true);
+        if snippets_admitted {
             keys.warn("allow-snippet-annotations", "snippets are never inserted, whatever this says".into());
         }
         let mut policy = policy(&mut keys);
@@ -77,6 +82,8 @@ impl Globals {
             policy,
             risk_max: keys.get("annotations-risk-level", risk).unwrap_or(defaults.risk_max),
             blocked_words: words.unwrap_or_default(),
+            snippets_admitted,
+            strict_path_types: keys.get("strict-validate-path-type", value::bool).unwrap_or(true),
             redirect_status: keys.get("http-redirect-code", redirect_status).unwrap_or(defaults.redirect_status),
             no_redirect_paths: list(&keys, "no-tls-redirect-locations").unwrap_or(defaults.no_redirect_paths),
             missing: missing.or(keys.denied.then_some(503)),

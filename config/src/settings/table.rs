@@ -397,7 +397,7 @@ pub(super) static ROWS: &[Row] = &[
         "Refuses TLS handshakes for unknown names instead of serving the default certificate."),
     row("debug-connections", "string array", "", P2, Ignored("the log level is one for all"),
         "Debug log for some client addresses."),
-    row("strict-validate-path-type", "bool", "true", P0, Pending(NoEffect),
+    row("strict-validate-path-type", "bool", "true", P0, Honoured,
         "Webhook refuses Exact/Prefix paths with characters outside letters, digits, . _ - /. Default true since 1.12."),
     row("grpc-buffer-size-kb", "int", "0", P2, Pending(NoEffect),
         "Buffer for gRPC response heads; 0 = nginx default."),

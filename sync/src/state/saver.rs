@@ -4,11 +4,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use ringress_config::model::Object;
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
-use super::StateFile;
+use super::{Good, StateFile};
 
 /// The shortest time between two writes.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -33,8 +32,8 @@ impl Saver {
         self.changed = true;
     }
 
-    /// Starts a write if one is due. `objects` are those to be written.
-    pub(crate) async fn look(&mut self, objects: impl FnOnce() -> Vec<Object>) {
+    /// Starts a write if one is due. `good` is what is to be written.
+    pub(crate) async fn look(&mut self, good: impl FnOnce() -> Good) {
         if let Some(writing) = self.writing.take_if(|writing| writing.is_finished()) {
             self.ended(writing.await.map_err(io::Error::other).flatten());
         }
@@ -43,17 +42,17 @@ impl Saver {
         }
         self.changed = false;
         self.not_before = Instant::now() + INTERVAL;
-        let (file, objects) = (self.file.clone(), objects());
-        self.writing = Some(tokio::task::spawn_blocking(move || file.save(&objects)));
+        let (file, good) = (self.file.clone(), good());
+        self.writing = Some(tokio::task::spawn_blocking(move || file.save(&good)));
     }
 
     /// Writes what is not written yet, and waits for it.
-    pub(crate) async fn finish(mut self, objects: impl FnOnce() -> Vec<Object>) {
+    pub(crate) async fn finish(mut self, good: impl FnOnce() -> Good) {
         if let Some(writing) = self.writing.take() {
             self.ended(writing.await.map_err(io::Error::other).flatten());
         }
         if self.changed {
-            let result = self.file.save(&objects());
+            let result = self.file.save(&good());
             self.ended(result);
         }
     }

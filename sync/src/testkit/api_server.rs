@@ -4,6 +4,7 @@
 //! bookmarks), create, update, patch and delete of any resource it knows by name. Whatever is wrong with it at the
 //! moment is a [`Fault`] that a test has set.
 
+mod access;
 mod faults;
 mod http;
 mod store;
@@ -16,6 +17,7 @@ use std::thread::JoinHandle;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
+pub use access::{Asked, Grant};
 pub use faults::{Fault, Rule, Verb};
 use store::Store;
 
@@ -52,6 +54,18 @@ struct Inner {
     bookmarked: BTreeMap<&'static str, usize>,
     /// Requests by verb and resource.
     requests: BTreeMap<(Verb, String), usize>,
+    /// What the account may do; `None` is everything.
+    grants: Option<Vec<Grant>>,
+    /// Every kind of request there was, and whether it was allowed.
+    asked: BTreeMap<Asked, bool>,
+}
+
+impl Inner {
+    fn allows(&mut self, asked: Asked) -> bool {
+        let allowed = self.grants.as_ref().is_none_or(|grants| grants.iter().any(|grant| grant.allows(&asked)));
+        self.asked.insert(asked, allowed);
+        allowed
+    }
 }
 
 impl State {
@@ -100,6 +114,11 @@ impl ApiServer {
         self.state.change(|inner| inner.store.delete(kind, namespace, name))
     }
 
+    /// All objects of a resource such as `events`.
+    pub fn all(&self, resource: &str) -> Vec<Value> {
+        self.state.lock().store.list(resource).cloned().collect()
+    }
+
     /// An object as it is now.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         self.state.lock().store.get(kind, namespace, name).cloned()
@@ -143,6 +162,16 @@ impl ApiServer {
     /// Takes all faults away.
     pub fn heal(&self) {
         self.state.change(|inner| inner.rules.clear());
+    }
+
+    /// From now on, only what these rules allow is answered; the rest is forbidden.
+    pub fn allow_only(&self, grants: Vec<Grant>) {
+        self.state.lock().grants = Some(grants);
+    }
+
+    /// Every kind of request there has been, and whether it was allowed.
+    pub fn asked(&self) -> BTreeMap<Asked, bool> {
+        self.state.lock().asked.clone()
     }
 
     /// How many requests of a verb there were for a resource (`ingresses`), answered or not.

@@ -38,7 +38,7 @@ impl Rig {
     pub fn on_folder(folder: &Path) -> Result<Self, SyncError> {
         let source = SourceSettings::Dir(folder.to_owned());
         let options = Options { assume_class: true, ..Options::default() };
-        Self::start(SyncSettings { source, options, state_dir: None })
+        Self::start(SyncSettings { source, options, state_dir: None, webhook: None })
     }
 
     /// Starts on a fake API server, which may be down.
@@ -52,7 +52,7 @@ impl Rig {
     /// The settings of [`on_server`](Self::on_server), to be changed.
     pub fn server_settings(server: &ApiServer) -> SyncSettings {
         let kube = KubeSettings { apiserver_host: Some(server.url()), ..KubeSettings::default() };
-        SyncSettings { source: SourceSettings::Kube(kube), options: Options::default(), state_dir: None }
+        SyncSettings { source: SourceSettings::Kube(kube), options: Options::default(), state_dir: None, webhook: None }
     }
 
     /// Waits until every worker serves.

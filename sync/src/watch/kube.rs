@@ -25,11 +25,17 @@ use tracing::warn;
 
 use crate::state::Loaded;
 use crate::watch::Change;
+use crate::write::{Published, Seen};
 use crate::{KubeSettings, SyncError};
 use feed::News;
+use row::Row;
 use store::Store;
 use wanted::Wanted;
 use watched::{Feed, Watched, subject};
+
+pub(crate) use backoff::Backoff;
+pub(crate) use client::describe;
+pub(crate) use row::Wire;
 
 /// News that may wait for the control thread; then the feeds wait, and with them the server.
 const NEWS_MAX: usize = 256;
@@ -37,8 +43,8 @@ const NEWS_MAX: usize = 256;
 /// News taken in one go, so that a flood does not hold up publishing.
 const BATCH_MAX: usize = 4096;
 
-/// Watches on single Secrets, at most.
-const NAMED_SECRETS_MAX: usize = 200;
+/// Watches on single Secrets, and as many on single ConfigMaps, at most.
+const NAMED_MAX: usize = 200;
 
 /// Turns given to the feeds before what they have told is taken in…
 const CATCH_UP_YIELDS: usize = 16;
@@ -75,8 +81,10 @@ pub(crate) struct Kube {
     news: mpsc::Receiver<(FeedId, News)>,
     news_in: mpsc::Sender<(FeedId, News)>,
     wanted: Wanted,
-    /// Needed Secrets that no watch is left for.
-    unwatched: BTreeSet<ObjectKey>,
+    /// Needed objects that no watch is left for.
+    unwatched: BTreeSet<ObjectRef>,
+    /// Feeds before this one are of the options and never end.
+    first_wanted: FeedId,
     /// Told by the feeds and not yet taken.
     changes: Vec<Change>,
     /// Stands in for a server that is away at the start.
@@ -84,6 +92,8 @@ pub(crate) struct Kube {
     /// Whether everything needed has been listed once.
     listed: bool,
     findings: Option<Arc<[Finding]>>,
+    /// Statuses of Ingresses that were seen; `None` when nobody wants to know.
+    seen: Option<Seen>,
 }
 
 impl Kube {
@@ -99,12 +109,18 @@ impl Kube {
             next_id: 0,
             news,
             news_in,
-            wanted: Wanted::new(Arc::clone(&options.annotations_prefix), options.default_ssl_certificate.clone()),
+            wanted: Wanted::new(
+                Arc::clone(&options.annotations_prefix),
+                options.default_ssl_certificate.clone(),
+                options.configmap.clone(),
+            ),
             unwatched: BTreeSet::new(),
+            first_wanted: 0,
             changes: Vec::new(),
             last_good: LastGood::None,
             listed: false,
             findings: None,
+            seen: settings.write.is_some().then(Seen::new),
         };
         for kind in [Kind::Ingress, Kind::IngressClass, Kind::Service, Kind::EndpointSlice, Kind::Secret] {
             kube.start(Feed::All(kind));
@@ -113,6 +129,7 @@ impl Kube {
         for key in config_maps.into_iter().flatten().collect::<BTreeSet<_>>() {
             kube.start(Feed::Named(ObjectRef { kind: Kind::ConfigMap, key: key.clone() }));
         }
+        kube.first_wanted = kube.next_id;
         Ok(kube)
     }
 
@@ -214,11 +231,11 @@ impl Kube {
         }
         let mut findings: Vec<Finding> =
             self.feeds.values().filter_map(|w| w.refusal(self.namespace.as_deref())).collect();
-        for key in &self.unwatched {
-            let object = ObjectRef { kind: Kind::Secret, key: key.clone() };
-            let message =
-                format!("not read: only {NAMED_SECRETS_MAX} Secrets of other types than kubernetes.io/tls are");
-            findings.push(Finding::error(&object, "type", message));
+        for object in &self.unwatched {
+            let message = format!(
+                "not read: only {NAMED_MAX} Secrets of other types than kubernetes.io/tls and as many ConfigMaps are"
+            );
+            findings.push(Finding::error(object, "", message));
         }
         findings.extend(self.feeds.values().flat_map(|watched| watched.store.findings().cloned()));
         let findings: Arc<[Finding]> = findings.into();
@@ -239,7 +256,22 @@ impl Kube {
         self.feeds.values().flat_map(|watched| watched.store.objects())
     }
 
-    fn take_in(&mut self, id: FeedId, news: News) {
+    /// What has been seen of statuses since the last call.
+    pub(crate) fn take_seen(&mut self) -> Seen {
+        self.seen.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// A client of the same server.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    fn take_in(&mut self, id: FeedId, mut news: News) {
+        if let Some(seen) = &mut self.seen
+            && self.feeds.get(&id).is_some_and(|watched| watched.feed == Feed::All(Kind::Ingress))
+        {
+            note_statuses(&mut news, seen);
+        }
         let from = self.changes.len();
         let Some(watched) = self.feeds.get_mut(&id) else { return };
         match news {
@@ -261,6 +293,9 @@ impl Kube {
         let mut needs_others = false;
         for change in &self.changes[from..] {
             needs_others |= self.wanted.note(change);
+            if let (Some(seen), Change::Remove(ObjectRef { kind: Kind::Ingress, key })) = (&mut self.seen, change) {
+                seen.push_back((key.clone(), None));
+            }
         }
         let is_secrets = matches!(&self.feeds[&id].feed, Feed::All(Kind::Secret));
         if needs_others || is_secrets {
@@ -269,26 +304,39 @@ impl Kube {
         self.listed = self.listed || self.is_complete();
     }
 
-    /// Starts and ends watches on single Secrets as references come and go.
+    /// Starts and ends watches on single Secrets and ConfigMaps as references come and go.
     fn watch_wanted(&mut self) {
+        let config_maps = self.wanted.config_maps().cloned().collect();
+        self.watch_named(Kind::ConfigMap, config_maps);
         let tls = self.feeds.values().find(|watched| watched.feed == Feed::All(Kind::Secret));
         let Some(tls) = tls.filter(|watched| watched.listed) else { return };
-        let missing: BTreeSet<ObjectKey> =
-            self.wanted.secrets().filter(|key| !tls.store.contains(key)).cloned().collect();
-        let ended: Vec<FeedId> = (self.feeds.iter())
-            .filter(|(_, watched)| watched.secret().is_some_and(|key| !missing.contains(key)))
-            .map(|(&id, _)| id)
-            .collect();
+        let missing = self.wanted.secrets().filter(|key| !tls.store.contains(key)).cloned().collect();
+        self.watch_named(Kind::Secret, missing);
+    }
+
+    fn watch_named(&mut self, kind: Kind, mut wanted: BTreeSet<ObjectKey>) {
+        let mut ended = Vec::new();
+        let mut watched = 0;
+        for (&id, feed) in &self.feeds {
+            let Some(object) = feed.named().filter(|object| object.kind == kind) else { continue };
+            // What is left in `wanted` is what no feed has.
+            if !wanted.remove(&object.key) && id >= self.first_wanted {
+                ended.push(id);
+            } else {
+                watched += 1;
+            }
+        }
         for id in ended {
             self.end(id);
         }
-        let watched: BTreeSet<ObjectKey> = self.feeds.values().filter_map(Watched::secret).cloned().collect();
-        let room = NAMED_SECRETS_MAX.saturating_sub(watched.len());
-        let mut new = missing.into_iter().filter(|key| !watched.contains(key));
-        let starting: Vec<ObjectKey> = new.by_ref().take(room).collect();
-        self.unwatched = new.collect();
-        for key in starting {
-            self.start(Feed::Named(ObjectRef { kind: Kind::Secret, key }));
+        self.unwatched.retain(|object| object.kind != kind);
+        for (index, key) in wanted.into_iter().enumerate() {
+            let object = ObjectRef { kind, key };
+            if watched + index < NAMED_MAX {
+                self.start(Feed::Named(object));
+            } else {
+                self.unwatched.insert(object);
+            }
         }
     }
 
@@ -303,8 +351,8 @@ impl Kube {
         let known = self.feeds.iter().find(|(_, watched)| watched.feed == feed).map(|(&id, _)| id);
         let id = match (known, &feed) {
             (Some(id), _) => id,
-            (None, Feed::Named(ObjectRef { kind: Kind::Secret, .. })) => self.start(feed),
-            (None, _) => return None,
+            (None, Feed::Named(_)) => self.start(feed),
+            (None, Feed::All(_)) => return None,
         };
         self.feeds.get_mut(&id).map(|watched| &mut watched.store)
     }
@@ -324,7 +372,9 @@ impl Kube {
         watched.task.abort();
         let tls = self.feeds.values().find(|watched| watched.feed == Feed::All(Kind::Secret));
         // Unless the list of TLS Secrets has it now.
-        for object in watched.store.objects().filter(|o| !tls.is_some_and(|tls| tls.store.contains(&o.meta().key))) {
+        let is_listed =
+            |o: &Object| o.kind() == Kind::Secret && tls.is_some_and(|tls| tls.store.contains(&o.meta().key));
+        for object in watched.store.objects().filter(|object| !is_listed(object)) {
             self.changes.push(Change::Remove(object.reference()));
         }
     }
@@ -332,9 +382,23 @@ impl Kube {
     fn is_complete(&self) -> bool {
         self.feeds.values().all(|watched| {
             let may_be_refused =
-                watched.optional || (watched.feed == Feed::All(Kind::Secret) && self.wanted.is_empty());
+                watched.optional || (watched.feed == Feed::All(Kind::Secret) && self.wanted.secrets().next().is_none());
             watched.listed || (may_be_refused && watched.is_refused())
         })
+    }
+}
+
+/// Takes the statuses out of news of Ingresses.
+fn note_statuses(news: &mut News, seen: &mut Seen) {
+    let mut note = |row: &mut Row| {
+        let published: Option<Published> = row.published.take();
+        seen.extend(published.map(|published| (row.key.clone(), Some(published))));
+    };
+    match news {
+        News::Listed(rows) => rows.iter_mut().for_each(&mut note),
+        News::Applied(row) => note(row),
+        News::Deleted(key) => seen.push_back((key.clone(), None)),
+        News::Reached | News::Failed(_) => {}
     }
 }
 

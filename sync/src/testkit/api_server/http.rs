@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::access::Asked;
 use super::faults::{Fault, Verb};
 use super::store::{Refused, resource};
 use super::{Inner, State};
@@ -31,6 +32,8 @@ struct Target {
     kind: &'static str,
     namespace: String,
     name: Option<String>,
+    /// `status`, or empty.
+    part: String,
 }
 
 impl Target {
@@ -41,14 +44,15 @@ impl Target {
             ["apis", group, version, rest @ ..] => (format!("{group}/{version}"), rest),
             _ => return None,
         };
-        let (namespace, plural, name) = match rest {
-            ["namespaces", namespace, plural, rest @ ..] => (*namespace, *plural, rest.first()),
-            [plural, rest @ ..] => ("", *plural, rest.first()),
+        let (namespace, plural, rest) = match rest {
+            ["namespaces", namespace, plural, rest @ ..] => (*namespace, *plural, rest),
+            [plural, rest @ ..] => ("", *plural, rest),
             [] => return None,
         };
         let (resource, kind) = resource(&api_version, plural)?;
-        let name = name.map(|name| (*name).to_owned());
-        Some(Self { api_version, resource, kind, namespace: namespace.to_owned(), name })
+        let text = |at: usize| rest.get(at).map(|text| (*text).to_owned());
+        let (namespace, name, part) = (namespace.to_owned(), text(0), text(1).unwrap_or_default());
+        Some(Self { api_version, resource, kind, namespace, name, part })
     }
 }
 
@@ -57,22 +61,24 @@ impl Target {
 struct Filter {
     namespace: String,
     fields: Vec<(String, String)>,
+    labels: Vec<(String, String)>,
 }
 
 impl Filter {
     fn new(target: &Target, params: &Params) -> Self {
-        let text = params.get("fieldSelector").map_or("", String::as_str);
-        let fields = text
-            .split(',')
-            .filter_map(|term| term.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.trim_start_matches('=').to_owned()))
-            .collect();
-        Self { namespace: target.namespace.clone(), fields }
+        let terms = |selector: &str| -> Vec<(String, String)> {
+            let text = params.get(selector).map_or("", String::as_str);
+            let terms = text.split(',').filter_map(|term| term.split_once('='));
+            terms.map(|(name, value)| (name.to_owned(), value.trim_start_matches('=').to_owned())).collect()
+        };
+        let (fields, labels) = (terms("fieldSelector"), terms("labelSelector"));
+        Self { namespace: target.namespace.clone(), fields, labels }
     }
 
     fn fits(&self, object: &Value) -> bool {
         let in_namespace = self.namespace.is_empty() || object["metadata"]["namespace"] == *self.namespace;
         in_namespace
+            && self.labels.iter().all(|(name, wanted)| object["metadata"]["labels"][name] == **wanted)
             && self.fields.iter().all(|(name, wanted)| {
                 let field = name.split('.').fold(object, |value, part| &value[part]);
                 field.as_str().unwrap_or_default() == wanted
@@ -99,6 +105,10 @@ async fn serve(
         _ => Verb::Write,
     };
     *state.lock().requests.entry((verb, target.resource.to_owned())).or_default() += 1;
+    let request = asked(&method, verb, &target, &params);
+    if !state.lock().allows(request) {
+        return failure(StatusCode::FORBIDDEN, "no rule allows it");
+    }
     if let Some(answer) = misbehave(&state, verb, target.resource).await {
         return answer;
     }
@@ -111,6 +121,31 @@ async fn serve(
             answer(found)
         }
         Verb::Write => answer(state.change(|inner| write(inner, &method, &target, &body))),
+    }
+}
+
+/// What is asked for, in the words of RBAC.
+fn asked(method: &Method, verb: Verb, target: &Target, params: &Params) -> Asked {
+    let word = match verb {
+        Verb::List => "list",
+        Verb::Watch => "watch",
+        Verb::Get => "get",
+        Verb::Write if *method == Method::POST => "create",
+        Verb::Write if *method == Method::PUT => "update",
+        Verb::Write if *method == Method::PATCH => "patch",
+        Verb::Write => "delete",
+    };
+    let selected = params.get("fieldSelector").and_then(|text| text.strip_prefix("metadata.name="));
+    let resource = match target.part.as_str() {
+        "" => target.resource.to_owned(),
+        part => format!("{}/{part}", target.resource),
+    };
+    Asked {
+        verb: word,
+        group: target.api_version.split_once('/').map_or("", |(group, _)| group).to_owned(),
+        resource,
+        namespace: target.namespace.clone(),
+        name: target.name.clone().or_else(|| selected.map(str::to_owned)),
     }
 }
 
@@ -188,6 +223,10 @@ fn write(inner: &mut Inner, method: &Method, target: &Target, body: &[u8]) -> Re
     }
     let mut object = parsed.map_err(|_| Refused::Invalid)?;
     if *method == Method::PATCH {
+        // The status is written by its own path and by no other.
+        if let Some(fields) = object.as_object_mut().filter(|_| target.resource == "ingresses") {
+            fields.retain(|name, _| (name == "status") == (target.part == "status") || name == "metadata");
+        }
         return inner.store.patch(target.resource, &key, &object);
     }
     if !target.namespace.is_empty() {
@@ -240,21 +279,26 @@ struct Watch {
 fn watch(state: &Arc<State>, target: &Target, params: &Params) -> Response {
     let inner = state.lock();
     let number = |name: &str| params.get(name).and_then(|value| value.parse::<u64>().ok());
-    let version = number("resourceVersion").filter(|&version| version > 0).unwrap_or_else(|| inner.store.version());
+    let wanted = number("resourceVersion").filter(|&version| version > 0);
+    let version = wanted.unwrap_or_else(|| inner.store.version());
     if version < inner.store.compacted() && inner.gone_as_status {
         return failure(StatusCode::GONE, "the version is too old");
     }
+    let filter = Filter::new(target, params);
+    // A watch from no version begins with what there is.
+    let present = inner.store.list(target.resource).filter(|object| wanted.is_none() && filter.fits(object));
+    let lines = present.map(|object| line("ADDED", object)).collect();
     let watch = Watch {
         state: Arc::clone(state),
         changed: state.changed.subscribe(),
         target: target.clone(),
-        filter: Filter::new(target, params),
+        filter,
         version,
         epoch: inner.epoch,
         bookmarks: inner.bookmarks,
         wants_bookmarks: params.get("allowWatchBookmarks").is_some_and(|value| value == "true"),
         unsent: 0,
-        lines: VecDeque::new(),
+        lines,
         gone: false,
         ends: tokio::time::Instant::now() + Duration::from_secs(number("timeoutSeconds").unwrap_or(300)),
     };

@@ -7,6 +7,8 @@ use ringress_config::model::{Decoded, Kind, Object, ObjectKey, decode};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::write::{Published, published};
+
 /// The values of a TLS Secret that are used; the others may be large and are nobody's business.
 const TLS_SECRET_VALUES: [&str; 4] = ["tls.crt", "tls.key", "ca.crt", "ca.crl"];
 
@@ -63,6 +65,8 @@ pub(crate) struct Row {
     /// `None` when it was refused; `findings` says why.
     pub(crate) object: Option<Object>,
     pub(crate) findings: Vec<Finding>,
+    /// What the status of an Ingress shows.
+    pub(crate) published: Option<Published>,
 }
 
 impl Wire {
@@ -75,6 +79,7 @@ impl Wire {
     /// The lean object. Items of a list do not say what they are: `api_version` and `kind` do.
     pub(crate) fn lean(mut self, api_version: &str, kind: Kind) -> Row {
         let key = self.key();
+        let published = (kind == Kind::Ingress).then(|| published(&self.value));
         if let Some(fields) = self.value.as_object_mut() {
             fields.insert("apiVersion".to_owned(), api_version.into());
             fields.insert("kind".to_owned(), kind.as_str().into());
@@ -84,7 +89,7 @@ impl Wire {
             }
         }
         let Decoded { object, findings, .. } = decode(self.value, None);
-        Row { key, object, findings }
+        Row { key, object, findings, published }
     }
 }
 

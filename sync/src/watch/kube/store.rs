@@ -44,7 +44,7 @@ impl Store {
 
     /// An object that was added or changed. One that cannot be used keeps its last usable form.
     pub(crate) fn apply(&mut self, row: Row, changes: &mut Vec<Change>) {
-        let Row { key, object, findings } = row;
+        let Row { key, object, findings, .. } = row;
         if findings.is_empty() {
             self.findings.remove(&key);
         } else {

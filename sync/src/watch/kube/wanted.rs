@@ -1,93 +1,124 @@
-//! Which Secrets are needed by name, because somebody refers to them and the list of TLS Secrets does not have them.
+//! Which Secrets and ConfigMaps are needed by name, because somebody refers to them.
 //!
 //! Cluster-wide only Secrets of type `kubernetes.io/tls` are read. A certificate may also be in a Secret of another
-//! type; such a one gets a watch on its name, so that no Secret is read that nobody refers to.
+//! type; such a one gets a watch on its name, so that no Secret is read that nobody refers to. ConfigMaps are read by
+//! name only.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ringress_config::model::{Ingress, Object, ObjectKey, ObjectRef};
+use ringress_config::model::{ConfigMap, Ingress, Kind, Object, ObjectKey, ObjectRef};
 
 use crate::watch::Change;
 
 /// Annotations, without their prefix, that name a Secret as `name` or `namespace/name`.
-const ANNOTATIONS: [&str; 3] = ["auth-secret", "auth-tls-secret", "proxy-ssl-secret"];
+const SECRETS: [&str; 3] = ["auth-secret", "auth-tls-secret", "proxy-ssl-secret"];
 
-/// Who refers to which Secret.
+/// Annotations that name a ConfigMap in the same way.
+const CONFIG_MAPS: [&str; 2] = ["custom-headers", "auth-proxy-set-headers"];
+
+/// Keys of the own ConfigMap that name another as `namespace/name`.
+const KEYS: [&str; 2] = ["proxy-set-headers", "add-headers"];
+
+/// Who refers to what.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     prefix: Arc<str>,
-    /// By Ingress, what it refers to.
-    ingresses: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
-    /// References to each Secret.
-    secrets: HashMap<ObjectKey, usize>,
+    /// The own ConfigMap.
+    settings: Option<ObjectKey>,
+    /// By who refers, what is referred to.
+    referring: HashMap<ObjectRef, BTreeSet<ObjectRef>>,
+    /// References to each object.
+    needed: HashMap<ObjectRef, usize>,
 }
 
 impl Wanted {
-    /// `prefix` is that of the annotations, `always` a Secret that the options name.
-    pub(crate) fn new(prefix: Arc<str>, always: Option<ObjectKey>) -> Self {
-        Self { prefix, ingresses: HashMap::new(), secrets: always.into_iter().map(|key| (key, 1)).collect() }
+    /// `prefix` is that of the annotations, `always` a Secret that the options name, `settings` the own ConfigMap.
+    pub(crate) fn new(prefix: Arc<str>, always: Option<ObjectKey>, settings: Option<ObjectKey>) -> Self {
+        let needed = always.into_iter().map(|key| (ObjectRef { kind: Kind::Secret, key }, 1)).collect();
+        Self { prefix, settings, referring: HashMap::new(), needed }
     }
 
-    /// Takes in a change of an Ingress; true when the needed Secrets may be others now.
+    /// Takes in a change; true when the needed objects may be others now.
     pub(crate) fn note(&mut self, change: &Change) -> bool {
-        let (key, now) = match change {
-            Change::Upsert(Object::Ingress(ingress)) => (&ingress.meta.key, self.of(ingress)),
-            Change::Remove(ObjectRef { kind: ringress_config::model::Kind::Ingress, key }) => (key, BTreeSet::new()),
-            _ => return false,
+        let (object, now) = match change {
+            Change::Upsert(object @ Object::Ingress(ingress)) => (object.reference(), self.of_ingress(ingress)),
+            Change::Upsert(object @ Object::ConfigMap(map)) if self.is_settings(&map.meta.key) => {
+                (object.reference(), of_settings(map))
+            }
+            Change::Remove(object) if object.kind == Kind::Ingress || self.is_settings(&object.key) => {
+                (object.clone(), BTreeSet::new())
+            }
+            Change::Upsert(_) | Change::Remove(_) => return false,
         };
-        let before = self.ingresses.remove(key).unwrap_or_default();
-        if before == now {
-            self.ingresses.insert(key.clone(), now);
-            return false;
+        let before = self.referring.remove(&object).unwrap_or_default();
+        let is_same = before == now;
+        for needed in &now {
+            *self.needed.entry(needed.clone()).or_default() += 1;
         }
-        for secret in &now {
-            *self.secrets.entry(secret.clone()).or_default() += 1;
-        }
-        for secret in &before {
-            if let Some(count) = self.secrets.get_mut(secret) {
+        for needed in &before {
+            if let Some(count) = self.needed.get_mut(needed) {
                 *count -= 1;
                 if *count == 0 {
-                    self.secrets.remove(secret);
+                    self.needed.remove(needed);
                 }
             }
         }
         if !now.is_empty() {
-            self.ingresses.insert(key.clone(), now);
+            self.referring.insert(object, now);
         }
-        true
+        !is_same
     }
 
     /// The needed Secrets.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.secrets.keys()
+        self.of_kind(Kind::Secret)
     }
 
-    /// Whether anything is needed.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.secrets.is_empty()
+    /// The needed ConfigMaps, besides those that the options name.
+    pub(crate) fn config_maps(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.of_kind(Kind::ConfigMap)
     }
 
-    fn of(&self, ingress: &Ingress) -> BTreeSet<ObjectKey> {
+    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &ObjectKey> {
+        self.needed.keys().filter(move |object| object.kind == kind).map(|object| &object.key)
+    }
+
+    fn is_settings(&self, key: &ObjectKey) -> bool {
+        self.settings.as_ref() == Some(key)
+    }
+
+    fn of_ingress(&self, ingress: &Ingress) -> BTreeSet<ObjectRef> {
         let namespace = &ingress.meta.key.namespace;
+        let annotated = |names: &'static [&'static str]| {
+            let values = names.iter().map(|name| format!("{}/{name}", self.prefix));
+            values.filter_map(|name| ingress.annotations.get(name.as_str()).cloned())
+        };
         let tls = ingress.tls.iter().filter_map(|tls| tls.secret.clone());
-        let annotated = ANNOTATIONS
-            .iter()
-            .filter_map(|name| ingress.annotations.get(format!("{}/{name}", self.prefix).as_str()).cloned());
-        tls.chain(annotated)
-            .filter(|name| !name.is_empty())
-            .map(|name| match name.split_once('/') {
-                Some((namespace, name)) => ObjectKey::new(namespace, name),
-                None => ObjectKey { namespace: Arc::clone(namespace), name },
+        let secrets = tls.chain(annotated(&SECRETS)).map(|name| (Kind::Secret, name));
+        let config_maps = annotated(&CONFIG_MAPS).map(|name| (Kind::ConfigMap, name));
+        let named = secrets.chain(config_maps).filter(|(_, name)| !name.trim().is_empty());
+        named
+            .map(|(kind, name)| {
+                let key = match name.trim().split_once('/') {
+                    Some((namespace, name)) => ObjectKey::new(namespace, name),
+                    None => ObjectKey { namespace: Arc::clone(namespace), name: name.trim().into() },
+                };
+                ObjectRef { kind, key }
             })
             .collect()
     }
 }
 
+fn of_settings(map: &ConfigMap) -> BTreeSet<ObjectRef> {
+    let named = KEYS.iter().filter_map(|key| map.data.get(*key)?.trim().split_once('/'));
+    named.map(|(namespace, name)| ObjectRef { kind: Kind::ConfigMap, key: ObjectKey::new(namespace, name) }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringress_config::model::{Kind, decode};
+    use ringress_config::model::decode;
     use serde_json::json;
 
     fn ingress(name: &str, secret: &str, auth: &str) -> Change {
@@ -103,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_needed_as_long_as_one_refers_to_it() {
-        let mut wanted = Wanted::new("p".into(), None);
+        let mut wanted = Wanted::new("p".into(), None, None);
         assert!(wanted.note(&ingress("a", "s", "other/auth")));
         assert!(wanted.note(&ingress("b", "s", "")));
         assert_eq!(names(&wanted), ["n/s", "other/auth"]);
@@ -114,12 +145,29 @@ mod tests {
         assert!(wanted.note(&remove("b")));
         assert_eq!(names(&wanted), ["n/s2"]);
         wanted.note(&remove("a"));
-        assert!(wanted.is_empty());
+        assert_eq!(wanted.secrets().count(), 0);
     }
 
     #[test]
     fn the_default_certificate_is_always_needed() {
-        let wanted = Wanted::new("p".into(), Some(ObjectKey::new("n", "default")));
+        let wanted = Wanted::new("p".into(), Some(ObjectKey::new("n", "default")), None);
         assert_eq!(names(&wanted), ["n/default"]);
+    }
+
+    #[test]
+    fn config_maps_are_named_by_annotations_and_by_the_own_one() {
+        let mut wanted = Wanted::new("p".into(), None, Some(ObjectKey::new("sys", "own")));
+        let read = |value| Change::Upsert(decode(value, None).object.expect("an object"));
+        let own = |data| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "sys", "name": "own"}, "data": data});
+        assert!(wanted.note(&read(own(json!({"add-headers": "sys/added", "proxy-set-headers": "broken"})))));
+        let mut other = own(json!({"add-headers": "sys/other"}));
+        other["metadata"]["name"] = json!("stranger");
+        assert!(!wanted.note(&read(other)));
+        assert!(wanted.note(&read(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": {"namespace": "n", "name": "i", "annotations": {"p/custom-headers": "own-headers"}}}))));
+        let names: BTreeSet<String> = wanted.config_maps().map(ObjectKey::to_string).collect();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["n/own-headers", "sys/added"]);
+        assert!(wanted.note(&read(own(json!({})))));
+        assert_eq!(wanted.config_maps().count(), 1);
     }
 }

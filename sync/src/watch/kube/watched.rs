@@ -40,11 +40,11 @@ impl Watched {
         Self { feed, store, optional, listed: false, failing: None, task }
     }
 
-    /// The Secret that this is a watch on, if it is on one.
-    pub(super) fn secret(&self) -> Option<&ObjectKey> {
+    /// The object that this is a watch on, if it is on one.
+    pub(super) fn named(&self) -> Option<&ObjectRef> {
         match &self.feed {
-            Feed::Named(ObjectRef { kind: Kind::Secret, key }) => Some(key),
-            _ => None,
+            Feed::Named(object) => Some(object),
+            Feed::All(_) => None,
         }
     }
 

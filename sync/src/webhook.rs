@@ -1,0 +1,168 @@
+//! The validating webhook: the API server asks before an Ingress is written, and is answered by the compiler that
+//! serves. A thread and a runtime of its own, so that whoever floods it floods nobody else; only the question itself
+//! goes to the control thread, over a bounded channel.
+
+mod certificate;
+mod review;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, error, info, warn};
+
+use crate::SyncError;
+use crate::handle::Command;
+use certificate::Files;
+
+/// Name of the thread as tools show it.
+const THREAD_NAME: &str = "ringress-hook";
+
+/// Connections at the same time; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 64;
+
+/// Time for a handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time for a request head, idle time before it included.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Age of one connection.
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// Bytes of one request head.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// Bytes of one request: two objects as large as the API server takes them, and what is around them.
+const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// How long the control thread may take to answer; the API server waits 10 s by default.
+const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause after a failed accept, which mostly means that descriptors are short.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where the webhook listens and what it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// `--validating-webhook`.
+    pub address: SocketAddr,
+    /// `--validating-webhook-certificate`: PEM file with the chain.
+    pub certificate: PathBuf,
+    /// `--validating-webhook-key`: PEM file.
+    pub key: PathBuf,
+}
+
+/// A running webhook; it ends when this is dropped.
+pub(crate) struct Webhook {
+    _end: oneshot::Sender<()>,
+}
+
+impl Webhook {
+    /// Binds and starts. Questions go to `commands`.
+    pub(crate) fn start(settings: &WebhookSettings, commands: mpsc::Sender<Command>) -> Result<Self, SyncError> {
+        let failed = |cause: io::Error| SyncError::Webhook { address: settings.address, cause };
+        let files = Files::read(&settings.certificate, &settings.key).map_err(failed)?;
+        let acceptor = TlsAcceptor::from(files.server_config().map_err(failed)?);
+        let listener = std::net::TcpListener::bind(settings.address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let (end, ending) = oneshot::channel::<()>();
+        let router =
+            Router::new().fallback(answer).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(Asking { commands });
+        let serving = async move {
+            let listener = match TcpListener::from_std(listener) {
+                Ok(listener) => listener,
+                Err(cause) => return error!(%address, "the webhook's listener does not work: {cause}"),
+            };
+            info!(%address, "the validating webhook listens");
+            tokio::select! {
+                () = accept(listener, acceptor, router) => {}
+                () = files.follow() => {}
+                _ = ending => {}
+            }
+        };
+        std::thread::Builder::new()
+            .name(THREAD_NAME.to_owned())
+            .spawn(move || runtime.block_on(serving))
+            .map_err(failed)?;
+        Ok(Self { _end: end })
+    }
+}
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (acceptor, router) = (acceptor.clone(), router.clone());
+                tokio::spawn(async move {
+                    if let Ok(Err(cause)) =
+                        tokio::time::timeout(CONNECTION_AGE_MAX, serve(stream, acceptor, router)).await
+                    {
+                        debug!("a connection to the webhook ended early: {cause}");
+                    }
+                    drop(place);
+                });
+            }
+            Err(cause) => {
+                warn!("the webhook could not accept a connection: {cause}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, acceptor: TlsAcceptor, router: Router) -> io::Result<()> {
+    let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await
+        .map_err(io::Error::other)
+}
+
+/// The way to the control thread.
+#[derive(Clone)]
+struct Asking {
+    commands: mpsc::Sender<Command>,
+}
+
+/// Any path: which one the API server calls is said in its configuration. A question that cannot be answered now is an
+/// error of the server, so that the `failurePolicy` decides.
+async fn answer(State(asking): State<Asking>, method: Method, body: Bytes) -> Response {
+    if method != Method::POST {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let question = match review::Question::read(&body) {
+        Ok(question) => question,
+        Err(message) => return (StatusCode::BAD_REQUEST, message).into_response(),
+    };
+    let Some(ingress) = question.ingress() else { return axum::Json(question.answer_alone()).into_response() };
+    let (reply, answer) = oneshot::channel();
+    let asked = async {
+        asking.commands.send(Command::Review(ingress, reply)).await.ok()?;
+        answer.await.ok().flatten()
+    };
+    match tokio::time::timeout(REVIEW_TIMEOUT, asked).await {
+        Ok(Some(found)) => axum::Json(question.answer(&found)).into_response(),
+        Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, "the cluster has not been read completely yet").into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the control thread is busy").into_response(),
+    }
+}

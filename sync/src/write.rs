@@ -1,0 +1,146 @@
+//! What goes back to the API server: the Lease, the status of Ingresses, events. Traffic depends on none of it.
+//!
+//! One replica leads ([`election`]) and only that one writes, each request bounded by the end of its lead. Nothing is
+//! written when nothing differs ([`book`]).
+
+mod addresses;
+mod api;
+mod book;
+mod election;
+mod events;
+mod hint;
+mod leader;
+mod status;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use ringress_config::diagnostics::Finding;
+use ringress_config::model::ObjectKey;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+pub(crate) use book::Published;
+pub(crate) use status::{Seen, published};
+
+use crate::settings::{PodIdentity, StatusAddresses, StatusSettings, WriteSettings};
+use addresses::{Address, Finder};
+use api::Api;
+use leader::{Lead, LeaseSettings};
+use status::Writer;
+
+/// How long the statuses may take to be emptied when the last replica ends.
+const CLEAR_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long what is being written is waited for at the end.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The tasks that write. They run on the control thread.
+pub(crate) struct Writing {
+    lead: watch::Receiver<Lead>,
+    statuses: status::Desk,
+    events: events::Desk,
+    /// Ends the status writer in order; `None` when none runs.
+    status: Option<Status>,
+    telling: JoinHandle<()>,
+    leading: (oneshot::Sender<()>, JoinHandle<()>),
+}
+
+struct Status {
+    end: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Writing {
+    /// Starts the tasks. To be called inside the runtime.
+    pub(crate) fn start(client: Client, settings: WriteSettings) -> Self {
+        let pod = settings.pod;
+        let namespace = pod.as_ref().map_or_else(|| client.default_namespace().to_owned(), |pod| pod.namespace.clone());
+        let me = format!("{}_{:016x}", pod.as_ref().map_or("ringress", |pod| &pod.name), fastrand::u64(..));
+        let api = Api::new(client);
+        let (lead_in, lead) = watch::channel(None);
+        let lease = LeaseSettings { namespace, name: settings.lease, ttl: settings.ttl };
+        let (end, ending) = oneshot::channel();
+        let leading = tokio::spawn(leader::run(api.clone(), lease, me.clone(), lead_in, ending));
+        let (statuses, events) = (status::Desk::default(), events::Desk::default());
+        let telling = tokio::spawn(events::run(api.clone(), events.clone(), lead.clone(), me));
+        let status = settings.status.map(|settings| {
+            let (end, ending) = oneshot::channel();
+            let task = tokio::spawn(keep_status(api, settings, pod, statuses.clone(), lead.clone(), ending));
+            Status { end, task }
+        });
+        Self { lead, statuses, events, status, telling, leading: (end, leading) }
+    }
+
+    /// Whether this process leads.
+    pub(crate) fn leads(&self) -> bool {
+        self.lead.borrow().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Statuses that were seen at the source.
+    pub(crate) fn seen(&self, seen: Seen) {
+        if !seen.is_empty() && self.status.is_some() {
+            self.statuses.tell(|book| seen.into_iter().for_each(|(key, published)| book.note(key, published)));
+        }
+    }
+
+    /// Ingresses that have begun or ceased to be served.
+    pub(crate) fn served(&self, served: &[(ObjectKey, bool)]) {
+        if !served.is_empty() && self.status.is_some() {
+            self.statuses.tell(|book| served.iter().for_each(|(key, served)| book.serve(key, *served)));
+        }
+    }
+
+    /// All findings as they are now.
+    pub(crate) fn findings(&self, findings: &Arc<[Finding]>) {
+        self.events.findings(findings);
+    }
+
+    /// Ends in order: nothing is written any more, then the statuses are emptied if that is wanted, then the lead is
+    /// given back.
+    pub(crate) async fn finish(self) {
+        self.telling.abort();
+        if let Some(Status { end, mut task }) = self.status {
+            // Either may have ended by itself.
+            let _ended = end.send(());
+            if tokio::time::timeout(CLEAR_TIMEOUT + END_TIMEOUT, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+        let (end, mut leading) = self.leading;
+        let _ended = end.send(());
+        if tokio::time::timeout(END_TIMEOUT, &mut leading).await.is_err() {
+            leading.abort();
+        }
+    }
+}
+
+/// Keeps the statuses right until `ending`, then empties them if nobody else is there to do so.
+async fn keep_status(
+    api: Api,
+    settings: StatusSettings,
+    pod: Option<PodIdentity>,
+    desk: status::Desk,
+    lead: watch::Receiver<Lead>,
+    ending: oneshot::Receiver<()>,
+) {
+    let (found_in, found) = watch::channel(None::<Arc<[Address]>>);
+    let finder = Finder::new(api.clone(), settings.clone(), pod.clone());
+    let finding = tokio::spawn(finder.run(lead.clone(), found_in));
+    let mut writer = Writer::new(api.clone(), desk, lead.clone());
+    tokio::select! {
+        () = writer.run(found.clone()) => {}
+        _ = ending => {}
+    }
+    finding.abort();
+    let is_one = found.borrow().as_ref().is_some_and(|addresses| addresses.len() <= 1);
+    if settings.clear_at_end && is_one {
+        let limit = Instant::now() + CLEAR_TIMEOUT;
+        let mut finder = Finder::new(api, settings, pod);
+        let is_last = tokio::time::timeout_at(limit.into(), finder.is_last());
+        if is_last.await.unwrap_or(false) {
+            writer.clear(limit).await;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The promises of the validating webhook, asked over TLS as the API server asks.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringress_config::options::Options;
+use ringress_sync::testkit::api_server::{ApiServer, Verb};
+use ringress_sync::testkit::fixtures::{ingress, ingress_class, service};
+use ringress_sync::testkit::rig::Rig;
+use ringress_sync::testkit::workers::eventually;
+use ringress_sync::{SourceSettings, SyncError, SyncSettings, WebhookSettings};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A certificate on disk, and who trusts it.
+struct Asker {
+    folder: TempDir,
+    settings: WebhookSettings,
+    tls: Arc<ClientConfig>,
+}
+
+impl Asker {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let made = rcgen::generate_simple_self_signed(["webhook.test".to_owned()]).unwrap();
+        let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let tls = Arc::new(tls.with_root_certificates(roots).with_no_client_auth());
+        // The port is free again when it is bound anew.
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        Self { folder, settings: WebhookSettings { address, certificate, key }, tls }
+    }
+
+    fn settings(&self, settings: SyncSettings) -> SyncSettings {
+        SyncSettings { webhook: Some(self.settings.clone()), ..settings }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.settings.address
+    }
+
+    /// Status and body of the answer to a request.
+    fn post(&self, body: &str) -> (u16, String) {
+        let socket = TcpStream::connect(self.address()).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let name = ServerName::try_from("webhook.test").unwrap();
+        let mut stream = StreamOwned::new(ClientConnection::new(Arc::clone(&self.tls), name).unwrap(), socket);
+        let head = "POST /networking/v1/ingresses HTTP/1.1\r\nHost: webhook.test\r\nConnection: close\r\n";
+        write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut answer = Vec::new();
+        // The end may come without a TLS farewell.
+        let _end = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+        (head[9..12].parse().unwrap(), body.to_owned())
+    }
+
+    /// Whether an Ingress is allowed, and the whole response.
+    fn ask(&self, object: &Value) -> (bool, Value) {
+        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "1", "operation": "CREATE", "dryRun": true, "namespace": object["metadata"]["namespace"],
+            "kind": {"group": "networking.k8s.io", "version": "v1", "kind": "Ingress"}, "object": object}});
+        let (status, body) = self.post(&review.to_string());
+        assert_eq!(status, 200, "{body}");
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(answer["response"]["uid"], "1");
+        (answer["response"]["allowed"] == true, answer["response"].clone())
+    }
+}
+
+fn server() -> ApiServer {
+    let server = ApiServer::start();
+    server.put(ingress_class());
+    server.put(service("n", "web"));
+    server.put(ingress("n", "first", "a.test"));
+    server
+}
+
+#[test]
+fn what_is_served_decides_and_asking_changes_nothing() {
+    let (server, asker) = (server(), Asker::new());
+    let rig = Rig::start(asker.settings(Rig::server_settings(&server))).unwrap().ready();
+    let (allowed, response) = asker.ask(&ingress("other", "second", "a.test"));
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(!allowed && message.contains("a.test") && message.contains("path /"), "{message}");
+    assert!(message.contains("Ingress n/first"), "{message}");
+    assert!(asker.ask(&ingress("other", "second", "b.test")).0);
+    let mut warned = ingress("other", "second", "b.test");
+    warned["metadata"]["annotations"] = json!({"nginx.ingress.kubernetes.io/no-such-thing": "x"});
+    let (allowed, response) = asker.ask(&warned);
+    assert!(allowed && response["warnings"].as_array().is_some_and(|warnings| warnings.len() == 1), "{response}");
+    assert!(!rig.serves("b.test"));
+    assert_eq!((rig.sync(), server.requests(Verb::Write, "ingresses")), (1, 0));
+    // What has changed since counts at once.
+    server.delete("Ingress", "n", "first");
+    eventually("the path is free", || asker.ask(&ingress("other", "second", "a.test")).0);
+}
+
+#[test]
+fn before_the_cluster_has_been_read_the_failure_policy_decides() {
+    let (mut server, asker) = (server(), Asker::new());
+    server.down();
+    let _rig = Rig::start(asker.settings(Rig::server_settings(&server))).unwrap();
+    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "1", "operation": "CREATE", "namespace": "n",
+        "kind": {"group": "networking.k8s.io", "version": "v1", "kind": "Ingress"},
+        "object": ingress("n", "a", "a.test")}});
+    assert_eq!(asker.post(&review.to_string()).0, 503);
+    assert_eq!(asker.post("nonsense").0, 400);
+    server.up();
+    eventually("it answers", || asker.post(&review.to_string()).0 == 200);
+}
+
+#[test]
+fn a_folder_is_reviewed_for_too_and_bad_settings_are_told_at_the_start() {
+    let asker = Asker::new();
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("a.json"), ingress("n", "first", "a.test").to_string()).unwrap();
+    let source = SourceSettings::Dir(folder.path().to_owned());
+    let options = Options { assume_class: true, ..Options::default() };
+    let settings = asker.settings(SyncSettings { source, options, state_dir: None, webhook: None });
+    let _rig = Rig::start(settings.clone()).unwrap().ready();
+    assert!(!asker.ask(&ingress("n", "second", "a.test")).0);
+    let Err(SyncError::Webhook { address, .. }) = Rig::start(settings.clone()) else { panic!("the address is taken") };
+    assert_eq!(address, asker.address());
+    std::fs::write(asker.folder.path().join("tls.key"), "no key").unwrap();
+    assert!(matches!(Rig::start(settings), Err(SyncError::Webhook { .. })));
+}
