@@ -97,6 +97,27 @@ impl Failure {
         matches!(self, Self::Connect(_) | Self::ConnectTimeout)
     }
 
+    /// Whether it says something about the endpoint. Want of descriptors, ports or memory is this machine's.
+    pub(crate) fn blames_endpoint(&self) -> bool {
+        use rustix::io::Errno;
+        const OWN: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL];
+        match self {
+            Self::Connect(error) => Errno::from_io_error(error).is_none_or(|errno| !OWN.contains(&errno)),
+            Self::ConnectTimeout
+            | Self::SendTimeout
+            | Self::NoResponse
+            | Self::ResponseTimeout
+            | Self::BadResponse(_)
+            | Self::InterimFlood => true,
+            Self::NoEndpoint
+            | Self::ResponseCut
+            | Self::ClientGone
+            | Self::ClientTimeout
+            | Self::BodyTooLarge
+            | Self::BadBody(_) => false,
+        }
+    }
+
     /// An error of sending to the upstream.
     pub(crate) fn sending(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::TimedOut { Self::SendTimeout } else { Self::NoResponse }
@@ -135,6 +156,14 @@ mod tests {
         assert!(!Failure::NoResponse.allows_retry(&policy, false));
         assert!(Failure::NoResponse.allows_retry(&policy, true));
         assert!(Failure::NoResponse.allows_retry(&RetryPolicy { non_idempotent: true, ..policy }, false));
+    }
+
+    #[test]
+    fn an_endpoint_is_not_blamed_for_the_client_or_for_this_machine() {
+        let connect = |errno: rustix::io::Errno| Failure::Connect(errno.into());
+        assert!(connect(rustix::io::Errno::CONNREFUSED).blames_endpoint());
+        assert!(!connect(rustix::io::Errno::MFILE).blames_endpoint());
+        assert!(Failure::NoResponse.blames_endpoint() && !Failure::ClientGone.blames_endpoint());
     }
 
     #[test]

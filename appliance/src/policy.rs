@@ -4,6 +4,7 @@ mod access;
 mod canary;
 mod client_certificate;
 mod cors;
+mod hint;
 mod limit;
 mod redirect;
 mod rewrite;
@@ -21,6 +22,7 @@ use crate::http::request::RequestHead;
 use crate::metrics::Refused;
 use crate::route::Found;
 use crate::tls::Secured;
+use crate::upstream::Hint;
 use crate::worker::Core;
 pub(crate) use access::password::Verified;
 pub(crate) use limit::InFlight;
@@ -55,6 +57,8 @@ pub(crate) struct Plan<'s> {
     pub(crate) verdict: Result<ClusterId, Answer>,
     /// What is changed on the way there and back.
     pub(crate) shaping: Shaping<'s>,
+    /// What is asked of the cluster's balancer.
+    pub(crate) hint: Hint<'s>,
     /// Counted in while the request runs.
     pub(crate) in_flight: Option<InFlight>,
 }
@@ -62,8 +66,15 @@ pub(crate) struct Plan<'s> {
 impl Plan<'_> {
     /// Answers, and changes nothing.
     pub(crate) fn answer(answer: Answer) -> Self {
-        Self { verdict: Err(answer), shaping: Shaping::default(), in_flight: None }
+        Self { verdict: Err(answer), shaping: Shaping::default(), hint: Hint::default(), in_flight: None }
     }
+}
+
+/// Where a request goes.
+struct Target<'s> {
+    cluster: ClusterId,
+    hint: Hint<'s>,
+    in_flight: Option<InFlight>,
 }
 
 /// Decides what is done with a request.
@@ -89,7 +100,11 @@ pub(crate) async fn run<'s>(
                 Some(answer) => Err(answer),
                 None => backend(route, &mut core.random.borrow_mut()),
             };
-            Plan { verdict, shaping: Shaping::default(), in_flight: None }
+            let hint = match &verdict {
+                Ok(main) => hint_of(snapshot, route, *main, request),
+                Err(_) => Hint::default(),
+            };
+            Plan { verdict, shaping: Shaping::default(), hint, in_flight: None }
         }
     }
 }
@@ -123,21 +138,20 @@ async fn with_policies<'s>(
 ) -> Plan<'s> {
     let mut shaping = Shaping::new(policies);
     let verdict = decide(core, snapshot, (route, policies), request, &mut shaping).await;
-    let (verdict, in_flight) = match verdict {
-        Ok((cluster, in_flight)) => (Ok(cluster), in_flight),
-        Err(answer) => (Err(answer), None),
-    };
     shaping.render(policies, request, route);
-    Plan { verdict, shaping, in_flight }
+    match verdict {
+        Ok(Target { cluster, hint, in_flight }) => Plan { verdict: Ok(cluster), shaping, hint, in_flight },
+        Err(answer) => Plan { shaping, ..Plan::answer(answer) },
+    }
 }
 
 async fn decide<'s>(
     core: &Rc<Core>,
-    snapshot: &Snapshot,
+    snapshot: &'s Snapshot,
     (route, policies): (&'s Route, &'s Policies),
     request: &Request<'_>,
     shaping: &mut Shaping<'s>,
-) -> Result<(ClusterId, Option<InFlight>), Answer> {
+) -> Result<Target<'s>, Answer> {
     if request.secured.is_tls() {
         check_certificate(core, policies, request, route)?;
     }
@@ -176,13 +190,29 @@ async fn decide<'s>(
     let substitute = policies.error_pages.as_ref().filter(|pages| pages.takes_over && !is_served(snapshot, main));
     if let Some(pages) = substitute.filter(|pages| is_served(snapshot, pages.cluster)) {
         shaping.ask_for_page(route, request, 503);
-        return Ok((pages.cluster, in_flight));
+        return Ok(Target { cluster: pages.cluster, hint: Hint::default(), in_flight });
     }
-    let canary = match is_served(snapshot, main) {
-        true => canary::choose(&policies.canaries, request, &mut core.random.borrow_mut()),
-        false => None,
-    };
-    Ok((canary.filter(|canary| is_served(snapshot, *canary)).unwrap_or(main), in_flight))
+    if policies.canaries.is_empty() || !is_served(snapshot, main) {
+        return Ok(Target { cluster: main, hint: hint_of(snapshot, route, main, request), in_flight });
+    }
+    let affinity = hint::affinity(snapshot, route, main);
+    let cookie = affinity.and_then(|(affinity, _)| request.cookie(&affinity.cookie));
+    let random = &mut core.random.borrow_mut();
+    let canary = canary::choose((snapshot, main), &policies.canaries, request, cookie, random);
+    let canary = canary.filter(|canary| is_served(snapshot, canary.cluster));
+    let cluster = canary.map_or(main, |canary| canary.cluster);
+    let affinity = affinity.filter(|_| canary.is_none_or(|canary| canary.sticky));
+    let chosen = snapshot.clusters.get(cluster);
+    let hint = chosen.map(|chosen| hint::of(chosen, route, affinity, request)).unwrap_or_default();
+    Ok(Target { cluster, hint, in_flight })
+}
+
+/// What a request asks of the balancer of the route's own cluster.
+#[inline]
+fn hint_of<'s>(snapshot: &'s Snapshot, route: &'s Route, main: ClusterId, request: &Request<'_>) -> Hint<'s> {
+    let affinity = hint::affinity(snapshot, route, main);
+    let chosen = snapshot.clusters.get(main);
+    chosen.map(|chosen| hint::of(chosen, route, affinity, request)).unwrap_or_default()
 }
 
 /// Whether the client's certificate lets it in, where the host asks for one.

@@ -1,14 +1,32 @@
-//! What a core keeps for each cluster: whose turn it is, and the idle connections of each endpoint.
+//! What a core keeps for each cluster: its balancer's state, what it has seen of each endpoint, and the idle
+//! connections. Nothing of it is shared between cores.
 
+mod budget;
+mod choose;
 mod connection;
+mod ewma;
+mod health;
+mod hint;
+mod member;
+mod round_robin;
+mod session;
+mod two_choices;
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ringress_config::snapshot::{Cluster, Clusters, UpstreamSettings};
 
 use crate::worker::Core;
+use choose::Attempt;
+pub(crate) use choose::hash_by;
 pub(crate) use connection::{Connection, Speech, connect, dial};
+use ewma::Average;
+pub(crate) use hint::Hint;
+pub(crate) use member::{Lease, RetryAccount};
+use member::{Member, Shared};
+pub(crate) use session::{Session, is_of};
 
 /// Endpoints of one cluster that one request has failed on; beyond that it starts over.
 const TRIED_MAX: usize = 8;
@@ -28,11 +46,13 @@ struct ClusterState {
     cluster: Arc<Cluster>,
     /// Beside `cluster.endpoints`.
     endpoints: Vec<EndpointState>,
+    /// Whose turn it is.
     next: usize,
+    shared: Rc<Shared>,
 }
 
 struct EndpointState {
-    address: SocketAddr,
+    member: Rc<Member>,
     /// Last in, first out.
     idle: Vec<Idle>,
 }
@@ -52,6 +72,9 @@ pub(crate) struct Tried {
 impl Tried {
     /// Notes an endpoint.
     pub(crate) fn add(&mut self, address: SocketAddr) {
+        if self.contains(address) {
+            return;
+        }
         self.addresses[self.count % TRIED_MAX] = Some(address);
         self.count += 1;
     }
@@ -78,30 +101,34 @@ impl Now<'_> {
 }
 
 impl Upstreams {
-    /// The endpoint whose turn it is, passing over those tried while others are left. `None` without endpoints.
+    /// The endpoint for an attempt, passing over those tried while others are left. `None` without endpoints.
     ///
     /// A request may still be on an older snapshot: its cluster's present endpoints are chosen from, and when the
-    /// cluster is gone, those that it knew, without a turn.
-    pub(crate) fn choose(&mut self, core: &Core, cluster: &Arc<Cluster>, tried: &Tried) -> Option<SocketAddr> {
-        let (newest, random) = (core.pin(), &mut core.random.borrow_mut());
-        match newest.clusters.get(cluster.id).filter(|present| present.identity == cluster.identity) {
-            Some(present) => self.pick(present, tried, random),
-            None => random.choice(&*cluster.endpoints).map(|endpoint| endpoint.address),
+    /// cluster is gone, those that it knew, by chance.
+    pub(crate) fn choose(
+        &mut self,
+        core: &Core,
+        cluster: &Arc<Cluster>,
+        hint: &Hint<'_>,
+        tried: &Tried,
+    ) -> Option<Lease> {
+        let (newest, random, now_ms) = (core.pin(), &mut *core.random.borrow_mut(), core.timers.now_ms());
+        let Some(present) = newest.clusters.get(cluster.id).filter(|present| present.identity == cluster.identity)
+        else {
+            let endpoint = random.choice(&*cluster.endpoints)?;
+            return Some(Lease::unknown(endpoint.address, now_ms));
+        };
+        let state = self.state(present, random, now_ms);
+        let policy = state.shared.policy.get();
+        if tried.count == 0 {
+            state.shared.budget.save(policy.retry_percent);
         }
-    }
-
-    /// See [`Upstreams::choose`]; for a cluster of the adopted snapshot.
-    fn pick(&mut self, cluster: &Arc<Cluster>, tried: &Tried, random: &mut fastrand::Rng) -> Option<SocketAddr> {
-        let state = self.state(cluster, random);
-        let count = state.endpoints.len();
-        if count == 0 {
-            return None;
+        let member = state.pick(&mut Attempt { hint, tried, now_ms, random })?;
+        if !member.health.is_available(now_ms) {
+            core.metrics.ejected_used.increment();
         }
-        let turns = (0..count).map(|offset| (state.next + offset) % count);
-        let untried = turns.clone().find(|at| !tried.contains(state.endpoints[*at].address));
-        let chosen = untried.unwrap_or(state.next);
-        state.next = (chosen + 1) % count;
-        Some(state.endpoints[chosen].address)
+        member.health.picked(now_ms, &policy);
+        Some(Lease::new(member))
     }
 
     /// An idle connection of an endpoint that is still open and silent.
@@ -117,7 +144,7 @@ impl Upstreams {
         if state.cluster.identity != cluster.identity {
             return None;
         }
-        let idle = &mut state.endpoints.iter_mut().find(|e| e.address == address)?.idle;
+        let idle = &mut state.endpoints.iter_mut().find(|e| e.member.address == address)?.idle;
         let now = Now { ms: core.timers.now_ms(), settings: &pinned.settings.upstream };
         while let Some(at) = idle.iter().rposition(|i| i.connection.suits(speech)) {
             let candidate = idle.swap_remove(at);
@@ -131,7 +158,9 @@ impl Upstreams {
     }
 
     /// Keeps a connection for the next request, if its endpoint is still one and the limits allow it.
-    pub(crate) fn put(&mut self, core: &Core, cluster: &Cluster, connection: Connection) {
+    pub(crate) fn put(&mut self, core: &Core, cluster: &Cluster, mut connection: Connection) {
+        // The request is over.
+        connection.lease = None;
         let pinned = core.pin();
         let settings = &pinned.settings.upstream;
         if connection.protocol.is_http2()
@@ -149,7 +178,9 @@ impl Upstreams {
         if state.cluster.identity != cluster.identity {
             return;
         }
-        let Some(endpoint) = state.endpoints.iter_mut().find(|e| e.address == connection.address) else { return };
+        let Some(endpoint) = state.endpoints.iter_mut().find(|e| e.member.address == connection.address) else {
+            return;
+        };
         endpoint.idle.push(Idle { connection, since_ms: core.timers.now_ms() });
         self.idle += 1;
         core.metrics.pool_idle.set(self.idle as u64);
@@ -157,13 +188,13 @@ impl Upstreams {
 
     /// Follows a snapshot: endpoints that stay keep their connections, those of removed ones are closed. Requests in
     /// flight on a removed endpoint finish; their connection finds no place to return to.
-    pub(crate) fn adopt(&mut self, clusters: &Clusters) {
+    pub(crate) fn adopt(&mut self, clusters: &Clusters, now_ms: u64) {
         for slot in &mut self.clusters {
             let Some(state) = slot else { continue };
             match clusters.get(state.cluster.id) {
                 Some(cluster) if Arc::ptr_eq(cluster, &state.cluster) => {}
                 Some(cluster) if cluster.identity == state.cluster.identity => {
-                    state.reconcile(Arc::clone(cluster));
+                    state.reconcile(Arc::clone(cluster), now_ms);
                 }
                 _ => *slot = None,
             }
@@ -180,6 +211,9 @@ impl Upstreams {
         }
         self.idle = self.count();
         core.metrics.pool_idle.set(self.idle as u64);
+        let endpoints = self.clusters.iter().flatten().flat_map(|cluster| &cluster.endpoints);
+        let ejected = endpoints.filter(|endpoint| endpoint.member.health.is_ejected()).count();
+        core.metrics.endpoints_ejected.set(ejected as u64);
     }
 
     fn count(&self) -> usize {
@@ -201,7 +235,7 @@ impl Upstreams {
         }
     }
 
-    fn state(&mut self, cluster: &Arc<Cluster>, random: &mut fastrand::Rng) -> &mut ClusterState {
+    fn state(&mut self, cluster: &Arc<Cluster>, random: &mut fastrand::Rng, now_ms: u64) -> &mut ClusterState {
         let index = cluster.id.index();
         if self.clusters.len() <= index {
             self.clusters.resize_with(index + 1, || None);
@@ -209,25 +243,35 @@ impl Upstreams {
         let slot = &mut self.clusters[index];
         // The cluster is one of the adopted snapshot, so another identity can only be an older one.
         if slot.as_ref().is_none_or(|state| state.cluster.identity != cluster.identity) {
-            *slot = Some(ClusterState::new(Arc::clone(cluster), random));
+            *slot = Some(ClusterState::new(Arc::clone(cluster), random, now_ms));
         }
         slot.as_mut().expect("it was just filled")
     }
 }
 
 impl ClusterState {
-    fn new(cluster: Arc<Cluster>, random: &mut fastrand::Rng) -> Self {
-        let endpoints: Vec<_> = cluster.endpoints.iter().map(|e| EndpointState::new(e.address)).collect();
+    fn new(cluster: Arc<Cluster>, random: &mut fastrand::Rng, now_ms: u64) -> Self {
+        let shared = Shared::new(cluster.balancing.resilience, now_ms);
+        let known = |address| EndpointState::new(Member::new(address, &shared));
+        let endpoints: Vec<_> = cluster.endpoints.iter().map(|endpoint| known(endpoint.address)).collect();
         let next = if endpoints.is_empty() { 0 } else { random.usize(..endpoints.len()) };
-        Self { cluster, endpoints, next }
+        Self { cluster, endpoints, next, shared }
     }
 
-    fn reconcile(&mut self, cluster: Arc<Cluster>) {
+    fn reconcile(&mut self, cluster: Arc<Cluster>, now_ms: u64) {
+        self.shared.policy.set(cluster.balancing.resilience);
         let mut before = std::mem::take(&mut self.endpoints);
+        let average = Average::of(before.iter().map(|endpoint| &endpoint.member.average), now_ms);
+        // After a time without any, nobody has to start slowly.
+        let is_first = before.is_empty();
         self.endpoints = (cluster.endpoints.iter())
-            .map(|endpoint| match before.iter().position(|e| e.address == endpoint.address) {
+            .map(|endpoint| match before.iter().position(|known| known.member.address == endpoint.address) {
                 Some(at) => before.swap_remove(at),
-                None => EndpointState::new(endpoint.address),
+                None if is_first => EndpointState::new(Member::new(endpoint.address, &self.shared)),
+                None => {
+                    let average = average.clone();
+                    EndpointState::new(Member::joining(endpoint.address, &self.shared, now_ms, average))
+                }
             })
             .collect();
         self.next = if self.endpoints.is_empty() { 0 } else { self.next % self.endpoints.len() };
@@ -236,8 +280,8 @@ impl ClusterState {
 }
 
 impl EndpointState {
-    fn new(address: SocketAddr) -> Self {
-        Self { address, idle: Vec::new() }
+    fn new(member: Member) -> Self {
+        Self { member: Rc::new(member), idle: Vec::new() }
     }
 }
 

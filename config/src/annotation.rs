@@ -12,6 +12,7 @@ mod canary;
 mod cors;
 mod custom_errors;
 mod headers;
+mod load_balance;
 mod logging;
 mod proxy;
 mod proxy_ssl;
@@ -20,6 +21,7 @@ mod read;
 mod redirect;
 mod rewrite;
 mod server;
+mod session_affinity;
 mod table;
 
 use std::collections::HashMap;
@@ -27,6 +29,7 @@ use std::sync::{Arc, LazyLock};
 
 pub(crate) use auth_external::read_global as read_global_auth;
 pub(crate) use headers::fields_of;
+pub(crate) use load_balance::{read as read_balancing, read_global as read_global_balancing};
 pub(crate) use read::{Annotations, Missing, Objects};
 #[cfg(test)]
 pub(crate) use read::{NoObjects, Outcome};
@@ -257,6 +260,7 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
     read_policy(annotations, policy);
     backend::read(annotations, policy);
     policy.upstream_tls = proxy_ssl::read(annotations);
+    policy.filters.affinity = session_affinity::read(annotations);
     policy.filters.redirect = redirect::read_target(annotations);
     policy.filters.cors = cors::read(annotations);
     policy.filters.limits = rate_limit::read(annotations, policy.limit_statuses);
@@ -268,8 +272,13 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
         auth_basic::read(annotations, access);
         auth_external::read(annotations, globals, access);
     });
+    let rewrite = rewrite::read(annotations);
+    if rewrite.uses_regex() && policy.filters.affinity.as_ref().is_some_and(|affinity| affinity.path.is_none()) {
+        let message = "is needed beside use-regex: a pattern is no path that a client would send the cookie to";
+        annotations.warn("session-cookie-path", message.into());
+    }
     Said {
-        rewrite: rewrite::read(annotations),
+        rewrite,
         app_root: redirect::read_app_root(annotations),
         from_to_www: redirect::read_from_to_www(annotations),
         aliases: server::read_aliases(annotations),
@@ -278,9 +287,12 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
     }
 }
 
-/// The rule of a canary Ingress; `None` for any other. A canary's other annotations have no effect.
+/// The rule of a canary Ingress; `None` for any other. Of a canary's other annotations only those that say how its
+/// clusters are balanced act.
 pub(crate) fn read_canary(annotations: &mut Annotations<'_>) -> Option<CanaryRule> {
-    canary::read(annotations)
+    let mut rule = canary::read(annotations)?;
+    rule.sticky = session_affinity::read_canary(annotations);
+    Some(rule)
 }
 
 fn change_access(policy: &mut RoutePolicy, change: impl FnOnce(&mut Access)) {

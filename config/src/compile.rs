@@ -151,7 +151,8 @@ impl Compiler {
         self.read_classes();
         self.translate();
         self.streams.read(&self.store, &self.options, &mut self.clusters);
-        let touched = self.clusters.refresh(&self.store, &self.options, &mut self.reports);
+        let objects = (&self.store, &self.options);
+        let touched = self.clusters.refresh(objects, &self.globals.balancing, &mut self.reports);
         self.dirty.reports.extend(touched.into_iter().filter(|user| user.kind == Kind::Ingress).map(|user| user.key));
         self.certificates.refresh(&self.store);
         self.hosts.mark(self.certificates.take_stale_hosts());
@@ -227,6 +228,7 @@ impl Compiler {
             self.globals = globals;
             self.dirty.ingresses.extend(self.store.ingresses.keys().cloned());
             self.hosts.mark_all();
+            self.clusters.mark_default();
         }
     }
 
@@ -296,8 +298,10 @@ impl Compiler {
         }
         let wanted: BTreeSet<_> = new.iter().flat_map(|i| i.clusters().map(|(_, cluster)| cluster.clone())).collect();
         let unwanted: BTreeSet<_> = old.iter().flat_map(|i| i.clusters().map(|(_, cluster)| cluster.clone())).collect();
+        if let Some(new) = new {
+            wanted.iter().for_each(|cluster| self.clusters.acquire_for(cluster, new));
+        }
         let user = ObjectRef { kind: Kind::Ingress, key: key.clone() };
-        wanted.iter().for_each(|cluster| self.clusters.acquire(cluster, &user));
         unwanted.difference(&wanted).for_each(|cluster| self.clusters.release(cluster, &user));
         if let Some(old) = old {
             self.hosts.withdraw(old);
@@ -326,6 +330,11 @@ impl Compiler {
                         Some(Finding::warning(&intent.source, field, format!("{problem}; requests are answered 503")))
                     });
                     findings.extend(problems);
+                    let overruled = intent.clusters().filter_map(|(_, cluster)| {
+                        let (field, message) = self.clusters.overruled(cluster, intent)?;
+                        Some(Finding::warning(&intent.source, field, message))
+                    });
+                    findings.extend(overruled);
                     findings.extend(self.hosts.findings(intent).cloned());
                 }
             }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::diagnostics::Finding;
 use crate::model::{Meta, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, PathKind, Policies, RetryPolicy, Timeouts, UpstreamProtocol,
-    UpstreamTls,
+    Affinity, Balancer, BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, PathKind, Policies, Resilience, RetryPolicy,
+    Timeouts, UpstreamProtocol, UpstreamTls,
 };
 
 /// Everything that one object wants.
@@ -22,6 +22,25 @@ pub(crate) struct Intent {
     pub(crate) meta: Meta,
     /// By host, each host once, in the order of the object.
     pub(crate) hosts: Vec<HostIntent>,
+    /// What it wants of the clusters that its routes need.
+    pub(crate) balancing: Arc<BalancingWish>,
+}
+
+/// What an object wants of its clusters, which it may share: the oldest object decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BalancingWish {
+    /// How endpoints are chosen.
+    pub(crate) balancer: Balancer,
+    /// What is done about endpoints that fail.
+    pub(crate) resilience: Resilience,
+    /// The Service's own address stands for its endpoints.
+    pub(crate) service_address: bool,
+    /// Its routes issue cookies. The oldest object with this decides, whatever older ones say.
+    pub(crate) affinity: Option<Arc<Affinity>>,
+    /// Cookies of another cluster's routes may name the endpoints of its clusters.
+    pub(crate) shares_sessions: bool,
+    /// The field that asks for something else than the defaults.
+    pub(crate) field: Option<String>,
 }
 
 impl Intent {

@@ -55,6 +55,7 @@ impl Default for Globals {
         Self {
             settings: Arc::default(),
             policy: crate::intent::RoutePolicy::default(),
+            balancing: crate::intent::BalancingWish::default(),
             risk_max: crate::annotation::Risk::High,
             blocked_words: Box::default(),
             snippets_admitted: false,

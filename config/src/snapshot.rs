@@ -14,8 +14,10 @@ mod host;
 mod literal;
 mod pattern;
 mod policy;
+mod ring;
 mod route;
 mod search;
+mod sessions;
 mod settings;
 mod sharded;
 mod stream;
@@ -29,7 +31,9 @@ pub use access_log::{AccessLogSettings, Escape, LogFormat, LogPart, LogVariable}
 pub use authorities::{Authorities, AuthoritiesError, Distrust};
 pub use certificate::{Certificate, CertificateError, Certificates, ServerCertificate};
 pub use client_auth::{AuthContext, ClientAuth, ClientCertificate, ClientVerdict, ClientVerify};
-pub use cluster::{Balancer, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, PortKey};
+pub use cluster::{
+    Balancer, Balancing, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, HashBy, Places, PortKey, Resilience,
+};
 pub use host::{HostRoutes, HostTls, Hosts, PathMatch, PathTable};
 pub use literal::{Literal, LiteralTable};
 pub use pattern::{Pattern, PatternError, PatternTable};
@@ -37,11 +41,13 @@ pub use policy::{
     Access, Affinity, AuthCache, BasicAuth, Canary, CanaryHeader, Cors, ErrorPages, ExternalAuth, FieldRules, Limits,
     Mirror, OriginPattern, Origins, Policies, Rate, Redirect, ResponseRate, Rewrite, Signin, UpstreamWords,
 };
+pub use ring::Ring;
 pub use route::{
     Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts, UpstreamProtocol,
     WeightedCluster,
 };
 pub use search::{GROUPS_MAX, Groups, Search};
+pub use sessions::{EndpointKey, Sessions};
 pub use settings::{ClientSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings};
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};

@@ -208,6 +208,8 @@ async fn clusters(State(sources): State<Arc<Sources>>) -> Response {
             "name": &*cluster.name,
             "service": cluster.key.service.to_string(),
             "port": cluster.key.port.to_string(),
+            "balancer": cluster.balancing.balancer.as_str(),
+            "sessions": cluster.balancing.has_sessions,
             "endpoints": cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<Vec<_>>(),
         })
     });

@@ -28,6 +28,7 @@ use crate::metrics::Refused;
 use crate::policy::{self, Answer, InFlight, Plan, Shaping};
 use crate::route;
 use crate::stream::Stream;
+use crate::upstream::Hint;
 use crate::worker::{Core, Pinned, Scratch};
 pub(crate) use answer::answer_refusal;
 use ended::{Ended, From};
@@ -52,6 +53,7 @@ pub(crate) struct Exchange<'s> {
     snapshot: &'s Pinned,
     route: Option<&'s Route>,
     shaping: Shaping<'s>,
+    hint: Hint<'s>,
     request_id: RequestId,
     from: From,
     /// The cluster that the policies chose.
@@ -125,13 +127,14 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
             (Plan::answer(Answer::status(400)), None)
         }
     };
-    let Plan { verdict, shaping, in_flight } = plan;
+    let Plan { verdict, shaping, hint, in_flight } = plan;
     let target = verdict.and_then(|id| snapshot.clusters.get(id).ok_or_else(|| Answer::status(503)));
     let exchange = Exchange {
         core: Rc::clone(core),
         snapshot: &snapshot,
         route,
         shaping,
+        hint,
         request_id,
         from: From::new(&client, seen.client, seen.scheme, seen.port),
         cluster: target.as_ref().ok().copied(),

@@ -11,13 +11,14 @@ use ringress_config::snapshot::{Cluster, StreamSettings};
 use std::sync::Arc;
 
 use crate::accept::proxy_protocol;
+use crate::error::Failure;
 use crate::http::client;
 use crate::io::Socket;
 use crate::limits::STREAM_CONNECT;
 use crate::metrics::Refused;
 use crate::relay::tunnel;
 use crate::stream::Stream;
-use crate::upstream::Tried;
+use crate::upstream::{Hint, Tried};
 use crate::worker::Core;
 
 /// Serves a connection that came to `port`, to its end. Later snapshots do not touch it.
@@ -59,15 +60,18 @@ pub(crate) async fn run(core: &Rc<Core>, mut socket: Socket, mut peer: SocketAdd
 async fn dial(core: &Rc<Core>, cluster: &Arc<Cluster>, settings: &StreamSettings) -> Option<Socket> {
     let (mut tried, start) = (Tried::default(), Instant::now());
     for attempt in 1_u32.. {
-        let address = core.upstreams.borrow_mut().choose(core, cluster, &tried)?;
+        let lease = core.upstreams.borrow_mut().choose(core, cluster, &Hint::default(), &tried)?;
+        let address = lease.address();
         match Socket::connect(address, STREAM_CONNECT, &core.timers).await {
             Ok(socket) => {
                 core.metrics.upstream_connects.increment();
+                lease.answered();
                 return Some(socket);
             }
             Err(error) => {
                 core.metrics.upstream_failures.increment();
                 tracing::debug!(cluster = %cluster.name, endpoint = %address, %error, "an endpoint cannot be reached");
+                lease.failed(core, &Failure::Connect(error));
             }
         }
         let late = !settings.tries_timeout.is_zero() && start.elapsed() >= settings.tries_timeout;

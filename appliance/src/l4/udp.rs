@@ -16,7 +16,7 @@ use ringress_config::model::Transport;
 use crate::io::{self, Datagrams, Received};
 use crate::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, UDP_SESSIONS_MAX};
 use crate::metrics::Refused;
-use crate::upstream::Tried;
+use crate::upstream::{Hint, Tried};
 use crate::worker::Core;
 
 /// One port on one core.
@@ -93,8 +93,8 @@ impl Service {
         let pinned = core.pin();
         let service = pinned.streams.find(Transport::Udp, self.port)?;
         let cluster = pinned.clusters.get(service.cluster)?;
-        let address = core.upstreams.borrow_mut().choose(core, cluster, &Tried::default());
-        let Some(address) = address else {
+        let address = core.upstreams.borrow_mut().choose(core, cluster, &Hint::default(), &Tried::default());
+        let Some(address) = address.map(|lease| lease.address()) else {
             core.metrics.refuse(Refused::NoBackend);
             return None;
         };

@@ -103,6 +103,14 @@ pub struct CoreCounters {
     pub upstream_reuses: Counter,
     /// Further attempts at a request.
     pub retries: Counter,
+    /// Further attempts that were not made because the budget was spent.
+    pub retries_unpaid: Counter,
+    /// Endpoints that were passed over from some moment on.
+    pub endpoint_ejections: Counter,
+    /// Requests sent to endpoints that were to be passed over, because too few others were left.
+    pub ejected_used: Counter,
+    /// Endpoints that were ejected and have not been seen well since.
+    pub endpoints_ejected: Gauge,
     /// Idle connections in the pool.
     pub pool_idle: Gauge,
     /// Connections to TCP services that reached an endpoint.

@@ -271,6 +271,9 @@ const CORE_COUNTERS: &[CoreRow] = &[
     ("ringress_udp_sessions_total", "Sessions with UDP services", |c| c.udp_sessions.get()),
     ("ringress_datagrams_dropped_total", "Datagrams of UDP services lost here", |c| c.datagrams_dropped.get()),
     ("ringress_connections_reclaimed_total", "Idle connections closed to make room", |c| c.reclaimed.get()),
+    ("ringress_retries_unpaid_total", "Attempts not made: retry budget spent", |c| c.retries_unpaid.get()),
+    ("ringress_endpoint_ejections_total", "Endpoints passed over after failures", |c| c.endpoint_ejections.get()),
+    ("ringress_endpoint_panics_total", "Requests to ejected endpoints, too few being left", |c| c.ejected_used.get()),
     ("ringress_access_log_dropped_total", "Access log lines dropped", |c| c.access_log_dropped.get()),
     ("ringress_metrics_dropped_series", "Requests not counted by route: too many series", |c| c.series_dropped.get()),
 ];
@@ -279,6 +282,7 @@ const CORE_GAUGES: &[CoreRow] = &[
     ("ringress_connections", "Open client connections", |c| c.connections.get()),
     ("ringress_connections_idle", "Client connections waiting for a request", |c| c.connections_idle.get()),
     ("ringress_udp_sessions", "Open sessions with UDP services", |c| c.udp_open.get()),
+    ("ringress_endpoints_ejected", "Endpoints passed over or not seen well since", |c| c.endpoints_ejected.get()),
     ("ringress_upstream_idle", "Idle upstream connections", |c| c.pool_idle.get()),
     ("ringress_adopted_generation", "Generation of the snapshot that a worker serves", |c| c.generation.get()),
 ];

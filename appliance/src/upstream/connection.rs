@@ -4,9 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ringress_config::snapshot::{Route, Timeouts, UpstreamProtocol, UpstreamTls};
 
+use super::Lease;
 use crate::error::Failure;
 use crate::http::h2::session::{self, With};
 use crate::io::Socket;
@@ -45,6 +47,17 @@ pub(crate) struct Connection {
     pub(crate) created_ms: u64,
     /// Requests that were sent on it.
     pub(crate) requests: u32,
+    /// The hold of the request that it serves; none while it is idle.
+    pub(crate) lease: Option<Lease>,
+}
+
+impl Connection {
+    /// The response of the request that it serves began after so long.
+    pub(crate) fn responded(&self, core: &Core, took: Duration) {
+        if let Some(lease) = &self.lease {
+            lease.succeeded(core, took);
+        }
+    }
 }
 
 impl Connection {
@@ -72,7 +85,7 @@ pub(crate) async fn connect(
     })?;
     core.metrics.upstream_connects.increment();
     let (protocol, tls) = (speech.protocol, speech.tls.cloned());
-    Ok(Connection { stream, address, protocol, tls, created_ms: core.timers.now_ms(), requests: 0 })
+    Ok(Connection { stream, address, protocol, tls, created_ms: core.timers.now_ms(), requests: 0, lease: None })
 }
 
 /// Opens a socket within the connect timeout.

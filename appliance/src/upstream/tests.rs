@@ -1,55 +1,309 @@
 use ringress_config::model::{ObjectKey, Transport};
-use ringress_config::snapshot::{Balancer, ClusterId, ClusterKey, Endpoint, PortKey};
+use ringress_config::snapshot::{
+    Affinity, Balancer, Balancing, ClusterId, ClusterKey, Endpoint, HashBy, PortKey, Resilience, Template,
+};
 
 use super::*;
 
-fn cluster(identity: u64, ports: &[u16]) -> Arc<Cluster> {
+fn balanced(identity: u64, ports: &[u16], balancing: Balancing) -> Arc<Cluster> {
     let key =
         ClusterKey { service: ObjectKey::new("default", "web"), port: PortKey::Number(80), transport: Transport::Tcp };
-    Arc::new(Cluster {
-        id: ClusterId(0),
-        identity,
-        name: key.to_string().into(),
-        key,
-        endpoints: ports.iter().map(|p| Endpoint { address: ([127, 0, 0, 1], *p).into() }).collect(),
-        balancer: Balancer::RoundRobin,
-    })
+    let endpoints = ports.iter().map(|port| Endpoint { address: address(*port) }).collect();
+    Arc::new(Cluster::new(ClusterId(0), identity, key, endpoints, balancing))
 }
 
-fn pick(upstreams: &mut Upstreams, cluster: &Arc<Cluster>, tried: &Tried) -> Option<u16> {
-    upstreams.pick(cluster, tried, &mut fastrand::Rng::with_seed(7)).map(|a| a.port())
+fn cluster(identity: u64, ports: &[u16]) -> Arc<Cluster> {
+    balanced(identity, ports, Balancing::default())
+}
+
+fn by(balancer: Balancer, ports: &[u16]) -> Arc<Cluster> {
+    balanced(1, ports, Balancing { balancer, ..Balancing::default() })
+}
+
+fn address(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+fn tried(ports: &[u16]) -> Tried {
+    let mut tried = Tried::default();
+    ports.iter().for_each(|port| tried.add(address(*port)));
+    tried
+}
+
+/// Balancers as they are at a time, with chance that repeats.
+struct World {
+    upstreams: Upstreams,
+    random: fastrand::Rng,
+    now_ms: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { upstreams: Upstreams::default(), random: fastrand::Rng::with_seed(7), now_ms: 1000 }
+    }
+
+    fn pick(&mut self, cluster: &Arc<Cluster>, hint: &Hint<'_>, tried: &Tried) -> Option<Rc<Member>> {
+        let state = self.upstreams.state(cluster, &mut self.random, self.now_ms);
+        state.pick(&mut Attempt { hint, tried, now_ms: self.now_ms, random: &mut self.random })
+    }
+
+    fn port(&mut self, cluster: &Arc<Cluster>, tried: &Tried) -> Option<u16> {
+        self.pick(cluster, &Hint::default(), tried).map(|member| member.address.port())
+    }
+
+    /// The port of each of so many requests that are not over.
+    fn ports(&mut self, cluster: &Arc<Cluster>, count: usize) -> Vec<u16> {
+        (0..count).filter_map(|_| self.port(cluster, &Tried::default())).collect()
+    }
+
+    fn keyed(&mut self, cluster: &Arc<Cluster>, key: &str, tried: &Tried) -> u16 {
+        self.pick(cluster, &Hint::new(Some(key.as_bytes()), None), tried).unwrap().address.port()
+    }
+
+    fn adopt(&mut self, cluster: &Arc<Cluster>) {
+        let mut clusters = Clusters::default();
+        clusters.set(ClusterId(0), Some(Arc::clone(cluster)));
+        self.upstreams.adopt(&clusters, self.now_ms);
+    }
+
+    /// Ejects an endpoint for ten seconds.
+    fn eject(&mut self, cluster: &Arc<Cluster>, port: u16) {
+        let state = self.upstreams.state(cluster, &mut self.random, self.now_ms);
+        let endpoint = state.endpoints.iter().find(|endpoint| endpoint.member.address.port() == port).unwrap();
+        let until = (0..3).find_map(|_| endpoint.member.health.failed(self.now_ms, &Resilience::default()));
+        state.shared.ejected_until_ms.set(until.unwrap());
+    }
+}
+
+fn counts(ports: &[u16]) -> Vec<usize> {
+    let last = ports.iter().copied().max().unwrap_or_default();
+    (1..=last).map(|port| ports.iter().filter(|p| **p == port).count()).collect()
+}
+
+fn hashed(subset_size: Option<u32>) -> Balancer {
+    let subset_size = subset_size.and_then(std::num::NonZeroU32::new);
+    Balancer::Hash(Arc::new(HashBy { key: Template::parse("$uri").unwrap(), subset_size }))
 }
 
 #[test]
 fn every_endpoint_has_its_turn() {
-    let (mut upstreams, cluster) = (Upstreams::default(), cluster(1, &[1, 2, 3]));
-    let mut ports: Vec<_> = (0..6).filter_map(|_| pick(&mut upstreams, &cluster, &Tried::default())).collect();
-    ports.sort_unstable();
-    assert_eq!(ports, [1, 1, 2, 2, 3, 3]);
+    let (mut world, cluster) = (World::new(), cluster(1, &[1, 2, 3]));
+    assert_eq!(counts(&world.ports(&cluster, 6)), [2, 2, 2]);
+}
+
+#[test]
+fn cores_start_at_different_endpoints() {
+    let cluster = cluster(1, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    let first = |seed| {
+        let mut world = World { random: fastrand::Rng::with_seed(seed), ..World::new() };
+        world.ports(&cluster, 1)[0]
+    };
+    let firsts: std::collections::BTreeSet<_> = (0..40).map(first).collect();
+    assert!(firsts.len() > 5, "{firsts:?}");
 }
 
 #[test]
 fn a_tried_endpoint_is_passed_over_while_others_are_left() {
-    let (mut upstreams, cluster) = (Upstreams::default(), cluster(1, &[1, 2]));
-    let mut tried = Tried::default();
-    tried.add(([127, 0, 0, 1], 1).into());
-    assert_eq!((0..4).map(|_| pick(&mut upstreams, &cluster, &tried)).collect::<Vec<_>>(), [Some(2); 4]);
-    tried.add(([127, 0, 0, 1], 2).into());
-    assert!(pick(&mut upstreams, &cluster, &tried).is_some(), "with none left it starts over");
+    for balancer in [Balancer::RoundRobin, Balancer::Ewma, Balancer::LeastRequest, Balancer::Random, hashed(None)] {
+        let (mut world, cluster) = (World::new(), by(balancer, &[1, 2]));
+        let one = tried(&[1]);
+        assert_eq!((0..4).map(|_| world.port(&cluster, &one)).collect::<Vec<_>>(), [Some(2); 4]);
+        assert_eq!(world.keyed(&cluster, "k", &one), 2);
+        assert!(world.port(&cluster, &tried(&[1, 2])).is_some(), "with none left it starts over");
+    }
 }
 
 #[test]
 fn a_cluster_without_endpoints_gives_none() {
-    assert_eq!(pick(&mut Upstreams::default(), &cluster(1, &[]), &Tried::default()), None);
+    for balancer in [Balancer::RoundRobin, Balancer::Ewma, Balancer::Random, hashed(None), hashed(Some(3))] {
+        assert_eq!(World::new().port(&by(balancer, &[]), &Tried::default()), None);
+    }
 }
 
 #[test]
 fn an_adopted_change_of_endpoints_is_used_at_once() {
-    let (mut upstreams, before) = (Upstreams::default(), cluster(1, &[1]));
-    pick(&mut upstreams, &before, &Tried::default());
-    let (mut clusters, after) = (Clusters::default(), cluster(1, &[2]));
-    clusters.set(ClusterId(0), Some(Arc::clone(&after)));
-    upstreams.adopt(&clusters);
-    assert_eq!(pick(&mut upstreams, &after, &Tried::default()), Some(2));
-    assert_eq!(pick(&mut upstreams, &before, &Tried::default()), Some(2), "a request on the old snapshot as well");
+    let (mut world, before, after) = (World::new(), cluster(1, &[1]), cluster(1, &[2]));
+    world.ports(&before, 1);
+    world.adopt(&after);
+    assert_eq!(world.port(&after, &Tried::default()), Some(2));
+    assert_eq!(world.port(&before, &Tried::default()), Some(2), "a request on the old snapshot as well");
+}
+
+#[test]
+fn least_request_avoids_who_has_most_in_flight() {
+    let (mut world, cluster) = (World::new(), by(Balancer::LeastRequest, &[1, 2]));
+    let busy: Vec<_> =
+        (0..5).filter_map(|_| world.pick(&cluster, &Hint::default(), &tried(&[2]))).map(Lease::new).collect();
+    assert_eq!(counts(&world.ports(&cluster, 20)), [0, 20]);
+    drop(busy);
+    assert!(counts(&world.ports(&cluster, 20))[0] > 0);
+}
+
+#[test]
+fn ewma_prefers_the_quick_and_asks_the_slow_again_some_day() {
+    let (mut world, cluster) = (World::new(), by(Balancer::Ewma, &[1, 2]));
+    for (other, ms) in [(2, 500), (1, 5)] {
+        let member = world.pick(&cluster, &Hint::default(), &tried(&[other])).unwrap();
+        (0..100).for_each(|_| member.average.add(std::time::Duration::from_millis(ms), 1000));
+    }
+    assert_eq!(counts(&world.ports(&cluster, 20)), [0, 20]);
+    world.now_ms += 200_000;
+    let quick = world.pick(&cluster, &Hint::default(), &tried(&[1])).unwrap();
+    quick.average.add(std::time::Duration::from_millis(5), world.now_ms);
+    assert_eq!(world.ports(&cluster, 1), [1]);
+}
+
+#[test]
+fn a_key_stays_and_moves_on_only_from_an_endpoint_that_cannot_be_used() {
+    let (mut world, cluster) = (World::new(), by(hashed(None), &[1, 2, 3]));
+    let keys: Vec<_> = (0..60).map(|n| format!("/{n}")).collect();
+    let before: Vec<_> = keys.iter().map(|key| world.keyed(&cluster, key, &Tried::default())).collect();
+    assert!(counts(&before).iter().all(|n| *n > 5), "{before:?}");
+    world.eject(&cluster, 1);
+    for (key, before) in keys.iter().zip(&before) {
+        let now = world.keyed(&cluster, key, &Tried::default());
+        assert!(now == *before || (*before == 1 && now != 1), "{key}");
+    }
+}
+
+#[test]
+fn a_key_has_a_group_of_endpoints() {
+    let (mut world, cluster) = (World::new(), by(hashed(Some(3)), &[1, 2, 3, 4, 5, 6, 7]));
+    for key in 0..30 {
+        let key = format!("/{key}");
+        let mut served: Vec<_> = (0..60).map(|_| world.keyed(&cluster, &key, &Tried::default())).collect();
+        served.sort_unstable();
+        served.dedup();
+        assert!([&[1, 2, 3][..], &[4, 5, 6], &[1, 2, 7]].contains(&&*served), "{served:?}");
+    }
+}
+
+#[test]
+fn an_ejected_endpoint_is_passed_over_for_its_time_and_then_tried_by_one() {
+    let (mut world, cluster) = (World::new(), cluster(1, &[1, 2, 3]));
+    world.eject(&cluster, 2);
+    assert_eq!(counts(&world.ports(&cluster, 30))[1], 0);
+    world.now_ms += 10_000;
+    assert!(counts(&world.ports(&cluster, 3))[1] == 1);
+}
+
+#[test]
+fn with_too_few_left_all_are_used() {
+    let balancing =
+        Balancing { resilience: Resilience { panic_percent: 50, ..Resilience::default() }, ..Balancing::default() };
+    let (mut world, cluster) = (World::new(), balanced(1, &[1, 2, 3, 4], balancing));
+    world.eject(&cluster, 1);
+    world.eject(&cluster, 2);
+    assert_eq!(counts(&world.ports(&cluster, 8)), [0, 0, 4, 4], "half of them are enough");
+    world.eject(&cluster, 3);
+    assert_eq!(counts(&world.ports(&cluster, 8)), [2, 2, 2, 2]);
+}
+
+#[test]
+fn with_none_left_all_are_used_whatever_the_threshold() {
+    let balancing =
+        Balancing { resilience: Resilience { panic_percent: 0, ..Resilience::default() }, ..Balancing::default() };
+    let (mut world, cluster) = (World::new(), balanced(1, &[1, 2], balancing));
+    world.eject(&cluster, 1);
+    world.eject(&cluster, 2);
+    assert_eq!(counts(&world.ports(&cluster, 8)), [4, 4]);
+}
+
+#[test]
+fn a_new_endpoint_starts_slowly_where_that_is_asked_for() {
+    let slow = |ports: &[u16]| {
+        let slow_start = std::time::Duration::from_secs(100);
+        let resilience = Resilience { slow_start, ..Resilience::default() };
+        balanced(1, ports, Balancing { resilience, ..Balancing::default() })
+    };
+    let (mut world, before, after) = (World::new(), slow(&[1, 2]), slow(&[1, 2, 3]));
+    assert_eq!(counts(&world.ports(&before, 4)), [2, 2]);
+    world.adopt(&after);
+    assert_eq!(counts(&world.ports(&after, 21)), [10, 10, 1]);
+    world.now_ms += 50_000;
+    assert_eq!(counts(&world.ports(&after, 25)), [10, 10, 5]);
+    world.now_ms += 50_000;
+    assert_eq!(counts(&world.ports(&after, 30)), [10, 10, 10]);
+}
+
+fn affinity(persistent: bool, change_on_failure: bool) -> Affinity {
+    Affinity {
+        cookie: "C".into(),
+        persistent,
+        path: None,
+        domain: None,
+        max_age: None,
+        expires: None,
+        same_site: None,
+        conditional_same_site_none: false,
+        secure: false,
+        change_on_failure,
+    }
+}
+
+/// The port for a client, and the value of the cookie that it gets.
+fn visit(
+    world: &mut World,
+    cluster: &Arc<Cluster>,
+    affinity: &Affinity,
+    cookie: Option<&str>,
+    tried: &Tried,
+) -> (u16, Option<String>) {
+    let session = Session::new(affinity, cookie.map(str::as_bytes)).issuing(cluster, "/", false, None);
+    let hint = Hint::new(None, Some(session));
+    let port = world.pick(cluster, &hint, tried).unwrap().address.port();
+    let field = hint.session().unwrap().set_cookie();
+    let value = field.map(|field| field["C=".len()..].split(';').next().unwrap().to_owned());
+    (port, value)
+}
+
+fn with_sessions(ports: &[u16]) -> Arc<Cluster> {
+    balanced(1, ports, Balancing { has_sessions: true, ..Balancing::default() })
+}
+
+#[test]
+fn a_cookie_holds_a_client_and_is_not_issued_again() {
+    for persistent in [false, true] {
+        let (mut world, cluster) = (World::new(), with_sessions(&[1, 2, 3]));
+        let affinity = affinity(persistent, false);
+        let (port, cookie) = visit(&mut world, &cluster, &affinity, None, &Tried::default());
+        for _ in 0..10 {
+            let again = visit(&mut world, &cluster, &affinity, cookie.as_deref(), &Tried::default());
+            assert_eq!(again, (port, None));
+        }
+        let new: Vec<_> = (0..30).map(|_| visit(&mut world, &cluster, &affinity, None, &Tried::default()).0).collect();
+        assert!(counts(&new).iter().all(|n| *n > 0), "{new:?}");
+    }
+}
+
+#[test]
+fn a_persistent_cookie_outlives_other_endpoints_and_is_replaced_with_its_own() {
+    let (mut world, affinity) = (World::new(), affinity(true, false));
+    let before = with_sessions(&[1, 2, 3]);
+    let (port, cookie) = visit(&mut world, &before, &affinity, None, &Tried::default());
+    let all: Vec<u16> = (1..=9).collect();
+    let more = with_sessions(&all);
+    world.adopt(&more);
+    assert_eq!(visit(&mut world, &more, &affinity, cookie.as_deref(), &Tried::default()), (port, None));
+    let others: Vec<_> = all.into_iter().filter(|p| *p != port).collect();
+    let gone = with_sessions(&others);
+    world.adopt(&gone);
+    let (moved, cookie) = visit(&mut world, &gone, &affinity, cookie.as_deref(), &Tried::default());
+    assert!(moved != port && cookie.is_some());
+    assert_eq!(visit(&mut world, &gone, &affinity, cookie.as_deref(), &Tried::default()), (moved, None));
+}
+
+#[test]
+fn a_failure_changes_the_endpoint_and_the_cookie_only_where_that_is_asked_for() {
+    for persistent in [false, true] {
+        let (mut world, cluster) = (World::new(), with_sessions(&[1, 2, 3]));
+        let stays = affinity(persistent, false);
+        let (port, cookie) = visit(&mut world, &cluster, &stays, None, &Tried::default());
+        let cookie = cookie.as_deref();
+        assert_eq!(visit(&mut world, &cluster, &stays, cookie, &tried(&[port])), (port, None));
+        let changes = affinity(persistent, true);
+        let (moved, new) = visit(&mut world, &cluster, &changes, cookie, &tried(&[port]));
+        assert!(moved != port && new.is_some());
+        assert_eq!(visit(&mut world, &cluster, &changes, new.as_deref(), &Tried::default()), (moved, None));
+    }
 }

@@ -40,7 +40,7 @@ impl Inlet {
         }
         let generation = snapshot.generation;
         core.replace_snapshot(snapshot);
-        core.upstreams.borrow_mut().adopt(&core.pin().clusters);
+        core.upstreams.borrow_mut().adopt(&core.pin().clusters, core.timers.now_ms());
         streams.follow(core);
         self.acknowledge(core, generation);
     }

@@ -174,6 +174,7 @@ impl Core {
         core.metrics.connections_idle.set(0);
         core.metrics.pool_idle.set(0);
         core.metrics.udp_open.set(0);
+        core.metrics.endpoints_ejected.set(0);
         Ok(Rc::new(core))
     }
 

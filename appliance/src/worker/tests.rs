@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ringress_config::model::{Kind, ObjectKey, ObjectRef, Transport};
 use ringress_config::snapshot::{
-    Backend, Balancer, BodyPolicy, Certificate, Certificates, Cluster, ClusterId, ClusterKey, Clusters, Endpoint,
+    Backend, Balancing, BodyPolicy, Certificate, Certificates, Cluster, ClusterId, ClusterKey, Clusters, Endpoint,
     HostRoutes, Hosts, HttpsRedirect, Literal, LiteralTable, PathKind, PathTable, PortKey, RetryPolicy, Route, RouteId,
     RouteLabels, Settings, Snapshot, Timeouts, UpstreamProtocol,
 };
@@ -84,14 +84,8 @@ fn serve_origin(mut stream: TcpStream) {
 fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
     let key =
         ClusterKey { service: ObjectKey::new("default", "web"), port: PortKey::Number(80), transport: Transport::Tcp };
-    let cluster = Cluster {
-        id: ClusterId(0),
-        identity: 1,
-        name: key.to_string().into(),
-        key,
-        endpoints: endpoints.iter().map(|address| Endpoint { address: *address }).collect(),
-        balancer: Balancer::RoundRobin,
-    };
+    let endpoints = endpoints.iter().map(|address| Endpoint { address: *address }).collect();
+    let cluster = Cluster::new(ClusterId(0), 1, key, endpoints, Balancing::default());
     let mut clusters = Clusters::default();
     clusters.set(ClusterId(0), Some(Arc::new(cluster)));
     let text = |s: &str| Arc::<str>::from(s);

@@ -18,6 +18,11 @@ pub(crate) struct Rewrite {
 }
 
 impl Rewrite {
+    /// Whether paths are meant as patterns, said in so many words.
+    pub(crate) fn uses_regex(&self) -> bool {
+        self.use_regex
+    }
+
     /// Whether a path of the Ingress makes every path of its host a regular expression (reference 3.5).
     pub(crate) fn asks_for_regex(&self, path: &str) -> bool {
         self.use_regex || self.target.as_ref().is_some_and(|(target, _)| **target != *path)

@@ -1,6 +1,6 @@
 //! Clusters: one for each Service port that some route names.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::endpoints::{self, Resolved};
@@ -9,9 +9,10 @@ use super::index::Index;
 use super::report::Reports;
 use super::store::Store;
 use crate::diagnostics::Finding;
-use crate::model::{Kind, ObjectKey, ObjectRef, Transport};
+use crate::intent::{BalancingWish, Intent};
+use crate::model::{Kind, Meta, ObjectKey, ObjectRef, Transport};
 use crate::options::Options;
-use crate::snapshot::{Balancer, Cluster, ClusterId, ClusterKey, Clusters, PortKey};
+use crate::snapshot::{Balancing, Cluster, ClusterId, ClusterKey, Clusters, PortKey};
 
 /// All clusters with the objects that use them.
 #[derive(Debug, Default)]
@@ -33,8 +34,38 @@ pub(super) struct ClusterTable {
 #[derive(Debug)]
 struct Known {
     id: ClusterId,
-    users: HashSet<ObjectRef>,
+    /// With what they want of it; a stream wants nothing.
+    users: HashMap<ObjectRef, Option<User>>,
     problem: Option<String>,
+    /// Whose wish it follows.
+    decided_by: Option<ObjectRef>,
+}
+
+/// An object whose routes need a cluster.
+#[derive(Debug, PartialEq, Eq)]
+struct User {
+    meta: Meta,
+    wish: Arc<BalancingWish>,
+}
+
+impl Known {
+    /// The oldest user that wants something.
+    fn oldest(&self) -> Option<(&ObjectRef, &User)> {
+        let users = self.users.iter().filter_map(|(object, user)| Some((object, user.as_ref()?)));
+        users.min_by(|(_, a), (_, b)| a.meta.cmp(&b.meta))
+    }
+
+    /// What the oldest user wants; cookies are those of the oldest that has any.
+    fn balancing(&self, wish: &BalancingWish) -> Balancing {
+        let issuers = self.users.values().flatten().filter(|user| user.wish.affinity.is_some());
+        let affinity = issuers.min_by(|a, b| a.meta.cmp(&b.meta)).and_then(|user| user.wish.affinity.clone());
+        Balancing {
+            balancer: wish.balancer.clone(),
+            has_sessions: affinity.is_some() || self.users.values().flatten().any(|user| user.wish.shares_sessions),
+            affinity,
+            resilience: wish.resilience,
+        }
+    }
 }
 
 impl ClusterTable {
@@ -50,15 +81,27 @@ impl ClusterTable {
         self.default.as_ref()
     }
 
-    /// Adds a user.
+    /// Adds a user that does not care how the cluster is balanced.
     pub(super) fn acquire(&mut self, key: &ClusterKey, user: &ObjectRef) {
-        self.make(key).users.insert(user.clone());
+        self.make(key).users.insert(user.clone(), None);
+    }
+
+    /// Adds an object as a user, or takes note of what it wants now.
+    pub(super) fn acquire_for(&mut self, key: &ClusterKey, intent: &Intent) {
+        let user = Some(User { meta: intent.meta.clone(), wish: Arc::clone(&intent.balancing) });
+        let users = &mut self.make(key).users;
+        if users.get(&intent.source) != Some(&user) {
+            users.insert(intent.source.clone(), user);
+            self.stale.insert(key.clone());
+        }
     }
 
     /// Removes a user; the last one takes the cluster along.
     pub(super) fn release(&mut self, key: &ClusterKey, user: &ObjectRef) {
         let Some(known) = self.known.get_mut(key) else { return };
-        known.users.remove(user);
+        if known.users.remove(user).is_some() {
+            self.stale.insert(key.clone());
+        }
         if known.users.is_empty() && self.default.as_ref() != Some(key) {
             let id = known.id;
             self.known.remove(key);
@@ -77,37 +120,41 @@ impl ClusterTable {
         }
     }
 
-    /// Resolves what is stale. Returns the users of the clusters whose problem changed.
-    pub(super) fn refresh(&mut self, store: &Store, options: &Options, reports: &mut Reports) -> Vec<ObjectRef> {
+    /// The default backend follows other defaults from now on.
+    pub(super) fn mark_default(&mut self) {
+        self.stale.extend(self.default.clone());
+    }
+
+    /// Resolves what is stale. Returns the users of the clusters about which there is something else to say.
+    pub(super) fn refresh(
+        &mut self,
+        (store, options): (&Store, &Options),
+        defaults: &BalancingWish,
+        reports: &mut Reports,
+    ) -> Vec<ObjectRef> {
         let mut touched = Vec::new();
         for key in std::mem::take(&mut self.stale) {
-            let Resolved { endpoints, problem } = endpoints::resolve(&key, store, options);
             let Some(known) = self.known.get_mut(&key) else { continue };
-            if known.problem != problem {
-                touched.extend(known.users.iter().cloned());
-                known.problem = problem;
+            let (decided_by, wish) = match known.oldest() {
+                Some((object, user)) => (Some(object.clone()), Arc::clone(&user.wish)),
+                None => (None, Arc::new(defaults.clone())),
+            };
+            let Resolved { endpoints, problem } = endpoints::resolve(&key, wish.service_address, store, options);
+            if known.problem != problem || known.decided_by != decided_by {
+                touched.extend(known.users.keys().cloned());
+                (known.problem, known.decided_by) = (problem, decided_by);
             }
+            let balancing = known.balancing(&wish);
             if self.default.as_ref() == Some(&key) {
                 report_default(&key, known.problem.as_deref(), reports);
             }
             let old = self.clusters.get(known.id);
-            if old.is_some_and(|old| *old.endpoints == *endpoints) {
+            if old.is_some_and(|old| *old.endpoints == *endpoints && old.balancing == balancing) {
                 continue;
             }
-            let new = match old {
-                Some(old) => Cluster { endpoints: endpoints.into(), ..Cluster::clone(old) },
-                None => {
-                    self.identity += 1;
-                    Cluster {
-                        id: known.id,
-                        identity: self.identity,
-                        name: key.to_string().into(),
-                        key,
-                        endpoints: endpoints.into(),
-                        balancer: Balancer::default(),
-                    }
-                }
-            };
+            let identity = old.map_or(self.identity + 1, |old| old.identity);
+            self.identity = self.identity.max(identity);
+            let new = Cluster::new(known.id, identity, key, endpoints.into(), balancing);
             self.clusters.set(known.id, Some(Arc::new(new)));
             self.changed = true;
         }
@@ -117,6 +164,27 @@ impl ClusterTable {
     /// The id of a cluster that is used.
     pub(super) fn id(&self, key: &ClusterKey) -> Option<ClusterId> {
         self.known.get(key).map(|known| known.id)
+    }
+
+    /// What there is to tell a user about how its cluster is balanced: the field, and that another object decides.
+    pub(super) fn overruled<'a>(&self, key: &ClusterKey, user: &'a Intent) -> Option<(&'a str, String)> {
+        let known = self.known.get(key)?;
+        let field = user.balancing.field.as_deref()?;
+        let decides = known.users.get(known.decided_by.as_ref()?)?.as_ref()?;
+        let is_same = |wish: &BalancingWish| {
+            let mine = &*user.balancing;
+            (&mine.balancer, mine.resilience, mine.service_address)
+                == (&wish.balancer, wish.resilience, wish.service_address)
+        };
+        if decides.meta.key == user.meta.key || is_same(&decides.wish) {
+            return None;
+        }
+        let oldest = &decides.meta.key;
+        let message = format!(
+            "has no effect on Service {}: Ingress {oldest} is older and decides how it is balanced",
+            key.service
+        );
+        Some((field, message))
     }
 
     /// Why a cluster can have no endpoints.
@@ -137,7 +205,7 @@ impl ClusterTable {
         self.known.entry(key.clone()).or_insert_with(|| {
             self.of_service.insert(key.service.clone(), key.clone());
             self.stale.insert(key.clone());
-            Known { id: ClusterId(self.ids.take()), users: HashSet::new(), problem: None }
+            Known { id: ClusterId(self.ids.take()), users: HashMap::new(), problem: None, decided_by: None }
         })
     }
 }

@@ -23,8 +23,8 @@ impl Resolved {
     }
 }
 
-/// The endpoints of a cluster.
-pub(super) fn resolve(key: &ClusterKey, store: &Store, options: &Options) -> Resolved {
+/// The endpoints of a cluster: those of its pods, or the Service's own address.
+pub(super) fn resolve(key: &ClusterKey, service_address: bool, store: &Store, options: &Options) -> Resolved {
     let Some(service) = store.services.get(&key.service) else {
         return Resolved::problem(format!("Service {} does not exist", key.service));
     };
@@ -36,6 +36,10 @@ pub(super) fn resolve(key: &ClusterKey, store: &Store, options: &Options) -> Res
         let message = format!("Service {} has no port {}", key.service, key.port);
         return Resolved::problem(message);
     };
+    // A headless Service has no address of its own: its pods are asked, as in ingress-nginx.
+    if let Some(address) = service.cluster_ip.filter(|_| service_address) {
+        return Resolved { endpoints: vec![at(address, port.port)], problem: None };
+    }
     let slices = store.slices(&key.service).map(|slice| &slice.subset).collect::<Vec<_>>();
     let endpoints = match store.endpoints(&key.service) {
         Some(endpoints) if slices.is_empty() => usable(&endpoints.subsets, port),

@@ -1,3 +1,4 @@
+mod balancing;
 mod policies;
 mod review;
 

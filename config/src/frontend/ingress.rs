@@ -63,6 +63,9 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
         let message = "has no effect: there is neither a default-backend nor a --default-backend-service to ask";
         annotations.warn("custom-http-errors", message.into());
     }
+    let mut balancing = annotation::read_balancing(&mut annotations, globals);
+    balancing.affinity = policy.filters.affinity.clone();
+    balancing.shares_sessions = canary.as_ref().is_some_and(|rule| rule.sticky);
     let outcome = annotations.outcome();
     missing.host = missing.host.or(outcome.deny_host);
     policy.deny = missing.route.or(globals.missing).or(policy.deny).or(outcome.deny);
@@ -81,7 +84,7 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
         None => translator.more_names(&mut hosts, &alias_field),
     }
     let findings = translator.findings;
-    let intent = Intent { source: object, meta: ingress.meta.clone(), hosts };
+    let intent = Intent { source: object, meta: ingress.meta.clone(), hosts, balancing: Arc::new(balancing) };
     Translation { verdict: Verdict::Accepted(Arc::new(intent)), findings, references }
 }
 

@@ -8,7 +8,7 @@ use rustls::{CipherSuite, NamedGroup};
 use super::{access_log, find};
 use crate::annotation::{self, Meanwhile, Objects, Risk, Support};
 use crate::diagnostics::Finding;
-use crate::intent::RoutePolicy;
+use crate::intent::{BalancingWish, RoutePolicy};
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
 use crate::snapshot::{
     CipherList, ClientSettings, ExternalAuth, ForwardedSettings, Settings, StreamSettings, TlsSettings, TlsVersions,
@@ -23,6 +23,8 @@ pub(crate) struct Globals {
     pub(crate) settings: Arc<Settings>,
     /// Defaults of the annotations of the same names.
     pub(crate) policy: RoutePolicy,
+    /// The same for how clusters are balanced.
+    pub(crate) balancing: BalancingWish,
     /// The highest risk that an annotation may have.
     pub(crate) risk_max: Risk,
     /// Words that no annotation value may hold.
@@ -80,6 +82,7 @@ impl Globals {
         let globals = Self {
             settings: Arc::new(settings),
             policy,
+            balancing: annotation::read_global_balancing(&mut keys),
             risk_max: keys.get("annotations-risk-level", risk).unwrap_or(defaults.risk_max),
             blocked_words: words.unwrap_or_default(),
             snippets_admitted,

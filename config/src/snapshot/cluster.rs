@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::{Affinity, Ring, Sessions, Template};
 use crate::model::{ObjectKey, Transport};
 
 /// Index of a cluster in the snapshot it came from. Ids of removed clusters are given to later ones; see
@@ -70,11 +73,108 @@ pub struct Endpoint {
 }
 
 /// How an endpoint is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Balancer {
     /// Each in turn, from a random start on each core.
     #[default]
     RoundRobin,
+    /// The quicker of two by chance: decaying averages of the time to respond, by what waits already.
+    Ewma,
+    /// Of two by chance the one with fewer requests in flight.
+    LeastRequest,
+    /// By chance.
+    Random,
+    /// The one that the ring has for a key.
+    Hash(Arc<HashBy>),
+}
+
+impl Balancer {
+    /// Its name.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::Ewma => "ewma",
+            Self::LeastRequest => "least_request",
+            Self::Random => "random",
+            Self::Hash(_) => "hash",
+        }
+    }
+}
+
+/// What makes requests alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashBy {
+    /// Equal keys go to the same endpoint.
+    pub key: Template,
+    /// They go to the same group of so many endpoints, and to any in it.
+    pub subset_size: Option<NonZeroU32>,
+}
+
+/// What is done about endpoints that fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Resilience {
+    /// Failures in a row after which a core passes over an endpoint; 0 never.
+    pub max_fails: u32,
+    /// In so much time; and for so long, doubled each time that it fails again at once.
+    pub fail_timeout: Duration,
+    /// When fewer endpoints than this percentage are left, all are used.
+    pub panic_percent: u8,
+    /// Further attempts that a core makes, as a percentage of its requests.
+    pub retry_percent: u8,
+    /// A new endpoint gets its full share after this time.
+    pub slow_start: Duration,
+}
+
+impl Default for Resilience {
+    fn default() -> Self {
+        Self {
+            max_fails: 3,
+            fail_timeout: Duration::from_secs(10),
+            panic_percent: 10,
+            retry_percent: 20,
+            slow_start: Duration::ZERO,
+        }
+    }
+}
+
+/// How the endpoints of a cluster share its requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Balancing {
+    /// How one is chosen.
+    pub balancer: Balancer,
+    /// Cookies that routes obey that issue none themselves.
+    pub affinity: Option<Arc<Affinity>>,
+    /// Cookies name its endpoints: those of a route, or of the cluster that it is a canary of.
+    pub has_sessions: bool,
+    /// What is done about endpoints that fail.
+    pub resilience: Resilience,
+}
+
+/// What consistent choices are made by: a function of the endpoints, made off the cores. Only what is needed is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Of the endpoints.
+    pub ring: Option<Ring>,
+    /// Of the groups of [`HashBy::subset_size`].
+    pub subsets: Option<Ring>,
+    /// What cookies call the endpoints.
+    pub sessions: Option<Sessions>,
+}
+
+impl Places {
+    pub(crate) fn new(name: &str, endpoints: &[Endpoint], balancing: &Balancing) -> Self {
+        let size = match &balancing.balancer {
+            Balancer::Hash(by) => Some(by.subset_size),
+            Balancer::RoundRobin | Balancer::Ewma | Balancer::LeastRequest | Balancer::Random => None,
+        };
+        let has_ring = balancing.has_sessions || size == Some(None);
+        let sets = size.flatten().map(|size| endpoints.len().div_ceil(size.get() as usize));
+        Self {
+            ring: has_ring.then(|| Ring::new(endpoints.iter().map(|endpoint| endpoint.address.to_string()))),
+            subsets: sets.map(|sets| Ring::new((1..=sets).map(|set| format!("set{set}")))),
+            sessions: balancing.has_sessions.then(|| Sessions::new(name, endpoints)),
+        }
+    }
 }
 
 /// The endpoints behind one service port.
@@ -90,8 +190,31 @@ pub struct Cluster {
     pub name: Arc<str>,
     /// Sorted, without duplicates; empty answers 503.
     pub endpoints: Arc<[Endpoint]>,
-    /// How one is chosen.
-    pub balancer: Balancer,
+    /// How they share its requests.
+    pub balancing: Balancing,
+    /// Made of the two.
+    places: Arc<Places>,
+}
+
+impl Cluster {
+    /// A cluster.
+    pub fn new(
+        id: ClusterId,
+        identity: u64,
+        key: ClusterKey,
+        endpoints: Arc<[Endpoint]>,
+        balancing: Balancing,
+    ) -> Self {
+        let name: Arc<str> = key.to_string().into();
+        let places = Arc::new(Places::new(&name, &endpoints, &balancing));
+        Self { id, identity, key, name, endpoints, balancing, places }
+    }
+
+    /// What consistent choices are made by.
+    #[inline]
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
 }
 
 /// Entries of one chunk of [`Clusters`].

@@ -257,8 +257,8 @@ pub struct Affinity {
     pub cookie: Box<str>,
     /// The cookie names the endpoint itself instead of a place on the ring.
     pub persistent: bool,
-    /// `Path`.
-    pub path: Box<str>,
+    /// `Path`; `None` is the route's.
+    pub path: Option<Box<str>>,
     /// `Domain`.
     pub domain: Option<Box<str>>,
     /// `Max-Age`, seconds.

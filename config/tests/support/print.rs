@@ -131,6 +131,7 @@ fn print_policies(out: &mut String, snapshot: &Snapshot, policies: &Policies) {
             format!("rewrite {} to {:?}{prefix}", rewrite.pattern.text(), rewrite.target)
         }),
         policies.limits.as_ref().map(|limits| format!("{limits:?}")),
+        policies.affinity.as_ref().map(|affinity| format!("{affinity:?}")),
         policies.access.as_ref().map(|access| format!("{access:?}")),
         policies.upstream_host.as_ref().map(|host| format!("upstream host {host:?}")),
         (!policies.request_fields.is_empty()).then(|| format!("request {:?}", policies.request_fields)),
@@ -144,5 +145,8 @@ fn print_policies(out: &mut String, snapshot: &Snapshot, policies: &Policies) {
 fn print_cluster(out: &mut String, cluster: &Cluster) {
     let _ = write!(out, "cluster {}:", cluster.name);
     cluster.endpoints.iter().for_each(|endpoint| out.push_str(&format!(" {}", endpoint.address)));
+    if cluster.balancing != Default::default() {
+        let _ = write!(out, ", {:?}", cluster.balancing);
+    }
     out.push('\n');
 }

@@ -20,7 +20,7 @@ use crate::error::Failure;
 use crate::limits::ERROR_PAGE;
 use crate::policy::Answer;
 use crate::relay::{self, response};
-use crate::upstream::{self, Connection, Tried};
+use crate::upstream::{self, Connection, Hint, Tried};
 use crate::worker::Scratch;
 
 /// A response whose head was read, with the bytes of it and when it was asked for.
@@ -82,8 +82,9 @@ impl<'s> Exchange<'s> {
         let left = || ERROR_PAGE.saturating_sub(began.elapsed());
         let mut is_kept = true;
         loop {
-            let address = core.upstreams.borrow_mut().choose(&core, cluster, &Tried::default());
-            let address = address.ok_or(Failure::NoEndpoint)?;
+            let lease = core.upstreams.borrow_mut().choose(&core, cluster, &Hint::default(), &Tried::default());
+            let lease = lease.ok_or(Failure::NoEndpoint)?;
+            let address = lease.address();
             let kept = core.upstreams.borrow_mut().take(&core, cluster, address, UpstreamProtocol::Http.into());
             is_kept &= kept.is_some();
             self.trail.begin(address);
@@ -92,6 +93,7 @@ impl<'s> Exchange<'s> {
                 None => upstream::connect(&core, address, UpstreamProtocol::Http.into(), &route.timeouts).await?,
             };
             connection.requests += 1;
+            connection.lease = Some(lease);
             let mut out = core.buffers.body();
             self.write_question(&mut out, scratch, inbox, status);
             let (sent, out) = relay::send(&mut connection.stream, out, left()).await;

@@ -27,7 +27,7 @@ use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
 use crate::relay::{self, tunnel};
 use crate::stream::Stream;
-use crate::upstream::{self, Connection, Speech, Tried};
+use crate::upstream::{self, Connection, Lease, RetryAccount, Session, Speech, Tried};
 use crate::worker::{Core, Scratch};
 
 /// The request as it goes to each attempt.
@@ -64,6 +64,8 @@ pub(super) struct Attempts {
     pub(super) trail: Trail,
     /// Of the last one.
     asked: Instant,
+    /// What pays for further ones.
+    account: Option<RetryAccount>,
 }
 
 impl<'s> Exchange<'s> {
@@ -150,7 +152,7 @@ impl<'s> Exchange<'s> {
             };
             let Connected { mut connection, took, reused } = match self.connect(route, cluster, &mut attempts).await {
                 Ok(connected) => connected,
-                Err(failure) if attempts.again(&failure, route, idempotent) => continue,
+                Err(failure) if attempts.again(&self.core, &failure, route, idempotent) => continue,
                 Err(failure) => break Err(failure),
             };
             times.connect = Some(took);
@@ -171,15 +173,18 @@ impl<'s> Exchange<'s> {
             match answered {
                 Ok(received) => {
                     times.header = Some(began.elapsed());
+                    connection.responded(&self.core, took + began.elapsed());
                     break Ok((connection, received, began));
                 }
                 // A pooled connection that its upstream had just closed: not an attempt.
-                Err(Failure::NoResponse) if reused && idempotent => attempts.fresh = true,
-                Err(failure) if attempts.again(&failure, route, idempotent) => {
-                    self.core.metrics.retries.increment();
+                Err(Failure::NoResponse) if reused && idempotent => attempts.stale(&connection),
+                Err(failure) => {
+                    attempts.failed(&self.core, &connection, &failure, reused);
+                    if !attempts.again(&self.core, &failure, route, idempotent) {
+                        break Err(failure);
+                    }
                     self.log(cluster, &failure);
                 }
-                Err(failure) => break Err(failure),
             }
         };
         (self.times, self.trail) = (times, attempts.trail);
@@ -263,17 +268,48 @@ impl<'s> Exchange<'s> {
 impl Attempts {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self { tried: Tried::default(), count: 0, began: now, fresh: false, trail: Trail::default(), asked: now }
+        Self {
+            tried: Tried::default(),
+            count: 0,
+            began: now,
+            fresh: false,
+            trail: Trail::default(),
+            asked: now,
+            account: None,
+        }
     }
 
     /// Whether to try once more after `failure`.
-    pub(super) fn again(&mut self, failure: &Failure, route: &Route, idempotent: bool) -> bool {
+    pub(super) fn again(&mut self, core: &Core, failure: &Failure, route: &Route, idempotent: bool) -> bool {
         let policy = &route.retry;
         self.count += 1;
         self.trail.fail(failure.status().unwrap_or(502), self.asked.elapsed());
-        failure.allows_retry(policy, idempotent)
+        let is_wanted = failure.allows_retry(policy, idempotent)
             && (policy.tries_max == 0 || self.count < policy.tries_max)
-            && (policy.budget.is_zero() || self.began.elapsed() < policy.budget)
+            && (policy.budget.is_zero() || self.began.elapsed() < policy.budget);
+        if !is_wanted {
+            return false;
+        }
+        let is_paid = self.account.as_ref().is_some_and(|account| account.pay(core));
+        let counter = if is_paid { &core.metrics.retries } else { &core.metrics.retries_unpaid };
+        counter.increment();
+        is_paid
+    }
+
+    /// A kept connection ended without an answer: its upstream may have closed it in that moment, or it is dead.
+    fn stale(&mut self, connection: &Connection) {
+        self.fresh = true;
+        self.tried.add(connection.address);
+        connection.lease.iter().for_each(Lease::doubt);
+    }
+
+    /// An endpoint was connected to and failed.
+    fn failed(&mut self, core: &Core, connection: &Connection, failure: &Failure, reused: bool) {
+        if reused && matches!(failure, Failure::NoResponse) {
+            return self.stale(connection);
+        }
+        self.tried.add(connection.address);
+        connection.lease.iter().for_each(|lease| lease.failed(core, failure));
     }
 }
 
@@ -314,8 +350,10 @@ impl<'s> Exchange<'s> {
         attempts: &mut Attempts,
     ) -> Result<Connected, Failure> {
         let core = &self.core;
-        let picked = core.upstreams.borrow_mut().choose(core, cluster, &attempts.tried);
-        let address = picked.ok_or(Failure::NoEndpoint)?;
+        let chosen = core.upstreams.borrow_mut().choose(core, cluster, &self.hint, &attempts.tried);
+        let lease = chosen.ok_or(Failure::NoEndpoint)?;
+        attempts.account = Some(lease.account());
+        let address = lease.address();
         attempts.trail.begin(address);
         attempts.asked = Instant::now();
         if !attempts.fresh {
@@ -323,14 +361,21 @@ impl<'s> Exchange<'s> {
             if let Some(mut connection) = pooled {
                 core.metrics.upstream_reuses.increment();
                 connection.requests += 1;
+                connection.lease = Some(lease);
                 return Ok(Connected { connection, took: Duration::ZERO, reused: true });
             }
         }
         let began = Instant::now();
-        let connected = upstream::connect(core, address, Speech::of(route), &route.timeouts).await;
-        attempts.tried.add(address);
-        let mut connection = connected?;
+        let mut connection = match upstream::connect(core, address, Speech::of(route), &route.timeouts).await {
+            Ok(connection) => connection,
+            Err(failure) => {
+                attempts.tried.add(address);
+                lease.failed(core, &failure);
+                return Err(failure);
+            }
+        };
         connection.requests = 1;
+        connection.lease = Some(lease);
         Ok(Connected { connection, took: began.elapsed(), reused: false })
     }
 
@@ -348,6 +393,8 @@ impl<'s> Exchange<'s> {
         let words = self.route.and_then(|route| route.policies.as_ref()?.upstream_words.as_ref());
         let rewritten = words.map(|words| Rewritten::of(words, scratch.response.fields(), received));
         rewritten.iter().for_each(|rewritten| rewritten.join(&mut set, &mut add, &mut remove));
+        let cookie = self.hint.session().and_then(Session::set_cookie);
+        add.extend(cookie.as_ref().map(|cookie| (&b"Set-Cookie"[..], cookie.as_bytes())));
         let written = self.core.with_date(|date| {
             write_response(
                 &mut out,

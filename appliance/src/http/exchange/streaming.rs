@@ -61,7 +61,7 @@ impl<'s> Exchange<'s> {
         // The rest of the body is never parsed as a request: whatever happens, the connection ends with this response.
         self.keep_alive = false;
         let idempotent = scratch.request.method.is_idempotent();
-        let connection = match self.connect_fresh(route, cluster, idempotent).await {
+        let mut connection = match self.connect_fresh(route, cluster, idempotent).await {
             Ok(connection) => connection,
             Err(failure) => return self.fail(client, scratch, inbox, cluster, &failure).await,
         };
@@ -77,6 +77,7 @@ impl<'s> Exchange<'s> {
         let mut head = self.core.buffers.body();
         outbound.write(&mut head, connection.address);
         let began = Instant::now();
+        let lease = connection.lease.take();
         let Client { stream, facts, requests, idle_since, early } = client;
         let (mut reader, mut writer) = stream.split();
         let upload = Upload { head, first: &body.bytes, decoder: &mut decoder };
@@ -86,6 +87,11 @@ impl<'s> Exchange<'s> {
         self.bytes_received += decoder.taken() - body.bytes.len() as u64;
         self.times.response = Some(began.elapsed());
         let stream = Stream::reunite(reader, writer);
+        match (&result, &lease) {
+            (Err(Streaming::BeforeHead(failure)), Some(lease)) => lease.failed(&self.core, failure),
+            (Ok(_) | Err(Streaming::AfterHead(_) | Streaming::Replaced(_)), Some(lease)) => lease.answered(),
+            (_, None) => {}
+        }
         match result {
             Ok(Relayed { bytes, body_bytes, .. }) => {
                 let status = scratch.response.status;
@@ -126,7 +132,7 @@ impl<'s> Exchange<'s> {
                     self.trail = attempts.trail;
                     return Ok(connected.connection);
                 }
-                Err(failure) if attempts.again(&failure, route, idempotent) => {}
+                Err(failure) if attempts.again(&self.core, &failure, route, idempotent) => {}
                 Err(failure) => {
                     self.trail = attempts.trail;
                     return Err(failure);

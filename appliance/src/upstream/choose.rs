@@ -1,0 +1,176 @@
+//! Which endpoint takes an attempt: the one that a cookie leads to, else the one that the cluster's balancer has.
+
+use std::rc::Rc;
+
+use ringress_config::snapshot::{Balancer, HashBy, Ring};
+
+use super::hint::Hint;
+use super::member::{Member, WEIGHT};
+use super::session::{Issued, Place, Session};
+use super::{ClusterState, Tried, round_robin, two_choices};
+
+/// Draws of a new place on the ring until one leads to an endpoint that can be used (as in ingress-nginx).
+const DRAWS_MAX: usize = 20;
+
+/// An attempt that looks for an endpoint.
+pub(super) struct Attempt<'a> {
+    pub(super) hint: &'a Hint<'a>,
+    pub(super) tried: &'a Tried,
+    pub(super) now_ms: u64,
+    pub(super) random: &'a mut fastrand::Rng,
+}
+
+/// Who may be chosen.
+#[derive(Clone, Copy)]
+struct Allowed {
+    tried: bool,
+    ejected: bool,
+    doubted: bool,
+}
+
+/// Best first. The last one allows all, so that a cluster with endpoints always has one.
+const ALLOWED: [Allowed; 4] = [
+    Allowed { tried: false, ejected: false, doubted: true },
+    Allowed { tried: false, ejected: true, doubted: true },
+    Allowed { tried: true, ejected: false, doubted: true },
+    Allowed { tried: true, ejected: true, doubted: true },
+];
+
+/// Before all of these for a request that has failed already: when several endpoints die at once, it does not meet
+/// them all.
+const AFTER_A_FAILURE: Allowed = Allowed { tried: false, ejected: false, doubted: false };
+
+impl Allowed {
+    #[inline]
+    fn accepts(self, member: &Member, tried: &Tried, now_ms: u64) -> bool {
+        (self.ejected || member.health.is_available(now_ms))
+            && (self.tried || !tried.contains(member.address))
+            && (self.doubted || member.health.is_beyond_doubt())
+    }
+}
+
+impl ClusterState {
+    /// The endpoint of an attempt; `None` without any.
+    pub(super) fn pick(&mut self, attempt: &mut Attempt<'_>) -> Option<Rc<Member>> {
+        let at = match attempt.hint.session() {
+            Some(session) => self.of_session(session, attempt)?,
+            None => self.of_balancer(attempt)?,
+        };
+        Some(Rc::clone(&self.endpoints[at].member))
+    }
+
+    /// The endpoint of the client's cookie, or one for a new cookie.
+    fn of_session(&mut self, session: &Session<'_>, attempt: &mut Attempt<'_>) -> Option<usize> {
+        let cluster = std::sync::Arc::clone(&self.cluster);
+        let places = cluster.places();
+        let pinned = match session.place {
+            Some(Place::Ring(key)) => places.ring.as_ref().and_then(|ring| ring.owner(key, |_| true)),
+            Some(Place::Endpoint(key)) => places.sessions.as_ref().and_then(|sessions| sessions.find(key)),
+            None => None,
+        };
+        let best = ALLOWED[0];
+        let is_usable = |state: &Self, at: usize, attempt: &Attempt<'_>| {
+            best.accepts(&state.endpoints[at].member, attempt.tried, attempt.now_ms)
+        };
+        if let Some(at) = pinned
+            && (!session.affinity.change_on_failure || is_usable(self, at, attempt))
+        {
+            session.issued.set(None);
+            return Some(at);
+        }
+        let ring = places.ring.as_ref().filter(|_| !session.affinity.persistent);
+        let drawn = (0..DRAWS_MAX).find_map(|_| {
+            let issued = Issued::draw(attempt.random);
+            let at = ring?.owner(Ring::hash(issued.text().as_bytes()), |_| true)?;
+            is_usable(self, at, attempt).then_some((at, issued))
+        });
+        let (at, issued) = match drawn {
+            Some((at, issued)) => (at, Some(issued)),
+            None => {
+                // On a ring without any that can be used the client keeps its place.
+                let kept = pinned.filter(|_| !session.affinity.persistent);
+                let at = kept.or_else(|| self.of_balancer(attempt))?;
+                let key = places.sessions.as_ref().and_then(|sessions| sessions.key(at));
+                let is_named = session.affinity.persistent && pinned != Some(at);
+                (at, key.filter(|_| is_named).map(Issued::Endpoint))
+            }
+        };
+        session.issued.set(issued);
+        Some(at)
+    }
+
+    /// The balancer's choice.
+    fn of_balancer(&mut self, attempt: &mut Attempt<'_>) -> Option<usize> {
+        let panics = self.panics(attempt.now_ms);
+        let first = (attempt.tried.count > 0).then_some(AFTER_A_FAILURE);
+        let mut allowed = first.into_iter().chain(ALLOWED).filter(|allowed| !panics || allowed.ejected);
+        allowed.find_map(|allowed| self.balance(allowed, attempt))
+    }
+
+    /// Whether so few endpoints are left that all are used. Costs a look at each only while one is ejected.
+    fn panics(&self, now_ms: u64) -> bool {
+        if now_ms >= self.shared.ejected_until_ms.get() {
+            return false;
+        }
+        let left = self.endpoints.iter().filter(|endpoint| endpoint.member.health.is_available(now_ms)).count();
+        left * 100 < self.endpoints.len() * usize::from(self.shared.policy.get().panic_percent)
+    }
+
+    #[inline]
+    fn balance(&mut self, allowed: Allowed, attempt: &mut Attempt<'_>) -> Option<usize> {
+        let Self { endpoints, next, shared, cluster, .. } = self;
+        let (count, now_ms, tried) = (endpoints.len(), attempt.now_ms, attempt.tried);
+        let member = |at: usize| &*endpoints[at].member;
+        let accepts = |at: usize| allowed.accepts(member(at), tried, now_ms);
+        let is_slow = now_ms < shared.slow_until_ms.get();
+        let weight = |at: usize| if is_slow { member(at).weight(now_ms) } else { WEIGHT };
+        // A request more makes each that waits slower, whatever was seen so far.
+        let crowd = |at: usize| f64::from(member(at).in_flight.get() + 1) / f64::from(weight(at));
+        let random = &mut *attempt.random;
+        match &cluster.balancing.balancer {
+            Balancer::Hash(by) if attempt.hint.key.is_some() => {
+                let key = attempt.hint.key?;
+                let places = cluster.places();
+                match (by.subset_size, &places.subsets, &places.ring) {
+                    (Some(size), Some(sets), _) => in_subset(sets, key, (size.get() as usize, count), random, accepts),
+                    (_, _, Some(ring)) => ring.owner(key, accepts),
+                    (_, _, None) => round_robin::in_turn(next, count, accepts),
+                }
+            }
+            Balancer::RoundRobin | Balancer::Hash(_) if is_slow => {
+                let accepted = (0..count).filter(|at| accepts(*at));
+                round_robin::smoothly(accepted.map(|at| (at, &member(at).credit, weight(at))))
+            }
+            Balancer::RoundRobin | Balancer::Hash(_) => round_robin::in_turn(next, count, accepts),
+            Balancer::LeastRequest => two_choices::better_of_two(count, random, accepts, crowd),
+            Balancer::Ewma => {
+                // A microsecond: those of whom nothing is known differ by what they have in flight.
+                let cost = |at: usize| (member(at).average.get(now_ms) + 1e-6) * crowd(at);
+                two_choices::better_of_two(count, random, accepts, cost)
+            }
+            Balancer::Random => two_choices::one(count, random, accepts, weight),
+        }
+    }
+}
+
+/// Any of the group that a key leads to. The groups are runs of the endpoints, the last one filled up with the first.
+fn in_subset(
+    sets: &Ring,
+    key: u32,
+    (size, count): (usize, usize),
+    random: &mut fastrand::Rng,
+    accepts: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let of = |set: usize| (0..size.min(count)).map(move |offset| (set * size + offset) % count);
+    let set = sets.owner(key, |set| of(set).any(&accepts))?;
+    two_choices::one(size.min(count), random, |offset| accepts((set * size + offset) % count), |_| 1)
+        .map(|offset| (set * size + offset) % count)
+}
+
+/// A key exists only for a cluster that is hashed.
+pub(crate) fn hash_by(balancer: &Balancer) -> Option<&HashBy> {
+    match balancer {
+        Balancer::Hash(by) => Some(by),
+        Balancer::RoundRobin | Balancer::Ewma | Balancer::LeastRequest | Balancer::Random => None,
+    }
+}

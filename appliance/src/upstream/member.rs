@@ -1,0 +1,168 @@
+//! An endpoint as one core knows it, and the hold that a request has on it.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringress_config::snapshot::Resilience;
+
+use super::budget::Budget;
+use super::ewma::Average;
+use super::health::Health;
+use crate::error::Failure;
+use crate::worker::Core;
+
+/// Full share of an endpoint; one that starts slowly has less.
+pub(super) const WEIGHT: u32 = 10;
+
+/// An endpoint.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) address: SocketAddr,
+    /// Requests that were sent to it and are not over.
+    pub(super) in_flight: Cell<u32>,
+    /// How long it takes to respond.
+    pub(super) average: Average,
+    pub(super) health: Health,
+    /// Of the smooth round robin.
+    pub(super) credit: Cell<i64>,
+    /// When it was added; 0 for those that were there from the start.
+    joined_ms: u64,
+    cluster: Rc<Shared>,
+}
+
+/// What the endpoints of a cluster have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) policy: Cell<Resilience>,
+    pub(super) budget: Budget,
+    /// After that no endpoint is ejected.
+    pub(super) ejected_until_ms: Cell<u64>,
+    /// After that no endpoint starts slowly.
+    pub(super) slow_until_ms: Cell<u64>,
+}
+
+impl Shared {
+    pub(super) fn new(policy: Resilience, now_ms: u64) -> Rc<Self> {
+        Rc::new(Self {
+            policy: Cell::new(policy),
+            budget: Budget::new(now_ms),
+            ejected_until_ms: Cell::new(0),
+            slow_until_ms: Cell::new(0),
+        })
+    }
+}
+
+impl Member {
+    /// An endpoint that was there from the start.
+    pub(super) fn new(address: SocketAddr, cluster: &Rc<Shared>) -> Self {
+        Self {
+            address,
+            in_flight: Cell::new(0),
+            average: Average::default(),
+            health: Health::default(),
+            credit: Cell::new(0),
+            joined_ms: 0,
+            cluster: Rc::clone(cluster),
+        }
+    }
+
+    /// One that was added to others, whose `average` it starts with.
+    pub(super) fn joining(address: SocketAddr, cluster: &Rc<Shared>, now_ms: u64, average: Average) -> Self {
+        let slow_ms = whole_milliseconds(cluster.policy.get().slow_start);
+        if slow_ms > 0 {
+            cluster.slow_until_ms.set(now_ms + slow_ms);
+        }
+        Self { joined_ms: now_ms, average, ..Self::new(address, cluster) }
+    }
+
+    /// Its share, of [`WEIGHT`].
+    pub(super) fn weight(&self, now_ms: u64) -> u32 {
+        let slow_ms = whole_milliseconds(self.cluster.policy.get().slow_start);
+        let passed = now_ms.saturating_sub(self.joined_ms);
+        if self.joined_ms == 0 || passed >= slow_ms {
+            return WEIGHT;
+        }
+        u32::try_from(passed * u64::from(WEIGHT) / slow_ms).unwrap_or(WEIGHT).max(1)
+    }
+}
+
+fn whole_milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX >> 8)
+}
+
+/// A request's hold on an endpoint: it is in flight there as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Lease(Rc<Member>);
+
+impl Lease {
+    pub(super) fn new(member: Rc<Member>) -> Self {
+        member.in_flight.set(member.in_flight.get() + 1);
+        Self(member)
+    }
+
+    /// A hold on an endpoint that the core does not know any more.
+    pub(super) fn unknown(address: SocketAddr, now_ms: u64) -> Self {
+        Self::new(Rc::new(Member::new(address, &Shared::new(Resilience::default(), now_ms))))
+    }
+
+    /// The endpoint.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Its response began after so long.
+    #[inline]
+    pub(crate) fn succeeded(&self, core: &Core, took: Duration) {
+        self.0.health.succeeded();
+        self.0.average.add(took, core.timers.now_ms());
+    }
+
+    /// It responded, after a time that says nothing about it.
+    pub(crate) fn answered(&self) {
+        self.0.health.succeeded();
+    }
+
+    /// A kept connection ended without an answer.
+    pub(crate) fn doubt(&self) {
+        self.0.health.doubt();
+    }
+
+    /// The attempt failed, maybe by the endpoint's fault.
+    pub(crate) fn failed(&self, core: &Core, failure: &Failure) {
+        if !failure.blames_endpoint() {
+            return;
+        }
+        let now_ms = core.timers.now_ms();
+        let cluster = &self.0.cluster;
+        if let Some(until_ms) = self.0.health.failed(now_ms, &cluster.policy.get()) {
+            cluster.ejected_until_ms.set(cluster.ejected_until_ms.get().max(until_ms));
+            core.metrics.endpoint_ejections.increment();
+            let seconds = until_ms.saturating_sub(now_ms) / 1000;
+            tracing::warn!(endpoint = %self.0.address, %failure, seconds, "endpoint is passed over");
+        }
+    }
+
+    /// What pays for another attempt.
+    pub(crate) fn account(&self) -> RetryAccount {
+        RetryAccount(Rc::clone(&self.0.cluster))
+    }
+}
+
+/// The further attempts of a cluster.
+#[derive(Debug)]
+pub(crate) struct RetryAccount(Rc<Shared>);
+
+impl RetryAccount {
+    /// Pays for one, if the cluster can afford it.
+    pub(crate) fn pay(&self, core: &Core) -> bool {
+        self.0.budget.spend(core.timers.now_ms())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+    }
+}

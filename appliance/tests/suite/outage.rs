@@ -1,0 +1,192 @@
+//! Endpoints that die, hang or come and go: what clients see of it, and how soon it is over.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use socket2::{Domain, Socket, Type};
+
+use crate::support::client::{self, Connection};
+use crate::support::manifests::{file, ingress, service};
+use crate::support::origin::{Next, Origin};
+use crate::support::process::{Driver, Ringress, on_each_driver, own_address};
+use crate::support::{PATIENCE, within};
+
+fn serving(driver: Driver, endpoints: &[SocketAddr], own: &[(&str, &str)]) -> Ringress {
+    let mut objects = service("web", endpoints);
+    let mut rule = ingress("a").annotation("proxy-connect-timeout", "1").prefix("a.test", "/", "web").build();
+    for (name, value) in own {
+        rule["metadata"]["annotations"][format!("ringress.io/{name}")] = json!(value);
+    }
+    objects.push(rule);
+    Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start()
+}
+
+fn metric(ringress: &Ringress, name: &str) -> f64 {
+    let text = client::once(ringress.health, "GET", "localhost", "/metrics").text();
+    let values = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
+    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// Answers until it is told to be dead; then it ends every connection without a word.
+struct Mortal {
+    origin: Origin,
+    dead: Arc<AtomicBool>,
+}
+
+impl Mortal {
+    fn new() -> Self {
+        let dead = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&dead);
+        let origin = Origin::with(move |request, peer| {
+            peer.read_body(request)?;
+            if flag.load(Ordering::SeqCst) {
+                return Ok(Next::Close);
+            }
+            peer.answer(200, &[], b"alive")?;
+            Ok(Next::Keep)
+        });
+        Self { origin, dead }
+    }
+
+    fn set_dead(&self, dead: bool) {
+        self.dead.store(dead, Ordering::SeqCst);
+    }
+}
+
+/// An address where packets vanish: its queue is full and nobody accepts.
+struct BlackHole {
+    address: SocketAddr,
+    _listener: Socket,
+    _queued: Vec<Socket>,
+}
+
+impl BlackHole {
+    fn new() -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        listener.bind(&SocketAddr::from((own_address(), 0)).into()).expect("an address");
+        listener.listen(0).expect("listen");
+        let address = listener.local_addr().expect("its address").as_socket().expect("an IP address");
+        let mut queued = Vec::new();
+        let is_full = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err();
+        loop {
+            let filler = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+            filler.set_nonblocking(true).expect("a mode");
+            // It is under way; whether it ends is what is looked at.
+            let _under_way = filler.connect(&address.into());
+            queued.push(filler);
+            if is_full() {
+                return Self { address, _listener: listener, _queued: queued };
+            }
+            assert!(queued.len() < 64, "the queue of {address} does not fill");
+        }
+    }
+}
+
+#[test]
+fn half_of_the_endpoints_die_under_load_and_at_most_what_was_in_flight_fails() {
+    on_each_driver(|driver| {
+        let mortals: Vec<_> = (0..10).map(|_| Mortal::new()).collect();
+        let addresses: Vec<_> = mortals.iter().map(|mortal| mortal.origin.address).collect();
+        let ringress = serving(driver, &addresses, &[]);
+        let (failed, served) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut client = Connection::plain(ringress.http).expect("connect");
+                    for _ in 0..200 {
+                        let answer = client.get("a.test", "/").expect("an answer");
+                        served.fetch_add(1, Ordering::SeqCst);
+                        failed.fetch_add(usize::from(answer.status != 200), Ordering::SeqCst);
+                    }
+                });
+            }
+            assert!(within(PATIENCE, || served.load(Ordering::SeqCst) > 200));
+            mortals[..5].iter().for_each(|mortal| mortal.set_dead(true));
+        });
+        let failed = failed.load(Ordering::SeqCst);
+        assert!(failed <= 4, "{failed} of {} failed", served.load(Ordering::SeqCst));
+        let ejections = metric(&ringress, "ringress_endpoint_ejections_total");
+        assert!(ejections >= 5.0, "{ejections} ejections");
+        let before: usize = mortals[..5].iter().map(|mortal| mortal.origin.received().len()).sum();
+        (0..50).for_each(|_| assert_eq!(ringress.get("a.test", "/").status, 200));
+        let after: usize = mortals[..5].iter().map(|mortal| mortal.origin.received().len()).sum();
+        assert!(after - before <= 5, "the dead are left alone: {} requests", after - before);
+    });
+}
+
+#[test]
+fn black_holes_cost_a_few_slow_requests_and_then_none() {
+    on_each_driver(|driver| {
+        let good = [Origin::named("good"), Origin::named("good")];
+        let holes = [BlackHole::new(), BlackHole::new()];
+        let addresses = [good[0].address, holes[0].address, good[1].address, holes[1].address];
+        let ringress = serving(driver, &addresses, &[("max-fails", "1"), ("fail-timeout", "60")]);
+        let mut slow = 0;
+        for _ in 0..40 {
+            let started = Instant::now();
+            assert_eq!(ringress.get("a.test", "/").text(), "good");
+            slow += usize::from(started.elapsed() > Duration::from_millis(800));
+        }
+        assert!(slow <= 2, "{slow} slow requests");
+        assert!(metric(&ringress, "ringress_endpoint_ejections_total") >= 1.0);
+    });
+}
+
+#[test]
+fn an_endpoint_that_comes_back_is_used_again() {
+    on_each_driver(|driver| {
+        let (good, mortal) = (Origin::named("good"), Mortal::new());
+        let addresses = [good.address, mortal.origin.address];
+        let ringress = serving(driver, &addresses, &[("max-fails", "2"), ("fail-timeout", "1")]);
+        mortal.set_dead(true);
+        (0..20).for_each(|_| assert_eq!(ringress.get("a.test", "/").text(), "good"));
+        assert!(mortal.origin.received().len() <= 4, "{} requests to the dead one", mortal.origin.received().len());
+        mortal.set_dead(false);
+        let is_back = || ringress.get("a.test", "/").text() == "alive";
+        assert!(within(PATIENCE, is_back), "not used again");
+        let share = (0..20).filter(|_| ringress.get("a.test", "/").text() == "alive").count();
+        assert!((8..=12).contains(&share), "{share} of 20");
+    });
+}
+
+#[test]
+fn an_endpoint_that_fails_now_and_then_costs_no_request_and_is_not_passed_over() {
+    on_each_driver(|driver| {
+        let turn = AtomicUsize::new(0);
+        let flapping = Origin::with(move |request, peer| {
+            peer.read_body(request)?;
+            if turn.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+                return Ok(Next::Close);
+            }
+            peer.answer(200, &[("Connection", "close")], b"flapping")?;
+            Ok(Next::Close)
+        });
+        let good = Origin::named("good");
+        let ringress = serving(driver, &[flapping.address, good.address], &[]);
+        (0..60).for_each(|_| assert_eq!(ringress.get("a.test", "/").status, 200));
+        assert!(metric(&ringress, "ringress_endpoint_ejections_total") < 1.0);
+    });
+}
+
+#[test]
+fn an_outage_is_not_amplified_by_further_attempts() {
+    on_each_driver(|driver| {
+        let dead: Vec<_> = (0..3).map(|_| Mortal::new()).collect();
+        dead.iter().for_each(|mortal| mortal.set_dead(true));
+        let addresses: Vec<_> = dead.iter().map(|mortal| mortal.origin.address).collect();
+        let ringress = serving(driver, &addresses, &[("retry-budget", "10")]);
+        let started = Instant::now();
+        let mut client = Connection::plain(ringress.http).expect("connect");
+        for _ in 0..300 {
+            assert_eq!(client.get("a.test", "/").expect("an answer").status, 502);
+        }
+        let attempts: usize = dead.iter().map(|mortal| mortal.origin.received().len()).sum();
+        // The requests, their ten percent, the reserve and what came back to it.
+        let allowed = 300 + 30 + 100 + 10 * (started.elapsed().as_secs() as usize + 1);
+        assert!((400..=allowed).contains(&attempts), "{attempts} attempts, {allowed} allowed");
+        assert!(metric(&ringress, "ringress_retries_unpaid_total") > 0.0);
+    });
+}
