@@ -158,7 +158,7 @@ fn an_endpoint_that_fails_now_and_then_costs_no_request_and_is_not_passed_over()
         let turn = AtomicUsize::new(0);
         let flapping = Origin::with(move |request, peer| {
             peer.read_body(request)?;
-            if turn.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+            if turn.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
                 return Ok(Next::Close);
             }
             peer.answer(200, &[("Connection", "close")], b"flapping")?;
