@@ -7,6 +7,7 @@
 
 mod inflow;
 mod lane;
+mod meter;
 mod outflow;
 mod outgoing;
 mod response_in;
@@ -52,6 +53,8 @@ struct Shared {
     running: Cell<u32>,
     /// Ends the connection when it was idle for long enough.
     idle: Deadline,
+    /// The client sends more frames that bring nothing than anybody needs.
+    flooded: Rc<Cell<bool>>,
 }
 
 /// What happened on a connection.
@@ -59,6 +62,7 @@ enum Event {
     Stream(Box<Request<RecvStream>>, SendResponse<Bytes>),
     /// The idle time is over, or this core drains.
     Goodbye,
+    Flood,
     Ended(Option<h2::Error>),
 }
 
@@ -66,9 +70,10 @@ enum Event {
 pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
     let Client { stream, facts, early, .. } = client;
     let settings = core.pin().settings.client.clone();
-    let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early);
+    let flooded = Rc::<Cell<bool>>::default();
+    let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early).metered(&core.timers, Rc::clone(&flooded));
     let idle = Deadline::new(&core.timers);
-    let shared = Rc::new(Shared { core: Rc::clone(core), facts, running: Cell::new(0), idle });
+    let shared = Rc::new(Shared { core: Rc::clone(core), facts, running: Cell::new(0), idle, flooded });
     shared.idle.set(HANDSHAKE);
     let Some(connection) = shared.handshake(wire, &settings).await else { return };
     core.on_drain(key, shared.idle.aborter());
@@ -104,9 +109,9 @@ impl Shared {
     /// Takes streams until the end, and drives all of them.
     async fn run(self: &Rc<Self>, mut connection: Connection<Wire, Bytes>, settings: &ClientSettings) {
         let mut requests = 0;
-        let mut leaving = false;
+        let (mut leaving, mut calmed) = (false, false);
         loop {
-            match self.next_event(&mut connection).await {
+            match self.next_event(&mut connection, calmed).await {
                 Event::Stream(request, respond) => {
                     requests += 1;
                     self.begin(request, respond);
@@ -114,6 +119,14 @@ impl Shared {
                         leaving = true;
                         connection.graceful_shutdown();
                     }
+                }
+                Event::Flood => {
+                    self.core.metrics.refuse(Refused::Http2Flood);
+                    tracing::debug!(client = %self.facts.peer, "HTTP/2 connection ended: a flood of frames");
+                    (leaving, calmed) = (true, true);
+                    connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+                    self.idle.reset();
+                    self.idle.set(H2_GOODBYE);
                 }
                 Event::Goodbye if leaving => return,
                 Event::Goodbye => {
@@ -135,11 +148,12 @@ impl Shared {
         }
     }
 
-    async fn next_event(&self, connection: &mut Connection<Wire, Bytes>) -> Event {
+    async fn next_event(&self, connection: &mut Connection<Wire, Bytes>, calmed: bool) -> Event {
         poll_fn(|cx| match connection.poll_accept(cx) {
             Poll::Ready(Some(Ok((request, respond)))) => Poll::Ready(Event::Stream(Box::new(request), respond)),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Event::Ended(Some(error))),
             Poll::Ready(None) => Poll::Ready(Event::Ended(None)),
+            Poll::Pending if self.flooded.get() && !calmed => Poll::Ready(Event::Flood),
             Poll::Pending => self.idle.poll_passed(cx).map(|_| Event::Goodbye),
         })
         .await

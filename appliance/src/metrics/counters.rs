@@ -17,6 +17,8 @@ pub enum Refused {
     Memory,
     /// A request that is malformed or ambiguous.
     BadRequest,
+    /// An HTTP/2 connection that sends frames without a purpose.
+    Http2Flood,
     /// A request head, line or target over its limit.
     HeadTooLarge,
     /// A request body over its limit.
@@ -35,11 +37,12 @@ pub enum Refused {
 
 impl Refused {
     /// All reasons.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ConnectionLimit,
         Self::FileDescriptors,
         Self::Memory,
         Self::BadRequest,
+        Self::Http2Flood,
         Self::HeadTooLarge,
         Self::BodyTooLarge,
         Self::Timeout,
@@ -56,6 +59,7 @@ impl Refused {
             Self::FileDescriptors => "file_descriptors",
             Self::Memory => "memory",
             Self::BadRequest => "bad_request",
+            Self::Http2Flood => "http2_flood",
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::Timeout => "timeout",

@@ -11,6 +11,7 @@ mod bounds;
 mod churn;
 mod clients;
 mod grpc;
+mod http2_floods;
 mod nginx;
 mod sandbox;
 #[path = "../suite/support.rs"]

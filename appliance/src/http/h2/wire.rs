@@ -3,6 +3,7 @@
 //! An operation on the core owns its buffer and is never dropped half-way, so each one lives here until it is done.
 //! What h2 writes between two flushes leaves in one send.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -11,8 +12,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::meter::Meter;
 use crate::buffers::Buffers;
-use crate::io::Owned;
+use crate::io::{Owned, Timers};
 use crate::limits::CLIENT_SEND;
 use crate::relay;
 use crate::stream::{Reader, Source, Writer};
@@ -50,6 +52,14 @@ pub(crate) struct Wire {
     /// Written and not yet being sent.
     waiting: Vec<u8>,
     buffers: Rc<Buffers>,
+    metered: Option<Metered>,
+}
+
+/// What bounds the frames of a peer that is not trusted.
+struct Metered {
+    meter: Meter,
+    timers: Rc<Timers>,
+    exceeded: Rc<Cell<bool>>,
 }
 
 impl Wire {
@@ -63,7 +73,16 @@ impl Wire {
             at_once: 0,
             waiting: Vec::new(),
             buffers,
+            metered: None,
         }
+    }
+
+    /// With a bound on frames that bring nothing. When it is exceeded, `exceeded` says so and nothing is read any more.
+    pub(super) fn metered(mut self, timers: &Rc<Timers>, exceeded: Rc<Cell<bool>>) -> Self {
+        let mut meter = Meter::new(timers.now_ms());
+        exceeded.set(!meter.take(&self.received, timers.now_ms()));
+        self.metered = Some(Metered { meter, timers: Rc::clone(timers), exceeded });
+        self
     }
 
     fn begin_receive(&mut self) {
@@ -80,6 +99,15 @@ impl Wire {
             })),
             other => other,
         };
+    }
+
+    /// Whether what was just received is more than a peer may send.
+    fn exceeds(&mut self) -> bool {
+        let Some(Metered { meter, timers, exceeded }) = &mut self.metered else { return false };
+        if !exceeded.get() {
+            exceeded.set(!meter.take(&self.received, timers.now_ms()));
+        }
+        exceeded.get()
     }
 
     fn begin_send(&mut self) {
@@ -106,6 +134,9 @@ impl Wire {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
+            if self.metered.as_ref().is_some_and(|metered| metered.exceeded.get()) {
+                return Poll::Pending;
+            }
             let unread = &self.received[self.read..];
             if !unread.is_empty() {
                 let taken = unread.len().min(out.remaining());
@@ -134,6 +165,10 @@ impl AsyncRead for Wire {
                     let ended = !matches!(result, Ok(1..));
                     self.reading = if ended { Reading::Ended } else { Reading::Idle(reader) };
                     result?;
+                    if self.exceeds() {
+                        // Whoever drives the connection looks at the flag next.
+                        return Poll::Pending;
+                    }
                 }
             }
         }

@@ -177,6 +177,11 @@ impl Frames {
         self.stream.flush()
     }
 
+    /// Sends some of `bytes`: as many as the connection takes now.
+    pub(crate) fn offer(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
     /// The next frame that has not been looked at; `None` at the end of the connection.
     pub(crate) fn next(&mut self) -> io::Result<Option<Frame>> {
         if let Some(frame) = self.passed.pop_front() {
@@ -303,7 +308,7 @@ impl Frames {
     }
 }
 
-fn is_silence(error: &io::Error) -> bool {
+pub(crate) fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
