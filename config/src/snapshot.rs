@@ -48,7 +48,7 @@ pub use route::{
 };
 pub use search::{GROUPS_MAX, Groups, Search};
 pub use sessions::{EndpointKey, Sessions};
-pub use settings::{ClientSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings};
+pub use settings::{ClientSettings, FieldSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings};
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};
 pub use suites::{CipherList, parse_groups};

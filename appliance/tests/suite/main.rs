@@ -19,6 +19,7 @@ mod drain;
 mod driver;
 mod error_pages;
 mod failover;
+mod fields;
 mod folder;
 mod http;
 mod http2_frames;

@@ -11,7 +11,7 @@ use crate::diagnostics::Finding;
 use crate::intent::{BalancingWish, RoutePolicy};
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    CipherList, ClientSettings, ExternalAuth, ForwardedSettings, Settings, StreamSettings, TlsSettings, TlsVersions,
+    CipherList, ClientSettings, ExternalAuth, FieldSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, TlsVersions,
     UpstreamSettings, parse_groups,
 };
 use crate::value::{self, Expected, Source};
@@ -65,6 +65,7 @@ impl Globals {
             upstream: upstream(&mut keys),
             tls: tls(&mut keys),
             forwarded: forwarded(&mut keys),
+            fields: field_settings(&mut keys),
             access_log: access_log::read(&mut keys),
             streams: streams(&mut keys),
             drain_timeout: keys.get("worker-shutdown-timeout", value::time),
@@ -119,6 +120,14 @@ fn client(keys: &mut Keys<'_>) -> ClientSettings {
         http2_streams_max: keys
             .get("http2-max-concurrent-streams", value::natural)
             .unwrap_or(default.http2_streams_max),
+    }
+}
+
+fn field_settings(keys: &mut Keys<'_>) -> FieldSettings {
+    FieldSettings {
+        underscores: keys.get("enable-underscores-in-headers", value::bool).unwrap_or(false),
+        unusual_names: keys.get("ignore-invalid-headers", value::bool) == Some(false),
+        server: keys.get("allow-backend-server-header", value::bool).unwrap_or(false),
     }
 }
 

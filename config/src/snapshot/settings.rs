@@ -20,6 +20,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// Forwarding headers and what is believed of them.
     pub forwarded: ForwardedSettings,
+    /// Which other fields pass.
+    pub fields: FieldSettings,
     /// The log of requests.
     pub access_log: AccessLogSettings,
     /// TCP and UDP services.
@@ -116,6 +118,17 @@ impl Default for TlsSettings {
             hsts: Some("max-age=31536000; includeSubDomains".into()),
         }
     }
+}
+
+/// Fields that pass only when the operator says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldSettings {
+    /// Request fields with `_` in their name (`enable-underscores-in-headers`).
+    pub underscores: bool,
+    /// Request fields with names that are tokens but not letters, digits and `-` (`ignore-invalid-headers: false`).
+    pub unusual_names: bool,
+    /// The upstream's `Server` (`allow-backend-server-header`).
+    pub server: bool,
 }
 
 /// What is believed of a client's forwarding headers.

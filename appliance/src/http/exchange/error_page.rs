@@ -9,7 +9,7 @@ use ringress_config::snapshot::UpstreamProtocol;
 use super::super::client::Client;
 use super::super::edge::Believed;
 use super::super::field::NewField;
-use super::super::forward::{FieldPolicy, Forward, write_request};
+use super::super::forward::{Forward, write_request};
 use super::super::framing::{BodyFraming, ResponseBody};
 use super::super::grpc;
 use super::super::request::Method;
@@ -119,8 +119,8 @@ impl<'s> Exchange<'s> {
     /// The client's head without its body, for `/` and the client's query, with what is told about the error.
     fn write_question(&self, out: &mut Vec<u8>, scratch: &Scratch, inbox: &[u8], status: u16) {
         let head = &scratch.request;
-        let trust = self.snapshot.settings.forwarded.trust;
-        let believed = if trust { Believed::read(head, inbox).host } else { None };
+        let policy = self.field_policy();
+        let believed = if policy.trust_forwarded { Believed::read(head, inbox).host } else { None };
         let host = believed.unwrap_or_else(|| head.authority(inbox));
         let mut target = b"/".to_vec();
         if let Some(query) = head.query(inbox) {
@@ -151,7 +151,7 @@ impl<'s> Exchange<'s> {
                 request_id: &self.request_id,
                 edge: &scratch.edge,
                 framing: if head.framing == BodyFraming::None { BodyFraming::None } else { BodyFraming::Length(0) },
-                policy: FieldPolicy { trust_forwarded: trust, ..FieldPolicy::default() },
+                policy,
                 set: &set,
                 remove: &[],
             },

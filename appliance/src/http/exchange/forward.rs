@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringress_config::snapshot::{Cluster, Route};
+use ringress_config::snapshot::{Cluster, Route, Settings};
 
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
@@ -38,8 +38,8 @@ pub(super) struct Outbound<'a> {
     pub(super) request_id: &'a [u8],
     pub(super) framing: BodyFraming,
     pub(super) shaping: &'a Shaping<'a>,
-    /// The client's forwarding fields are believed.
-    pub(super) trust: bool,
+    /// Which of the client's fields pass.
+    pub(super) policy: FieldPolicy,
 }
 
 /// Where a request goes.
@@ -141,15 +141,7 @@ impl<'s> Exchange<'s> {
         let mut attempts = Attempts::new();
         let mut times = self.times;
         let result = loop {
-            let outbound = Outbound {
-                head: &scratch.request,
-                inbox,
-                edge: &scratch.edge,
-                request_id: &self.request_id,
-                framing,
-                shaping: &self.shaping,
-                trust: self.snapshot.settings.forwarded.trust,
-            };
+            let outbound = self.outbound(scratch, inbox, framing);
             let Connected { mut connection, took, reused } = match self.connect(route, cluster, &mut attempts).await {
                 Ok(connected) => connected,
                 Err(failure) if attempts.again(&self.core, &failure, route, idempotent) => continue,
@@ -316,7 +308,7 @@ impl Attempts {
 impl Outbound<'_> {
     /// Appends the head for the endpoint at `endpoint`.
     pub(super) fn write(&self, out: &mut Vec<u8>, endpoint: SocketAddr) {
-        let authority = if self.trust { Believed::read(self.head, self.inbox).host } else { None };
+        let authority = if self.policy.trust_forwarded { Believed::read(self.head, self.inbox).host } else { None };
         let authority = authority.unwrap_or_else(|| self.head.authority(self.inbox));
         // A client of HTTP/1.0 may name no host; the upstream's HTTP/1.1 wants one.
         let unnamed = if authority.is_empty() { endpoint.to_string() } else { String::new() };
@@ -333,7 +325,7 @@ impl Outbound<'_> {
                 request_id: self.request_id,
                 edge: self.edge,
                 framing: self.framing,
-                policy: FieldPolicy { trust_forwarded: self.trust, ..FieldPolicy::default() },
+                policy: self.policy,
                 set: &set,
                 remove: &remove,
             },
@@ -342,6 +334,26 @@ impl Outbound<'_> {
 }
 
 impl<'s> Exchange<'s> {
+    /// The request as it goes up with a body of this framing.
+    pub(super) fn outbound<'a>(&'a self, scratch: &'a Scratch, inbox: &'a [u8], framing: BodyFraming) -> Outbound<'a> {
+        Outbound {
+            head: &scratch.request,
+            inbox,
+            edge: &scratch.edge,
+            request_id: &self.request_id,
+            framing,
+            shaping: &self.shaping,
+            policy: self.field_policy(),
+        }
+    }
+
+    /// Which of the client's fields pass.
+    pub(super) fn field_policy(&self) -> FieldPolicy {
+        let Settings { forwarded, fields, .. } = &*self.snapshot.settings;
+        let (underscores, unusual_names) = (fields.underscores, fields.unusual_names);
+        FieldPolicy { underscores, unusual_names, trust_forwarded: forwarded.trust }
+    }
+
     /// A connection to the endpoint whose turn it is.
     pub(super) async fn connect(
         &self,
@@ -406,7 +418,7 @@ impl<'s> Exchange<'s> {
                     trailers: scratch.request.takes_trailers(inbox),
                     date,
                     hsts: hsts.map(str::as_bytes),
-                    keep_server: false,
+                    keep_server: self.snapshot.settings.fields.server,
                     set: &set,
                     add: &add,
                     remove: &remove,

@@ -13,7 +13,7 @@ use super::super::body::BodyDecoder;
 use super::super::client::Client;
 use super::super::request::Method;
 use super::super::response::Asked;
-use super::forward::{Attempts, Outbound, Target};
+use super::forward::{Attempts, Target};
 use super::{After, Ended, Exchange};
 use crate::error::Failure;
 use crate::policy::Answer;
@@ -65,17 +65,8 @@ impl<'s> Exchange<'s> {
             Ok(connection) => connection,
             Err(failure) => return self.fail(client, scratch, inbox, cluster, &failure).await,
         };
-        let outbound = Outbound {
-            head: &scratch.request,
-            inbox,
-            edge: &scratch.edge,
-            request_id: &self.request_id,
-            framing: scratch.request.framing,
-            shaping: &self.shaping,
-            trust: self.snapshot.settings.forwarded.trust,
-        };
         let mut head = self.core.buffers.body();
-        outbound.write(&mut head, connection.address);
+        self.outbound(scratch, inbox, scratch.request.framing).write(&mut head, connection.address);
         let began = Instant::now();
         let lease = connection.lease.take();
         let Client { stream, facts, requests, idle_since, early } = client;
