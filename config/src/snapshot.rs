@@ -48,7 +48,9 @@ pub use route::{
 };
 pub use search::{GROUPS_MAX, Groups, Search};
 pub use sessions::{EndpointKey, Sessions};
-pub use settings::{ClientSettings, FieldSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings};
+pub use settings::{
+    ClientSettings, FieldSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings,
+};
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};
 pub use suites::{CipherList, parse_groups};

@@ -53,9 +53,12 @@ fn the_arguments_of_the_helm_chart_are_accepted_with_warnings() {
                         --validating-webhook=:8443 --validating-webhook-certificate=/c --validating-webhook-key=/k -v=2 \
                         --watch-namespace= --logtostderr");
     assert_eq!(settings.log.level, LogLevel::Info);
-    assert!(settings.warnings.iter().any(|w| w.starts_with("--validating-webhook is not carried out")));
+    assert!(settings.webhook.is_some());
     assert!(settings.warnings.iter().any(|w| w.starts_with("--logtostderr has no meaning here")));
-    assert_eq!(settings.source, Source::Kube(Kube::default()));
+    let Source::Kube(Kube { namespace: None, write: Some(write), .. }) = settings.source else { panic!() };
+    assert_eq!(write.lease, "ingress-nginx-leader");
+    let service = write.status.and_then(|status| status.service).expect("a service to publish");
+    assert_eq!(service.to_string(), "ingress-nginx/ingress-nginx-controller");
 }
 
 #[test]
@@ -133,8 +136,9 @@ fn the_cluster_is_found_as_kubectl_finds_it() {
     let env = [("KUBECONFIG", "/home/x/config"), ("POD_NAME", "p")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let surroundings = Surroundings { env: env.into(), default_config: None };
     let Ok(Command::Run(settings)) = parse(["ringress", "run"].map(OsString::from), &surroundings) else { panic!() };
-    let kube = Kube { kubeconfig: Some("/home/x/config".into()), ..Kube::default() };
-    assert_eq!((settings.source, settings.metrics.controller_pod.as_str()), (Source::Kube(kube), "p"));
+    let Source::Kube(kube) = settings.source else { panic!() };
+    assert_eq!(kube.kubeconfig, Some("/home/x/config".into()));
+    assert_eq!(settings.metrics.controller_pod, "p");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::diagnostics::Finding;
 use crate::intent::{BalancingWish, RoutePolicy};
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    CipherList, ClientSettings, ExternalAuth, FieldSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, TlsVersions,
-    UpstreamSettings, parse_groups,
+    CipherList, ClientSettings, ExternalAuth, FieldSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings,
+    TlsVersions, UpstreamSettings, parse_groups,
 };
 use crate::value::{self, Expected, Source};
 

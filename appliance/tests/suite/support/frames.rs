@@ -173,7 +173,13 @@ impl Frames {
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)?;
+        let mut left = bytes;
+        while !left.is_empty() {
+            match self.offer(left)? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                taken => left = &left[taken..],
+            }
+        }
         self.stream.flush()
     }
 
