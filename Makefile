@@ -73,9 +73,9 @@ conformance: release
 
 long: release
 	@mkdir -p docs/evidence; \
-	file=docs/evidence/$$(date -u +%Y-%m-%d)-long.txt; \
-	{ echo "# make long at $$(git describe --always --dirty), $$(date -u +%FT%TZ), $$(nproc) CPUs, Linux $$(uname -r | cut -d- -f1)"; \
-	  RINGRESS_LONG=1 $(MAKE) --no-print-directory e2e bench; } 2>&1 | tee "$$file"; \
+	file=docs/evidence/$$(date -u +%Y-%m-%d)-long.txt; at=$$(git describe --always --dirty); \
+	{ echo "# make long at $$at, $$(date -u +%FT%TZ), $$(nproc) CPUs, Linux $$(uname -r | cut -d- -f1)"; \
+	  RINGRESS_LONG=1 $(MAKE) --no-print-directory e2e bench; } 2>&1 | sed -u 's|$(CURDIR)/||g' | tee "$$file"; \
 	exit $${PIPESTATUS[0]}
 
 bench: release
