@@ -2,6 +2,7 @@
 
 mod id;
 
+pub(super) use self::id::NEVER_RELAYED;
 pub use self::id::{FieldId, FieldSet};
 use self::id::{NOT_NOMINABLE, lower_start};
 

@@ -1,7 +1,7 @@
 //! The request head that the upstream gets, built anew from the parts of the client's.
 
 use super::edge::EdgeFields;
-use super::field::{self, Field, FieldId, FieldSet, NewField};
+use super::field::{self, Field, FieldId, FieldSet, NEVER_RELAYED, NewField};
 use super::framing::{BodyFraming, CHUNKED_LINE, write_length_line};
 use super::request::RequestHead;
 use super::target;
@@ -45,19 +45,9 @@ pub struct Forward<'a> {
 
 /// Client fields that never pass: hop-by-hop ones (RFC 9110 7.6.1), framing and Host, which are written anew, `Proxy`
 /// (CVE-2016-5385), Expect, which the proxy answers, Trailer (trailers are dropped), and all that the edge writes.
-const NEVER_PASSES: FieldSet = FieldSet::of(&[
+const NEVER_PASSES: FieldSet = NEVER_RELAYED.with(FieldSet::of(&[
     FieldId::Host,
-    FieldId::ContentLength,
-    FieldId::TransferEncoding,
-    FieldId::Connection,
-    FieldId::KeepAlive,
-    FieldId::ProxyConnection,
-    FieldId::ProxyAuthenticate,
-    FieldId::ProxyAuthorization,
     FieldId::Proxy,
-    FieldId::Te,
-    FieldId::Trailer,
-    FieldId::Upgrade,
     FieldId::Http2Settings,
     FieldId::Expect,
     FieldId::XForwardedFor,
@@ -71,7 +61,7 @@ const NEVER_PASSES: FieldSet = FieldSet::of(&[
     FieldId::XOriginalForwardedFor,
     FieldId::XOriginalForwardedHost,
     FieldId::SslClient,
-]);
+]));
 
 /// Client fields that pass only from believed clients.
 const PASSES_IF_TRUSTED: FieldSet =

@@ -1,6 +1,6 @@
 //! The response head that the client gets, built anew from the parts of the upstream's.
 
-use super::field::{self, Field, FieldId, FieldSet, NewField};
+use super::field::{self, Field, FieldId, FieldSet, NEVER_RELAYED, NewField};
 use super::framing::{CHUNKED_LINE, ResponseBody, write_length_line};
 use super::head::Version;
 use super::response::ResponseHead;
@@ -39,21 +39,8 @@ pub struct Written {
     pub trailers: bool,
 }
 
-/// Upstream fields that never pass: hop-by-hop ones, framing, which is written anew, Trailer (what it names may be held
-/// back) and orders to the proxy.
-const NEVER_PASSES: FieldSet = FieldSet::of(&[
-    FieldId::ContentLength,
-    FieldId::TransferEncoding,
-    FieldId::Connection,
-    FieldId::KeepAlive,
-    FieldId::ProxyConnection,
-    FieldId::ProxyAuthenticate,
-    FieldId::ProxyAuthorization,
-    FieldId::Te,
-    FieldId::Trailer,
-    FieldId::Upgrade,
-    FieldId::XAccel,
-]);
+/// Upstream fields that never pass, with orders to the proxy.
+const NEVER_PASSES: FieldSet = NEVER_RELAYED.with(FieldSet::of(&[FieldId::XAccel]));
 
 /// Appends the client's head of a final response or of a 101 to `out`.
 ///

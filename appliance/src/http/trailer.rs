@@ -1,25 +1,15 @@
 //! Trailer fields on their way to a client that takes them (RFC 9110 6.5).
 
-use super::field::{FieldId, FieldSet, is_listed};
+use super::field::{FieldId, FieldSet, NEVER_RELAYED, is_listed};
 use super::scan::trim;
 
 /// What would change how a message is framed, routed or handled, were it merged into the head (RFC 9110 6.5.1).
-const NEVER_PASSES: FieldSet = FieldSet::of(&[
+const NEVER_PASSES: FieldSet = NEVER_RELAYED.with(FieldSet::of(&[
     FieldId::Host,
-    FieldId::ContentLength,
-    FieldId::TransferEncoding,
-    FieldId::Connection,
-    FieldId::KeepAlive,
-    FieldId::ProxyConnection,
-    FieldId::ProxyAuthenticate,
-    FieldId::ProxyAuthorization,
-    FieldId::Te,
-    FieldId::Trailer,
-    FieldId::Upgrade,
     FieldId::Date,
     FieldId::StrictTransportSecurity,
     FieldId::XAccel,
-]);
+]));
 
 /// The same, of the fields that the proxy does not know otherwise.
 const NEVER_PASSES_EITHER: [&[u8]; 13] = [

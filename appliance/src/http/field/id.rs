@@ -201,6 +201,21 @@ impl FieldSet {
     }
 }
 
+/// What belongs to one connection or frames one message and is written anew on the next (RFC 9110 7.6.1), with Trailer, as
+/// what it names may be held back.
+pub(in crate::http) const NEVER_RELAYED: FieldSet = FieldSet::of(&[
+    FieldId::ContentLength,
+    FieldId::TransferEncoding,
+    FieldId::Connection,
+    FieldId::KeepAlive,
+    FieldId::ProxyConnection,
+    FieldId::ProxyAuthenticate,
+    FieldId::ProxyAuthorization,
+    FieldId::Te,
+    FieldId::Trailer,
+    FieldId::Upgrade,
+]);
+
 /// Fields that Connection cannot take away from a message: framing and routing, what the edge writes, and credentials,
 /// whose loss could open a door behind the proxy.
 pub(super) const NOT_NOMINABLE: FieldSet = FieldSet::of(&[
