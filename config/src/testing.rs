@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::model::{Age, Ingress, Kind, Meta, ObjectKey, ObjectRef};
+use crate::annotation::Objects;
+use crate::model::{Age, ConfigMap, Ingress, Kind, Meta, ObjectKey, ObjectRef, Secret};
 use crate::snapshot::{
     Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts, UpstreamProtocol,
 };
@@ -26,6 +27,28 @@ pub(crate) fn annotated(pairs: &[(&str, &str)]) -> Ingress {
 /// The reference of that Ingress.
 pub(crate) fn reference() -> ObjectRef {
     ObjectRef { kind: Kind::Ingress, key: ObjectKey::new("default", "web") }
+}
+
+/// Objects of which there is one Secret, in the namespace of that Ingress.
+pub(crate) struct OneSecret(Secret);
+
+impl OneSecret {
+    /// With this name and these values.
+    pub(crate) fn new(name: &str, data: &[(&str, &str)]) -> Self {
+        let meta = Meta { key: ObjectKey::new("default", name), age: Age::Unknown };
+        let data = data.iter().map(|(name, value)| ((*name).into(), value.as_bytes().into())).collect();
+        Self(Secret { meta, kind: "Opaque".into(), data })
+    }
+}
+
+impl Objects for OneSecret {
+    fn secret(&self, key: &ObjectKey) -> Option<&Secret> {
+        (*key == self.0.meta.key).then_some(&self.0)
+    }
+
+    fn config_map(&self, _: &ObjectKey) -> Option<&ConfigMap> {
+        None
+    }
 }
 
 /// A route of a path.

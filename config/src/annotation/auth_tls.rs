@@ -66,21 +66,8 @@ fn read_error_page(annotations: &mut Annotations<'_>) -> Option<Template> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::annotation::{Objects, Outcome};
-    use crate::model::{Age, ConfigMap, Meta, ObjectKey, Secret};
-    use crate::testing::{annotated, reference};
-
-    struct One(Secret);
-
-    impl Objects for One {
-        fn secret(&self, key: &ObjectKey) -> Option<&Secret> {
-            (*key == self.0.meta.key).then_some(&self.0)
-        }
-
-        fn config_map(&self, _: &ObjectKey) -> Option<&ConfigMap> {
-            None
-        }
-    }
+    use crate::annotation::Outcome;
+    use crate::testing::{OneSecret, annotated, reference};
 
     fn authority() -> String {
         let params = rcgen::CertificateParams::new(vec!["ca".to_owned()]).unwrap();
@@ -88,9 +75,7 @@ mod tests {
     }
 
     fn client_auth(pairs: &[(&str, &str)], data: &[(&str, &str)]) -> (Option<Arc<ClientAuth>>, Outcome, usize) {
-        let meta = Meta { key: ObjectKey::new("default", "ca"), age: Age::Unknown };
-        let data = data.iter().map(|(name, value)| ((*name).into(), value.as_bytes().into())).collect();
-        let objects = One(Secret { meta, kind: "Opaque".into(), data });
+        let objects = OneSecret::new("ca", data);
         let (ingress, object) = (annotated(pairs), reference());
         let annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
         let mut annotations = annotations.with_objects(&objects, false);

@@ -92,21 +92,7 @@ fn read_ciphers(annotations: &mut Annotations<'_>) -> Option<Box<[rustls::Cipher
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::annotation::Objects;
-    use crate::model::{Age, ConfigMap, Meta, ObjectKey, Secret};
-    use crate::testing::{annotated, reference};
-
-    struct One(Secret);
-
-    impl Objects for One {
-        fn secret(&self, key: &ObjectKey) -> Option<&Secret> {
-            (*key == self.0.meta.key).then_some(&self.0)
-        }
-
-        fn config_map(&self, _: &ObjectKey) -> Option<&ConfigMap> {
-            None
-        }
-    }
+    use crate::testing::{OneSecret, annotated, reference};
 
     fn pair() -> (String, String) {
         let key = rcgen::KeyPair::generate().unwrap();
@@ -115,9 +101,7 @@ mod tests {
     }
 
     fn upstream_tls(pairs: &[(&str, &str)], data: &[(&str, &str)]) -> (Option<Arc<UpstreamTls>>, Option<u16>, usize) {
-        let meta = Meta { key: ObjectKey::new("default", "tls"), age: Age::Unknown };
-        let data = data.iter().map(|(name, value)| ((*name).into(), value.as_bytes().into())).collect();
-        let objects = One(Secret { meta, kind: "Opaque".into(), data });
+        let objects = OneSecret::new("tls", data);
         let (ingress, object) = (annotated(pairs), reference());
         let annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
         let mut annotations = annotations.with_objects(&objects, false);
