@@ -43,6 +43,8 @@ struct Entry {
     published: Option<Published>,
     served: bool,
     writing: bool,
+    /// A write was cut short: the status is either what is published here or what was being written.
+    unsure: bool,
     /// Of the addresses that are wanted now.
     writes: u8,
 }
@@ -108,6 +110,18 @@ impl Book {
         self.open.is_empty() && !self.entries.values().any(|entry| entry.writing)
     }
 
+    /// Nobody will tell how the jobs under way have ended: each is done again, whatever its Ingress seems to show.
+    pub(crate) fn abandon(&mut self) {
+        let cut = self.entries.iter_mut().filter(|(_, entry)| entry.writing);
+        let keys: Vec<ObjectKey> = cut
+            .map(|(key, entry)| {
+                (entry.writing, entry.unsure) = (false, true);
+                key.clone()
+            })
+            .collect();
+        keys.iter().for_each(|key| self.look(key));
+    }
+
     /// A job has ended. True when from now on the Ingress is left to somebody else who keeps changing it.
     pub(crate) fn done(&mut self, key: &ObjectKey, done: Done) -> bool {
         let Some(entry) = self.entries.get_mut(key) else { return false };
@@ -118,6 +132,7 @@ impl Book {
                 entry.writes = entry.writes.saturating_add(u8::from(written));
                 given_up = written && entry.writes == WRITES_MAX;
                 entry.published = Some(published);
+                entry.unsure = false;
             }
             Done::Gone => entry.published = None,
             Done::Failed => {}
@@ -129,7 +144,7 @@ impl Book {
     fn look(&mut self, key: &ObjectKey) {
         let Some(entry) = self.entries.get(key) else { return };
         let differs = match (&entry.published, &self.wanted) {
-            (Some(published), Some(wanted)) => published.addresses[..] != wanted[..],
+            (Some(published), Some(wanted)) => entry.unsure || published.addresses[..] != wanted[..],
             (None, _) | (_, None) => false,
         };
         match differs && entry.served && !entry.writing && entry.writes < WRITES_MAX {
@@ -204,6 +219,18 @@ mod tests {
         assert!(book.next().is_some());
         book.note(key("a"), None);
         book.done(&key("a"), Done::Failed);
+        assert!(book.next().is_none() && book.is_idle());
+    }
+
+    #[test]
+    fn a_write_that_was_cut_short_is_done_again_even_if_nothing_seems_to_differ() {
+        let mut book = book();
+        book.next().expect("it differs");
+        book.abandon();
+        book.want(wanted(&[]));
+        let job = book.next().expect("the server may have got the first one");
+        assert!(job.addresses.is_empty() && !book.is_idle());
+        book.done(&key("a"), Done::Is(published("3", &[]), true));
         assert!(book.next().is_none() && book.is_idle());
     }
 

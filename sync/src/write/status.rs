@@ -79,9 +79,14 @@ impl Writer {
         }
     }
 
-    /// Empties the status of all that is served, for the last process that ends.
+    /// Empties the status of all that is served, for the last process that ends. [`run`](Self::run) may have been cut
+    /// short in the middle of a write.
     pub(crate) async fn clear(&mut self, limit: Instant) {
-        self.desk.open().want(Arc::default());
+        {
+            let mut book = self.desk.open();
+            book.abandon();
+            book.want(Arc::default());
+        }
         while !self.desk.open().is_idle() && Instant::now() < limit {
             // Between two terms nothing can be written for a moment.
             let pause = self.write_all(Some(limit)).await;
