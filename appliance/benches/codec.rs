@@ -91,6 +91,8 @@ impl Side {
             policy: FieldPolicy::default(),
             set: &[],
             remove: &[],
+            address_field: None,
+            host_field: None,
         };
         write_request(&mut self.upstream, &self.request, buf, &forward);
         self.upstream.len()

@@ -42,6 +42,8 @@ pub(crate) struct Request<'a> {
     /// The client's address, as far as it is believed.
     pub(crate) client: IpAddr,
     pub(crate) client_port: u16,
+    /// What upstreams are told as `X-Forwarded-For`.
+    pub(crate) forwarded_for: &'a [u8],
     /// The listener's port.
     pub(crate) port: u16,
     /// The host that the client asked for with its port, as far as it is believed.

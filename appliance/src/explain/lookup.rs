@@ -45,6 +45,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
         scheme: question.scheme(),
         client: std::net::Ipv4Addr::LOCALHOST.into(),
         client_port: 0,
+        forwarded_for: b"",
         port: if question.scheme() == crate::http::edge::Scheme::Https { 443 } else { 80 },
         host: head.authority(question.bytes()),
         request_id: b"",

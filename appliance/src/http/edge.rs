@@ -34,19 +34,45 @@ impl Scheme {
 #[derive(Clone, Debug, Default)]
 pub struct EdgeFields {
     lines: Vec<u8>,
+    /// Where the value of X-Forwarded-For is.
+    forwarded_for: std::ops::Range<usize>,
 }
 
 impl EdgeFields {
     /// Renders them anew into the kept buffer.
     pub fn render(&mut self, client: IpAddr, scheme: Scheme, port: u16) {
-        let scheme = scheme.as_str();
-        self.lines.clear();
+        self.render_with_chain(client, ([].into_iter(), client), scheme, port);
+    }
+
+    /// As [`EdgeFields::render`]; X-Forwarded-For is what the hops before said, and behind it the peer.
+    pub fn render_with_chain<'c>(
+        &mut self,
+        client: IpAddr,
+        (before, peer): (impl Iterator<Item = &'c [u8]>, IpAddr),
+        scheme: Scheme,
+        port: u16,
+    ) {
+        let (scheme, lines) = (scheme.as_str(), &mut self.lines);
+        lines.clear();
         // Writing to a Vec does not fail.
+        let _ = write!(lines, "X-Real-IP: {client}\r\nX-Forwarded-For: ");
+        let start = lines.len();
+        for hop in before.filter(|hop| !hop.is_empty()) {
+            lines.extend_from_slice(hop);
+            lines.extend_from_slice(b", ");
+        }
+        let _ = write!(lines, "{peer}");
+        self.forwarded_for = start..lines.len();
         let _ = write!(
-            self.lines,
-            "X-Real-IP: {client}\r\nX-Forwarded-For: {client}\r\nX-Forwarded-Port: {port}\r\n\
-             X-Forwarded-Proto: {scheme}\r\nX-Forwarded-Scheme: {scheme}\r\nX-Scheme: {scheme}\r\n"
+            lines,
+            "\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: {scheme}\r\nX-Forwarded-Scheme: {scheme}\r\n\
+             X-Scheme: {scheme}\r\n"
         );
+    }
+
+    /// The value of X-Forwarded-For.
+    pub(crate) fn forwarded_for(&self) -> &[u8] {
+        &self.lines[self.forwarded_for.clone()]
     }
 
     /// Whole lines.
@@ -84,11 +110,15 @@ impl<'b> Believed<'b> {
     }
 }
 
-/// The client's address by X-Forwarded-For, read from the right: the first address that is not `trusted`, or the
-/// left-most one when all are. An element that is no address ends the search.
-pub fn client_address(head: &RequestHead, buf: &[u8], peer: IpAddr, trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
+/// The client's address by the addresses that hops told (lines of X-Forwarded-For or its like), read from the right:
+/// the first one that is not `trusted`, or the left-most one when all are. An element that is no address ends the search.
+pub fn client_address<'b>(
+    told: impl Iterator<Item = &'b [u8]>,
+    peer: IpAddr,
+    trusted: impl Fn(IpAddr) -> bool,
+) -> IpAddr {
     let mut client = peer;
-    let lines: Vec<&[u8]> = head.find_all(buf, FieldId::XForwardedFor).collect();
+    let lines: Vec<&[u8]> = told.collect();
     for element in lines.iter().rev().flat_map(|line| line.rsplit(|&byte| byte == b',')) {
         if !trusted(client) {
             break;
@@ -121,6 +151,10 @@ mod tests {
         (head, buf)
     }
 
+    fn told<'b>(head: &RequestHead, buf: &'b [u8]) -> impl Iterator<Item = &'b [u8]> {
+        head.find_all(buf, FieldId::XForwardedFor)
+    }
+
     #[test]
     fn believed_values_are_checked() {
         let (head, buf) = request(
@@ -133,14 +167,26 @@ mod tests {
     }
 
     #[test]
+    fn a_chain_ends_with_the_peer_and_the_client_stands_alone() {
+        let (client, peer) = ("1.2.3.4".parse().unwrap(), "10.0.0.1".parse().unwrap());
+        let (head, buf) = request("X-Forwarded-For: 1.2.3.4, 10.0.0.7\r\nX-Forwarded-For:\r\n");
+        let mut edge = EdgeFields::default();
+        edge.render_with_chain(client, (told(&head, &buf), peer), Scheme::Http, 80);
+        assert_eq!(edge.forwarded_for(), b"1.2.3.4, 10.0.0.7, 10.0.0.1");
+        assert!(edge.lines().starts_with(b"X-Real-IP: 1.2.3.4\r\nX-Forwarded-For: 1.2.3.4, 10.0.0.7, 10.0.0.1\r\n"));
+        edge.render(client, Scheme::Http, 80);
+        assert_eq!(edge.forwarded_for(), b"1.2.3.4");
+    }
+
+    #[test]
     fn the_client_is_the_last_hop_that_is_not_trusted() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let (head, buf) = request("X-Forwarded-For: 6.6.6.6, 1.2.3.4\r\nX-Forwarded-For: 10.0.0.2\r\n");
         let inner = |address: IpAddr| address.to_string().starts_with("10.");
-        assert_eq!(client_address(&head, &buf, ip("10.0.0.1"), inner), ip("1.2.3.4"));
-        assert_eq!(client_address(&head, &buf, ip("9.9.9.9"), inner), ip("9.9.9.9"));
-        assert_eq!(client_address(&head, &buf, ip("10.0.0.1"), |_| true), ip("6.6.6.6"));
+        assert_eq!(client_address(told(&head, &buf), ip("10.0.0.1"), inner), ip("1.2.3.4"));
+        assert_eq!(client_address(told(&head, &buf), ip("9.9.9.9"), inner), ip("9.9.9.9"));
+        assert_eq!(client_address(told(&head, &buf), ip("10.0.0.1"), |_| true), ip("6.6.6.6"));
         let (head, buf) = request("X-Forwarded-For: 1.1.1.1, junk, [2001:db8::1]:80\r\n");
-        assert_eq!(client_address(&head, &buf, ip("10.0.0.1"), |_| true), ip("2001:db8::1"));
+        assert_eq!(client_address(told(&head, &buf), ip("10.0.0.1"), |_| true), ip("2001:db8::1"));
     }
 }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringress_config::snapshot::{Cluster, Route};
+use ringress_config::snapshot::{Cluster, FieldSettings, Route};
 
 use super::client::Client;
 use super::forward::{client_request_id, new_request_id};
@@ -94,12 +94,10 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         && client.requests < settings.keep_alive_requests
         && !settings.keep_alive.is_zero()
         && !core.draining();
-    let request_id = request_id(core, &scratch.request, inbox);
+    let request_id = request_id(core, &snapshot.settings.fields, &scratch.request, inbox);
     let forwarded = &snapshot.settings.forwarded;
     let seen = Seen::of(forwarded, &client, &scratch.request, inbox);
-    if forwarded.trust || forwarded.real_ip {
-        scratch.edge.render(seen.client, seen.scheme, seen.port);
-    }
+    seen.tell(forwarded, (&client, &scratch.request, inbox), &mut scratch.edge);
     let found = route::find(&snapshot, &scratch.request, inbox, &mut scratch.path);
     let (plan, route) = match &found {
         Ok((found, path)) => {
@@ -110,6 +108,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
                 scheme: seen.scheme,
                 client: seen.client,
                 client_port: client.facts.peer.port(),
+                forwarded_for: scratch.edge.forwarded_for(),
                 port: seen.port,
                 host: seen.host,
                 request_id: &request_id,
@@ -155,10 +154,11 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
     }
 }
 
-/// The client's request id, or a new one.
-fn request_id(core: &Core, head: &RequestHead, bytes: &[u8]) -> RequestId {
+/// The client's request id, or a new one; empty when there is to be none.
+fn request_id(core: &Core, settings: &FieldSettings, head: &RequestHead, bytes: &[u8]) -> RequestId {
     match client_request_id(head, bytes) {
         Some(id) => RequestId::from(id),
+        None if !settings.request_id => RequestId::from(&[][..]),
         None => RequestId::from(&new_request_id(&mut core.random.borrow_mut())[..]),
     }
 }

@@ -18,6 +18,8 @@ pub struct FieldPolicy {
     pub unusual_names: bool,
     /// The client's own Forwarded, X-Original-URI and further X-Forwarded-* pass (`use-forwarded-headers`).
     pub trust_forwarded: bool,
+    /// X-Original-URI is the request's target (`proxy-add-original-uri-header`).
+    pub original_uri: bool,
 }
 
 /// What is added to the client's head on its way.
@@ -29,7 +31,7 @@ pub struct Forward<'a> {
     pub forwarded_host: &'a [u8],
     /// Target in place of the client's (a rewrite); bytes that may not stand there are percent-encoded.
     pub target: Option<&'a [u8]>,
-    /// X-Request-ID.
+    /// X-Request-ID; empty for none.
     pub request_id: &'a [u8],
     /// The fields about the client.
     pub edge: &'a EdgeFields,
@@ -41,6 +43,10 @@ pub struct Forward<'a> {
     pub set: &'a [NewField<'a>],
     /// Names of client fields that do not pass.
     pub remove: &'a [&'a [u8]],
+    /// What goes on as X-Original-Forwarded-For; `None` is the client's X-Forwarded-For.
+    pub address_field: Option<&'a str>,
+    /// What goes on as X-Original-Forwarded-Host; `None` is the client's X-Forwarded-Host.
+    pub host_field: Option<&'a str>,
 }
 
 /// Client fields that never pass: hop-by-hop ones (RFC 9110 7.6.1), framing and Host, which are written anew, `Proxy`
@@ -74,14 +80,21 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward:
     out.extend_from_slice(forward.host);
     out.extend_from_slice(b"\r\n");
     write_client_fields(out, head, buf, forward);
-    out.extend_from_slice(b"X-Request-ID: ");
-    out.extend_from_slice(forward.request_id);
-    out.extend_from_slice(b"\r\nX-Forwarded-Host: ");
+    if !forward.request_id.is_empty() {
+        out.extend_from_slice(b"X-Request-ID: ");
+        out.extend_from_slice(forward.request_id);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"X-Forwarded-Host: ");
     out.extend_from_slice(forward.forwarded_host);
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(forward.edge.lines());
-    write_original(out, head, buf, FieldId::XForwardedFor, b"X-Original-Forwarded-For: ");
-    write_original(out, head, buf, FieldId::XForwardedHost, b"X-Original-Forwarded-Host: ");
+    if forward.policy.original_uri {
+        out.extend_from_slice(b"X-Original-URI: ");
+        out.extend_from_slice(head.path_and_query(buf));
+        out.extend_from_slice(b"\r\n");
+    }
+    write_originals(out, head, buf, forward);
     match forward.framing {
         BodyFraming::None => {}
         BodyFraming::Length(length) => write_length_line(out, length),
@@ -114,7 +127,10 @@ fn write_request_line(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], rewritt
 
 fn write_client_fields(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward: &Forward<'_>) {
     let policy = forward.policy;
-    let dropped = if policy.trust_forwarded { NEVER_PASSES } else { NEVER_PASSES.with(PASSES_IF_TRUSTED) };
+    let mut dropped = if policy.trust_forwarded { NEVER_PASSES } else { NEVER_PASSES.with(PASSES_IF_TRUSTED) };
+    if policy.original_uri {
+        dropped.insert(FieldId::XOriginalUri);
+    }
     let is_known_to_pass = |field: &Field| !dropped.has(field.id) && field.is_ordinary();
     if forward.set.is_empty() && forward.remove.is_empty() {
         field::write_passing(out, buf, head.fields(), |field| {
@@ -144,10 +160,25 @@ fn may_pass(field: &Field, buf: &[u8], dropped: FieldSet, policy: FieldPolicy) -
     policy.underscores && !dropped.has(FieldId::of(&twin()))
 }
 
-/// Appends what the client sent in a field that was replaced, its lines joined.
+/// Appends what the client said in the fields that were replaced.
 #[inline]
-fn write_original(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], id: FieldId, start_of_line: &[u8]) {
-    let mut values = head.find_all(buf, id).filter(|value| !value.is_empty());
+fn write_originals(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward: &Forward<'_>) {
+    const ADDRESS: &[u8] = b"X-Original-Forwarded-For: ";
+    const HOST: &[u8] = b"X-Original-Forwarded-Host: ";
+    match forward.address_field {
+        None => write_original(out, head.find_all(buf, FieldId::XForwardedFor), ADDRESS),
+        Some(name) => write_original(out, head.find_named(buf, name), ADDRESS),
+    }
+    match forward.host_field {
+        None => write_original(out, head.find_all(buf, FieldId::XForwardedHost), HOST),
+        Some(name) => write_original(out, head.find_named(buf, name), HOST),
+    }
+}
+
+/// Appends the lines of a field, joined.
+#[inline]
+fn write_original<'b>(out: &mut Vec<u8>, values: impl Iterator<Item = &'b [u8]>, start_of_line: &[u8]) {
+    let mut values = values.filter(|value| !value.is_empty());
     let Some(first) = values.next() else { return };
     out.extend_from_slice(start_of_line);
     out.extend_from_slice(first);

@@ -351,6 +351,12 @@ impl RequestHead {
         self.find_all(buf, id).next()
     }
 
+    /// Values of all fields of a name that the proxy may not know, in order.
+    pub fn find_named<'b>(&self, buf: &'b [u8], name: &str) -> impl Iterator<Item = &'b [u8]> {
+        let is_same = move |field: &&Field| field.name.of(buf).eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().filter(is_same).map(|field| field.value.of(buf))
+    }
+
     /// Values of all fields of that name, in order.
     pub fn find_all<'b>(&self, buf: &'b [u8], id: FieldId) -> impl Iterator<Item = &'b [u8]> {
         let fields = if self.present.has(id) { self.fields.as_slice() } else { &[] };

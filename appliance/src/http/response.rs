@@ -160,7 +160,7 @@ impl ResponseHead {
     }
 
     /// Which known fields are there.
-    pub(super) fn has(&self, id: FieldId) -> bool {
+    pub(crate) fn has(&self, id: FieldId) -> bool {
         self.present.has(id)
     }
 

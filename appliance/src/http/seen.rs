@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use ringress_config::snapshot::ForwardedSettings;
 
 use super::client::Client;
-use super::edge::{Believed, Scheme, client_address};
+use super::edge::{Believed, EdgeFields, Scheme, client_address};
+use super::field::FieldId;
 use super::request::RequestHead;
 
 /// The facts of one request.
@@ -36,7 +37,11 @@ impl<'b> Seen<'b> {
             return own;
         }
         let trusted = |address: IpAddr| settings.trusted.iter().any(|net| net.contains(&address.to_canonical()));
-        let address = client_address(head, bytes, own.client, trusted).to_canonical();
+        let address = match settings.address_field.as_deref() {
+            None => client_address(head.find_all(bytes, FieldId::XForwardedFor), own.client, trusted),
+            Some(name) => client_address(head.find_named(bytes, name), own.client, trusted),
+        };
+        let address = address.to_canonical();
         if !settings.trust {
             return Self { client: address, ..own };
         }
@@ -46,6 +51,22 @@ impl<'b> Seen<'b> {
             scheme: believed.scheme.unwrap_or(own.scheme),
             port: believed.port.unwrap_or(own.port),
             host: believed.host.unwrap_or(own.host),
+        }
+    }
+
+    /// What upstreams are told of a client that may be believed.
+    pub(crate) fn tell(
+        &self,
+        settings: &ForwardedSettings,
+        (client, head, bytes): (&Client, &RequestHead, &[u8]),
+        edge: &mut EdgeFields,
+    ) {
+        if settings.whole_chain {
+            let peer = client.facts.peer.ip().to_canonical();
+            let before = head.find_all(bytes, FieldId::XForwardedFor);
+            edge.render_with_chain(self.client, (before, peer), self.scheme, self.port);
+        } else if settings.trust || settings.real_ip {
+            edge.render(self.client, self.scheme, self.port);
         }
     }
 }

@@ -31,6 +31,7 @@ mod malformed;
 mod outage;
 mod passthrough;
 mod routing;
+mod settings;
 mod streaming;
 mod streams;
 mod support;

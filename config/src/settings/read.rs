@@ -124,21 +124,30 @@ fn client(keys: &mut Keys<'_>) -> ClientSettings {
 }
 
 fn field_settings(keys: &mut Keys<'_>) -> FieldSettings {
+    let mut flag = |name, default| keys.get(name, value::bool).unwrap_or(default);
     FieldSettings {
-        underscores: keys.get("enable-underscores-in-headers", value::bool).unwrap_or(false),
-        unusual_names: keys.get("ignore-invalid-headers", value::bool) == Some(false),
-        server: keys.get("allow-backend-server-header", value::bool).unwrap_or(false),
+        underscores: flag("enable-underscores-in-headers", false),
+        unusual_names: !flag("ignore-invalid-headers", true),
+        server: flag("allow-backend-server-header", false),
+        own_server: flag("server-tokens", false),
+        original_uri: flag("proxy-add-original-uri-header", false),
+        request_id: flag("generate-request-id", true),
     }
 }
 
 fn forwarded(keys: &mut Keys<'_>) -> ForwardedSettings {
     let default = ForwardedSettings::default();
     let flag = |keys: &mut Keys<'_>, name| keys.get(name, value::bool).unwrap_or(false);
+    let other_than = |known: &str, name: Option<Box<str>>| name.filter(|name| !name.eq_ignore_ascii_case(known));
+    let trust = flag(keys, "use-forwarded-headers");
     ForwardedSettings {
-        trust: flag(keys, "use-forwarded-headers"),
+        trust,
         real_ip: flag(keys, "enable-real-ip"),
         trusted: keys.get("proxy-real-ip-cidr", value::networks).unwrap_or(default.trusted),
         proxy_protocol: flag(keys, "use-proxy-protocol"),
+        address_field: other_than("X-Forwarded-For", keys.get("forwarded-for-header", value::field_name)),
+        host_field: other_than("X-Forwarded-Host", keys.get("forwarded-host-header", value::field_name)),
+        whole_chain: flag(keys, "compute-full-forwarded-for") && trust,
     }
 }
 

@@ -120,8 +120,8 @@ impl Default for TlsSettings {
     }
 }
 
-/// Fields that pass only when the operator says so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Fields that pass or are added only when the operator says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldSettings {
     /// Request fields with `_` in their name (`enable-underscores-in-headers`).
     pub underscores: bool,
@@ -129,6 +129,25 @@ pub struct FieldSettings {
     pub unusual_names: bool,
     /// The upstream's `Server` (`allow-backend-server-header`).
     pub server: bool,
+    /// `Server` of this proxy where the upstream's does not pass (`server-tokens`).
+    pub own_server: bool,
+    /// `X-Original-URI` toward upstreams (`proxy-add-original-uri-header`).
+    pub original_uri: bool,
+    /// An `X-Request-ID` for requests that came without (`generate-request-id`).
+    pub request_id: bool,
+}
+
+impl Default for FieldSettings {
+    fn default() -> Self {
+        Self {
+            underscores: false,
+            unusual_names: false,
+            server: false,
+            own_server: false,
+            original_uri: false,
+            request_id: true,
+        }
+    }
 }
 
 /// What is believed of a client's forwarding headers.
@@ -142,13 +161,27 @@ pub struct ForwardedSettings {
     pub trusted: Box<[IpNet]>,
     /// `use-proxy-protocol`: every connection begins with a PROXY header.
     pub proxy_protocol: bool,
+    /// `forwarded-for-header`: where hops tell the client's address; `None` is `X-Forwarded-For`.
+    pub address_field: Option<Box<str>>,
+    /// `forwarded-host-header`: what goes on as `X-Original-Forwarded-Host`; `None` is `X-Forwarded-Host`.
+    pub host_field: Option<Box<str>>,
+    /// `compute-full-forwarded-for`: trusted hops' `X-Forwarded-For` goes on, with the connection's peer behind it.
+    pub whole_chain: bool,
 }
 
 /// ingress-nginx' default trusts every IPv4 hop and no IPv6 one.
 impl Default for ForwardedSettings {
     fn default() -> Self {
         let every_ipv4 = IpNet::V4(Ipv4Net::default());
-        Self { trust: false, real_ip: false, trusted: Box::new([every_ipv4]), proxy_protocol: false }
+        Self {
+            trust: false,
+            real_ip: false,
+            trusted: Box::new([every_ipv4]),
+            proxy_protocol: false,
+            address_field: None,
+            host_field: None,
+            whole_chain: false,
+        }
     }
 }
 

@@ -22,6 +22,7 @@ fn line(format: &LogFormat, change: impl Fn(&mut Entry<'_>)) -> String {
         scheme: Scheme::Https,
         client: address().ip(),
         client_port: address().port(),
+        forwarded_for: b"",
         port: 443,
         host: b"A.test:80",
         request_id: b"id-1",

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::super::body::BodyDecoder;
 use super::super::client::{self, Client};
-use super::super::field::FieldId;
+use super::super::field::{self, FieldId, NewField};
 use super::super::grpc;
 use super::super::head::Version;
 use super::super::request::{Method, RequestHead};
@@ -15,7 +15,17 @@ use crate::policy::Answer;
 use crate::relay;
 use crate::worker::{Core, Scratch};
 
+/// `server-tokens`.
+pub(super) const SERVER: NewField<'_> = (b"Server", concat!("ringress/", env!("CARGO_PKG_VERSION")).as_bytes());
+
 impl<'s> Exchange<'s> {
+    /// This proxy's Server, where it is to be told and neither the upstream's passes nor a route writes another.
+    pub(super) fn own_server(&self, set: &[NewField<'_>], upstream_has: bool) -> Option<NewField<'static>> {
+        let fields = &self.snapshot.settings.fields;
+        let is_told = fields.own_server && !(fields.server && upstream_has);
+        (is_told && !field::is_listed(set.iter().map(|&(name, _)| name), SERVER.0)).then_some(SERVER)
+    }
+
     /// Answers without asking an upstream.
     pub(super) async fn answer(
         mut self,
@@ -44,6 +54,7 @@ impl<'s> Exchange<'s> {
         let head = &scratch.request;
         let mut out = self.core.buffers.head();
         let (set, mut add, _) = self.shaping.response();
+        add.extend(self.own_server(&set, false));
         add.extend(set);
         add.extend(answer.field.as_ref().map(|(name, value)| (*name, value.as_slice())));
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| client.facts.secured.is_tls());
@@ -97,6 +108,7 @@ fn skip_body(head: &RequestHead, inbox: &mut Vec<u8>) -> bool {
 /// Answers a head that could not be parsed, and ends the connection.
 pub(crate) async fn answer_refusal(core: &Rc<Core>, mut client: Client, status: u16) {
     let mut out = core.buffers.head();
+    let add: &[NewField<'_>] = if core.pin().settings.fields.own_server { &[SERVER] } else { &[] };
     let page = core.with_date(|date| {
         write_synthetic(
             &mut out,
@@ -108,7 +120,7 @@ pub(crate) async fn answer_refusal(core: &Rc<Core>, mut client: Client, status: 
                 head: false,
                 date,
                 hsts: None,
-                add: &[],
+                add,
             },
         )
     });

@@ -101,10 +101,11 @@ impl Exchange<'_> {
             scheme,
             client,
             client_port: peer.port(),
+            // No variable of a line asks.
+            forwarded_for: b"",
             port,
             host: believed.unwrap_or_else(|| head.authority(bytes)),
             request_id: &self.request_id,
-            // No variable of a line asks.
             secured: &crate::tls::Secured::Not,
         };
         let settings = &self.snapshot.settings.access_log;

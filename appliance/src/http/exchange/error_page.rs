@@ -154,6 +154,8 @@ impl<'s> Exchange<'s> {
                 policy,
                 set: &set,
                 remove: &[],
+                address_field: self.snapshot.settings.forwarded.address_field.as_deref(),
+                host_field: self.snapshot.settings.forwarded.host_field.as_deref(),
             },
         );
     }

@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringress_config::snapshot::{Cluster, Route, Settings};
+use ringress_config::snapshot::{Cluster, ForwardedSettings, Route, Settings};
 
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
 use super::super::edge::Believed;
+use super::super::field::FieldId;
 use super::super::forward::{FieldPolicy, Forward, write_request};
 use super::super::framing::BodyFraming;
 use super::super::request::{Method, RequestHead};
@@ -40,6 +41,7 @@ pub(super) struct Outbound<'a> {
     pub(super) shaping: &'a Shaping<'a>,
     /// Which of the client's fields pass.
     pub(super) policy: FieldPolicy,
+    pub(super) forwarded: &'a ForwardedSettings,
 }
 
 /// Where a request goes.
@@ -328,6 +330,8 @@ impl Outbound<'_> {
                 policy: self.policy,
                 set: &set,
                 remove: &remove,
+                address_field: self.forwarded.address_field.as_deref(),
+                host_field: self.forwarded.host_field.as_deref(),
             },
         );
     }
@@ -344,14 +348,19 @@ impl<'s> Exchange<'s> {
             framing,
             shaping: &self.shaping,
             policy: self.field_policy(),
+            forwarded: &self.snapshot.settings.forwarded,
         }
     }
 
     /// Which of the client's fields pass.
     pub(super) fn field_policy(&self) -> FieldPolicy {
         let Settings { forwarded, fields, .. } = &*self.snapshot.settings;
-        let (underscores, unusual_names) = (fields.underscores, fields.unusual_names);
-        FieldPolicy { underscores, unusual_names, trust_forwarded: forwarded.trust }
+        FieldPolicy {
+            underscores: fields.underscores,
+            unusual_names: fields.unusual_names,
+            trust_forwarded: forwarded.trust,
+            original_uri: fields.original_uri,
+        }
     }
 
     /// A connection to the endpoint whose turn it is.
@@ -405,6 +414,7 @@ impl<'s> Exchange<'s> {
         let words = self.route.and_then(|route| route.policies.as_ref()?.upstream_words.as_ref());
         let rewritten = words.map(|words| Rewritten::of(words, scratch.response.fields(), received));
         rewritten.iter().for_each(|rewritten| rewritten.join(&mut set, &mut add, &mut remove));
+        add.extend(self.own_server(&set, scratch.response.has(FieldId::Server)));
         let cookie = self.hint.session().and_then(Session::set_cookie);
         add.extend(cookie.as_ref().map(|cookie| (&b"Set-Cookie"[..], cookie.as_bytes())));
         let written = self.core.with_date(|date| {

@@ -19,6 +19,8 @@ fn forwarded(text: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
         policy: FieldPolicy::default(),
         set: &[],
         remove: &[],
+        address_field: None,
+        host_field: None,
     };
     change(&mut forward);
     let mut out = Vec::new();
@@ -49,6 +51,18 @@ fn the_head_is_built_from_parts() {
          X-Forwarded-Host: a.test:8\r\nX-Real-IP: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Port: 443\r\n\
          X-Forwarded-Proto: https\r\nX-Forwarded-Scheme: https\r\nX-Scheme: https\r\n\r\n"
     );
+}
+
+#[test]
+fn the_original_target_and_other_fields_of_origin_are_told_on_demand() {
+    let lines = "CF-IP: 1.2.3.4\r\nX-Forwarded-For: 6.6.6.6\r\nX-Original-URI: /forged\r\nX-Host: h.test\r\n";
+    let passed = passing(lines, |f| {
+        f.policy = FieldPolicy { trust_forwarded: true, original_uri: true, ..f.policy };
+        (f.address_field, f.host_field, f.request_id) = (Some("cf-ip"), Some("x-host"), b"");
+    });
+    let told = ["X-Original-URI: /a?b", "X-Original-Forwarded-For: 1.2.3.4", "X-Original-Forwarded-Host: h.test"];
+    assert_eq!(passed, [&["CF-IP: 1.2.3.4", "X-Host: h.test"][..], &told].concat());
+    assert!(!forwarded(&request(""), |f| f.request_id = b"").contains("X-Request-ID"));
 }
 
 #[test]

@@ -161,8 +161,10 @@ fn question(auth: &ExternalAuth, url: &Url, route: &Route, request: &Request<'_>
     line(b"X-Sent-From", b"nginx-ingress-controller");
     let client = request.client.to_string();
     line(b"X-Real-IP", client.as_bytes());
-    line(b"X-Forwarded-For", client.as_bytes());
-    line(b"X-Request-ID", request.request_id);
+    line(b"X-Forwarded-For", request.forwarded_for);
+    if !request.request_id.is_empty() {
+        line(b"X-Request-ID", request.request_id);
+    }
     let mut redirect = Vec::new();
     match &auth.request_redirect {
         Some(text) => template::render(text, request, route, None, &mut redirect),

@@ -1,0 +1,133 @@
+//! Keys of the ConfigMap: what they do to a request and its answer, and what becomes of values that cannot be read.
+
+use crate::support::client::Connection;
+use crate::support::manifests::{file, ingress, options, service};
+use crate::support::origin::{Next, Origin, Received};
+use crate::support::process::{Driver, Ringress, on_each_driver};
+
+/// What the upstream got of one request under these keys.
+fn asked(driver: Driver, settings: &[(&str, &str)], target: &str, fields: &[(&str, &str)]) -> Received {
+    let origin = Origin::named("one");
+    let mut all = service("one", &[origin.address]);
+    all.extend([ingress("web").prefix("a.test", "/", "one").build(), options(settings)]);
+    let ringress = Ringress::on(driver).manifest("all.json", file(all)).flag("--configmap=default/options").start();
+    let mut connection = Connection::plain(ringress.http).expect("connect");
+    connection.request("GET", "a.test", target, fields, b"").expect("an answer");
+    origin.received().last().cloned().expect("a request")
+}
+
+#[test]
+fn the_field_of_the_clients_address_can_have_another_name() {
+    on_each_driver(|driver| {
+        let fields = [("CF-Connecting-IP", "192.0.2.7"), ("X-Forwarded-For", "6.6.6.6")];
+        let keys = [("use-forwarded-headers", "true"), ("forwarded-for-header", "CF-Connecting-IP")];
+        let request = asked(driver, &keys, "/", &fields);
+        assert_eq!(request.header("x-real-ip"), Some("192.0.2.7"));
+        assert_eq!(request.header("x-forwarded-for"), Some("192.0.2.7"));
+        assert_eq!(request.header("x-original-forwarded-for"), Some("192.0.2.7"));
+        let request = asked(driver, &[("enable-real-ip", "true"), keys[1]], "/", &fields);
+        assert_eq!(request.header("x-real-ip"), Some("192.0.2.7"));
+        // Nobody is believed unless the operator says so.
+        let request = asked(driver, &keys[1..], "/", &fields);
+        assert_ne!(request.header("x-real-ip"), Some("192.0.2.7"));
+    });
+}
+
+#[test]
+fn the_chain_of_forwarding_hops_is_kept_whole_for_trusted_ones_only() {
+    on_each_driver(|driver| {
+        let fields = [("X-Forwarded-For", "192.0.2.7, 192.0.2.8")];
+        let keys = [("compute-full-forwarded-for", "true"), ("use-forwarded-headers", "true")];
+        let request = asked(driver, &keys, "/", &fields);
+        let chain = request.header("x-forwarded-for").unwrap_or_default();
+        let peer = chain.strip_prefix("192.0.2.7, 192.0.2.8, ").unwrap_or_else(|| panic!("{chain}"));
+        assert!(peer.parse::<std::net::IpAddr>().is_ok(), "{chain}");
+        assert_eq!(request.header("x-real-ip"), Some("192.0.2.7"));
+        let request = asked(driver, &keys[..1], "/", &fields);
+        assert_eq!(request.header("x-forwarded-for"), request.header("x-real-ip"));
+        assert_ne!(request.header("x-real-ip"), Some("192.0.2.7"));
+    });
+}
+
+#[test]
+fn the_upstream_is_told_the_original_target_and_host_on_demand() {
+    on_each_driver(|driver| {
+        let fields = [("X-Original-URI", "/forged"), ("X-Host", "h.test"), ("X-Forwarded-Host", "f.test")];
+        let request = asked(driver, &[], "/a%20b?c", &fields);
+        assert_eq!(
+            (request.header("x-original-uri"), request.header("x-original-forwarded-host")),
+            (None, Some("f.test"))
+        );
+        let keys = [("proxy-add-original-uri-header", "true"), ("forwarded-host-header", "X-Host")];
+        let request = asked(driver, &keys, "/a%20b?c", &fields);
+        let original = (request.header("x-original-uri"), request.header("x-original-forwarded-host"));
+        assert_eq!(original, (Some("/a%20b?c"), Some("h.test")));
+    });
+}
+
+#[test]
+fn request_ids_are_made_unless_the_operator_says_not_to() {
+    on_each_driver(|driver| {
+        let id = |settings: &[(&str, &str)], fields: &[(&str, &str)]| {
+            asked(driver, settings, "/", fields).header("x-request-id").map(str::to_owned)
+        };
+        assert_eq!(id(&[], &[]).map(|id| id.len()), Some(32));
+        let off = [("generate-request-id", "false")];
+        assert_eq!(id(&off, &[]), None);
+        assert_eq!(id(&off, &[("X-Request-ID", "mine")]).as_deref(), Some("mine"));
+    });
+}
+
+#[test]
+fn the_proxy_names_itself_only_on_demand_and_not_over_the_upstream() {
+    on_each_driver(|driver| {
+        let origin = Origin::with(|_, peer| {
+            peer.answer(200, &[("Server", "upstream")], b"")?;
+            Ok(Next::Keep)
+        });
+        let servers = |settings: &[(&str, &str)]| {
+            let mut all = service("one", &[origin.address]);
+            all.extend([ingress("web").prefix("a.test", "/", "one").build(), options(settings)]);
+            let ringress =
+                Ringress::on(driver).manifest("all.json", file(all)).flag("--configmap=default/options").start();
+            let server = |host| ringress.get(host, "/").header("server").map(str::to_owned);
+            (server("a.test"), server("missing.test"))
+        };
+        assert_eq!(servers(&[]), (None, None));
+        let own = format!("ringress/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(servers(&[("server-tokens", "true")]), (Some(own.clone()), Some(own.clone())));
+        let both = [("server-tokens", "true"), ("allow-backend-server-header", "true")];
+        assert_eq!(servers(&both), (Some("upstream".into()), Some(own)));
+    });
+}
+
+/// Values that cannot be read, by key.
+const BAD: &[(&str, &str)] = &[
+    ("forwarded-for-header", "two words"),
+    ("forwarded-host-header", "a:b"),
+    ("compute-full-forwarded-for", "yes"),
+    ("proxy-add-original-uri-header", "on"),
+    ("generate-request-id", "no"),
+    ("server-tokens", "off"),
+];
+
+#[test]
+fn a_value_that_cannot_be_read_is_named_and_the_default_acts() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("one");
+        let mut all = service("one", &[origin.address]);
+        all.extend([ingress("web").prefix("a.test", "/", "one").build(), options(BAD)]);
+        let ringress = Ringress::on(driver).manifest("all.json", file(all)).flag("--configmap=default/options").start();
+        let answer = ringress.get("a.test", "/");
+        assert_eq!((answer.status, answer.header("server"), answer.text().as_str()), (200, None, "one"));
+        let asked = origin.received().last().cloned().expect("a request");
+        assert_eq!(asked.header("x-request-id").map(str::len), Some(32));
+        assert_eq!((asked.header("x-original-uri"), asked.header("x-forwarded-for").is_some()), (None, true));
+        let status = ringress.status();
+        let rejected = status["rejected"].as_array().expect("a list");
+        for (key, _) in BAD {
+            let field = format!("data.{key}");
+            assert!(rejected.iter().any(|finding| finding["field"] == field.as_str()), "{key}: {rejected:#?}");
+        }
+    });
+}
