@@ -3,6 +3,7 @@
 
 use ringress::http::chunked::{CHUNK_END, ChunkDecoder, ChunkError, LAST_CHUNK, write_chunk_header};
 use ringress::http::edge::{Believed, EdgeFields, Scheme, client_address};
+use ringress::http::field::FieldId;
 use ringress::http::forward::{FieldPolicy, Forward, client_request_id, write_request};
 use ringress::http::framing::{BodyFraming, ResponseBody};
 use ringress::http::head::{HeadError, HeadLimits, Progress, Version};
@@ -48,14 +49,14 @@ pub(crate) fn request_head(data: &[u8]) {
     host_is_plain(whole.host().name());
     for policy in [
         FieldPolicy::default(),
-        FieldPolicy { underscores: true, unusual_names: true, trust_forwarded: false },
-        FieldPolicy { underscores: true, unusual_names: true, trust_forwarded: true },
+        FieldPolicy { underscores: true, unusual_names: true, ..FieldPolicy::default() },
+        FieldPolicy { underscores: true, unusual_names: true, trust_forwarded: true, original_uri: true },
     ] {
         forwarded_request(&whole, data, policy);
     }
     let believed = Believed::read(&whole, data);
     assert!(believed.host.is_none_or(|host| !host.iter().any(|&byte| byte <= b' ' || byte == b',')));
-    client_address(&whole, data, [127, 0, 0, 1].into(), |_| true);
+    client_address(whole.find_all(data, FieldId::XForwardedFor), [127, 0, 0, 1].into(), |_| true);
 }
 
 /// Gives `parse` ever longer starts of `data` until it says something other than `Partial`.
@@ -98,6 +99,8 @@ fn forwarded_request(head: &RequestHead, data: &[u8], policy: FieldPolicy) {
         policy,
         set: &[(b"X-Set", b"1\r\n2")],
         remove: &[b"X-Removed"],
+        address_field: policy.original_uri.then_some("accept"),
+        host_field: policy.original_uri.then_some("x_host"),
     };
     let mut out = Vec::new();
     write_request(&mut out, head, data, &forward);
