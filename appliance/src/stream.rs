@@ -11,7 +11,7 @@ use crate::tls::{TlsReader, TlsStream, TlsWriter};
 pub(crate) trait Source {
     /// Receives into the free capacity of `buf`, behind what it holds; `Ok(0)` is the proper end.
     async fn recv(&mut self, buf: Vec<u8>) -> Owned<usize>;
-    /// The stream is shut down when `after` has passed, unless a deadline is set anew before.
+    /// A receive ends when `after` has passed, unless a deadline is set anew before; a whole stream is shut down then.
     fn deadline(&self, after: Duration);
     /// No deadline.
     fn clear_deadline(&self);
@@ -23,7 +23,7 @@ pub(crate) trait Source {
 pub(crate) trait Sink {
     /// Sends all of `buf`.
     async fn send(&mut self, buf: Vec<u8>) -> Owned<()>;
-    /// As [`Source::deadline`].
+    /// The stream is shut down when `after` has passed, unless a deadline is set anew before.
     fn deadline(&self, after: Duration);
     /// As [`Source::clear_deadline`].
     fn clear_deadline(&self);
@@ -146,7 +146,10 @@ impl Stream {
                 let (read, write) = tls.split();
                 (Reader::Tls(read), Writer::Tls(write))
             }
-            Self::Lane(lane) => (Reader::Lane(lane.clone()), Writer::Lane(lane)),
+            Self::Lane(lane) => {
+                let (read, write) = lane.split();
+                (Reader::Lane(read), Writer::Lane(write))
+            }
         }
     }
 
@@ -217,7 +220,7 @@ impl Sink for Stream {
     }
 }
 
-/// The receiving half.
+/// The receiving half. When its deadline passes the stream stays whole, and the other half can still be used.
 pub(crate) enum Reader {
     Plain(ReadHalf),
     Tls(TlsReader),
@@ -235,8 +238,8 @@ impl Source for Reader {
 
     fn deadline(&self, after: Duration) {
         match self {
-            Self::Plain(half) => half.shutdown_after(after),
-            Self::Tls(tls) => tls.half.shutdown_after(after),
+            Self::Plain(half) => half.give_up_after(after),
+            Self::Tls(tls) => tls.half.give_up_after(after),
             Self::Lane(lane) => lane.deadline(after),
         }
     }
@@ -258,8 +261,7 @@ impl Source for Reader {
     }
 }
 
-/// The sending half. It does not look whether its peer has left: the other half may be receiving, and both have one
-/// deadline.
+/// The sending half. It does not look whether its peer has left: the other half may still have something to receive.
 pub(crate) enum Writer {
     Plain(WriteHalf),
     Tls(TlsWriter),

@@ -1,6 +1,6 @@
 //! Deadlines of connections without a timer per operation.
 //!
-//! Every socket has one [`Watch`]. Setting its deadline is a store; a lazy wheel looks at a watch when the slot comes
+//! Every socket has one [`Watch`], and while it is split one for each half. Setting its deadline is a store; a lazy wheel looks at a watch when the slot comes
 //! round in which it was put and moves it on when the deadline has moved. A watch is in the wheel about once a second
 //! at most, however many requests its connection serves. Resolution is [`TICK`], deadlines are never early.
 
@@ -64,6 +64,15 @@ impl Watch {
         Self::of(timers, Ends::Socket(fd))
     }
 
+    /// Another deadline of the same socket (or signal).
+    pub(super) fn beside(&self) -> Rc<Self> {
+        let ends = match &self.ends {
+            Ends::Socket(fd) => Ends::Socket(Rc::clone(fd)),
+            Ends::Signal(signal) => Ends::Signal(Rc::clone(signal)),
+        };
+        Self::of(&self.timers, ends)
+    }
+
     pub(super) fn of_signal(timers: &Rc<Timers>, signal: Rc<Signal>) -> Rc<Self> {
         Self::of(timers, Ends::Signal(signal))
     }
@@ -90,6 +99,16 @@ impl Watch {
     /// From now on a read made with [`Watch::cancel_handle`] is cancelled when `after` has passed.
     pub(super) fn cancel_read_after(self: &Rc<Self>, after: Duration) {
         self.arm(after, OnExpiry::CancelRead);
+    }
+
+    /// The deadline is `after` from now; what happens then stays as it was.
+    pub(super) fn move_to(self: &Rc<Self>, after: Duration) {
+        self.arm(after, self.on_expiry.get());
+    }
+
+    /// Whether there is a deadline.
+    pub(super) fn is_armed(&self) -> bool {
+        self.due.get() != NEVER
     }
 
     /// From now on the peer is looked at, and when it has left, `other` is shut down.
@@ -319,6 +338,18 @@ mod tests {
         assert!(!w.take_expired());
         timers.advance(1501);
         assert!(w.take_expired());
+    }
+
+    #[test]
+    fn the_deadlines_of_two_halves_do_not_touch_each_other() {
+        let timers = Timers::new();
+        let receiving = watch(&timers);
+        let sending = receiving.beside();
+        receiving.cancel_read_after(Duration::from_secs(1));
+        sending.shutdown_after(Duration::from_secs(60));
+        sending.clear();
+        timers.advance(21);
+        assert!(receiving.take_expired() && !sending.take_expired());
     }
 
     #[test]

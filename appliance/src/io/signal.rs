@@ -33,11 +33,16 @@ impl Signal {
         if self.raised.get() {
             return Poll::Ready(());
         }
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    /// The task is woken when it is raised the next time.
+    fn wait(&self, cx: &Context<'_>) {
         let mut waiting = self.waiting.borrow_mut();
         if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             waiting.push(cx.waker().clone());
         }
-        Poll::Pending
     }
 }
 
@@ -72,6 +77,15 @@ impl Deadline {
     /// It does not pass any more.
     pub(crate) fn clear(&self) {
         self.watch.clear();
+    }
+
+    /// As [`Deadline::poll_passed`], but only for an abort: the time is somebody else's.
+    pub(crate) fn poll_aborted(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.watch.aborted().get() {
+            return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
+        }
+        self.signal.wait(cx);
+        Poll::Pending
     }
 
     /// The error that ends a pending operation: the deadline passed, or the conversation was aborted.
@@ -117,6 +131,20 @@ mod tests {
         assert_eq!((passed(&late), passed(&aborted)), (None, Some(io::ErrorKind::ConnectionAborted)));
         aborted.reset();
         assert_eq!(passed(&aborted), None);
+    }
+
+    #[test]
+    fn an_abort_is_seen_beside_a_deadline_that_passed() {
+        let timers = Timers::new();
+        let late = Deadline::new(&timers);
+        let aborted = |deadline: &Deadline| {
+            deadline.poll_aborted(&mut Context::from_waker(noop_waker_ref())).map(|error| error.kind())
+        };
+        late.set(Duration::from_secs(1));
+        timers.advance(21);
+        assert_eq!(aborted(&late), Poll::Pending, "a deadline that passed is no abort");
+        late.aborter().abort();
+        assert_eq!(aborted(&late), Poll::Ready(io::ErrorKind::ConnectionAborted));
     }
 
     #[test]

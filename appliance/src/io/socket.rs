@@ -69,15 +69,7 @@ impl Socket {
     /// Like [`Socket::recv`], but a deadline set by [`Socket::cancel_read_after`] ends it with `TimedOut` and the
     /// connection lives on. What arrived meanwhile is not lost.
     pub(crate) async fn recv_cancellable(&mut self, buf: Vec<u8>) -> Owned<usize> {
-        let handle = self.watch.cancel_handle();
-        let (begin, end) = (buf.len(), buf.capacity());
-        let (result, slice) = self.tcp.cancelable_read(SliceMut::new(buf, begin, end), handle).await;
-        let expired = self.watch.take_expired();
-        let result = match result {
-            Err(_) if expired => Err(io::ErrorKind::TimedOut.into()),
-            result => result,
-        };
-        (result, slice.into_inner())
+        recv_until_cancelled(&mut self.tcp, &self.watch, buf).await
     }
 
     /// Sends all of `buf`.
@@ -150,13 +142,15 @@ impl Socket {
         Aborter(Rc::clone(&self.watch))
     }
 
-    /// Two halves that may be used at the same time.
+    /// Two halves that may be used at the same time, each with a deadline of its own.
     pub(crate) fn split(self) -> (ReadHalf, WriteHalf) {
         let Self { lifeline, watch, tcp } = self;
+        watch.clear();
+        let sending = watch.beside();
         let (read, write) = tcp.into_split();
         (
-            ReadHalf { lifeline: Rc::clone(&lifeline), watch: Rc::clone(&watch), tcp: read },
-            WriteHalf { lifeline, watch, tcp: write },
+            ReadHalf { lifeline: Rc::clone(&lifeline), watch, tcp: read },
+            WriteHalf { lifeline, watch: sending, tcp: write },
         )
     }
 
@@ -166,6 +160,8 @@ impl Socket {
     /// When they come from two sockets.
     pub(crate) fn reunite(read: ReadHalf, write: WriteHalf) -> Self {
         let ReadHalf { lifeline, watch, tcp } = read;
+        watch.clear();
+        write.watch.clear();
         drop(write.lifeline);
         match tcp.reunite(write.tcp) {
             Ok(tcp) => Self { lifeline, watch, tcp },
@@ -182,15 +178,19 @@ pub(crate) struct ReadHalf {
 }
 
 impl ReadHalf {
-    /// As [`Socket::recv`].
+    /// As [`Socket::recv_cancellable`] when it has a deadline, else as [`Socket::recv`].
     pub(crate) async fn recv(&mut self, buf: Vec<u8>) -> Owned<usize> {
+        if self.watch.is_armed() {
+            return recv_until_cancelled(&mut self.tcp, &self.watch, buf).await;
+        }
         let (result, buf) = recv_behind(&mut self.tcp, buf).await;
         (checked(&self.watch, result), buf)
     }
 
-    /// As [`Socket::shutdown_after`]; both halves share one deadline.
-    pub(crate) fn shutdown_after(&self, after: Duration) {
-        self.watch.shutdown_after(after);
+    /// A receive ends with `TimedOut` when `after` has passed. The socket stays whole: the other half may have
+    /// something to say to that.
+    pub(crate) fn give_up_after(&self, after: Duration) {
+        self.watch.cancel_read_after(after);
     }
 
     /// No deadline.
@@ -224,7 +224,7 @@ impl WriteHalf {
         let _ = self.tcp.shutdown().await;
     }
 
-    /// As [`Socket::shutdown_after`]; both halves share one deadline.
+    /// As [`Socket::shutdown_after`], for a send: what is left of one can go nowhere else.
     pub(crate) fn shutdown_after(&self, after: Duration) {
         self.watch.shutdown_after(after);
     }
@@ -253,12 +253,30 @@ impl Aborter {
     pub(crate) fn abort(&self) {
         self.0.abort();
     }
+
+    /// Moves the deadline of what it was taken from, of a receive that may be pending: `after` from now.
+    pub(crate) fn move_deadline(&self, after: Duration) {
+        self.0.move_to(after);
+    }
 }
 
 async fn recv_behind(tcp: &mut impl AsyncReadRent, buf: Vec<u8>) -> Owned<usize> {
     let (begin, end) = (buf.len(), buf.capacity());
     debug_assert!(begin < end, "a receive needs room");
     let (result, slice) = tcp.read(SliceMut::new(buf, begin, end)).await;
+    (result, slice.into_inner())
+}
+
+/// A receive that a deadline cancels. What arrived in that moment is returned.
+async fn recv_until_cancelled(tcp: &mut impl CancelableAsyncReadRent, watch: &Watch, buf: Vec<u8>) -> Owned<usize> {
+    let handle = watch.cancel_handle();
+    let (begin, end) = (buf.len(), buf.capacity());
+    let (result, slice) = tcp.cancelable_read(SliceMut::new(buf, begin, end), handle).await;
+    let expired = watch.take_expired();
+    let result = match result {
+        Err(_) if expired => Err(io::ErrorKind::TimedOut.into()),
+        result => result,
+    };
     (result, slice.into_inner())
 }
 

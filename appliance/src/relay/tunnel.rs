@@ -1,12 +1,23 @@
 //! Raw bytes both ways after an upgrade, until both sides ended or neither spoke for the idle time.
 
 use std::cell::Cell;
+use std::io;
 use std::time::Duration;
 
 use futures_util::future::join;
 
-use crate::stream::{Reader, Sink, Source, Stream, Writer};
+use crate::relay;
+use crate::stream::{Reader, Source, Stream, Writer};
 use crate::worker::Core;
+
+/// What both directions of a tunnel share.
+struct Tunnel<'a> {
+    core: &'a Core,
+    idle: Duration,
+    /// When either side spoke last, by the core's coarse clock: a side may listen for as long as the other one talks,
+    /// as with nginx.
+    spoken_ms: Cell<u64>,
+}
 
 /// Relays until the end. `to_client` and `to_upstream` go first. Returns the bytes that went to the client.
 pub(crate) async fn run(
@@ -19,44 +30,68 @@ pub(crate) async fn run(
 ) -> u64 {
     let (client_reader, client_writer) = client.split();
     let (upstream_reader, upstream_writer) = upstream.split();
+    let tunnel = Tunnel { core, idle, spoken_ms: Cell::new(core.timers.now_ms()) };
     let sent = Cell::new(0);
-    let down = one_way(core, upstream_reader, client_writer, to_client, idle, |n| sent.set(sent.get() + n));
-    let up = one_way(core, client_reader, upstream_writer, to_upstream, idle, |_| ());
+    let down = tunnel.one_way(upstream_reader, client_writer, to_client, |n| sent.set(sent.get() + n));
+    let up = tunnel.one_way(client_reader, upstream_writer, to_upstream, |_| ());
     join(down, up).await;
     sent.get()
 }
 
-/// One direction. Its end is told to the receiver; an error ends both streams, and by that the other direction.
-async fn one_way(core: &Core, mut from: Reader, mut to: Writer, mut buf: Vec<u8>, idle: Duration, count: impl Fn(u64)) {
-    let mut full = false;
-    let proper = loop {
-        if !buf.is_empty() {
-            // The deadline of either stream moves with traffic in either direction.
-            count(buf.len() as u64);
-            Source::deadline(&from, idle);
-            Sink::deadline(&to, idle);
-            let (sent, returned) = to.send(buf).await;
-            core.buffers.put(returned);
-            if sent.is_err() {
-                break false;
+impl Tunnel<'_> {
+    /// One direction. Its end is told to the receiver; an error ends both streams, and by that the other direction.
+    async fn one_way(&self, mut from: Reader, mut to: Writer, mut buf: Vec<u8>, count: impl Fn(u64)) {
+        let mut full = false;
+        let proper = loop {
+            if !buf.is_empty() {
+                count(buf.len() as u64);
+                let (sent, returned) = relay::send(&mut to, buf, self.idle).await;
+                self.core.buffers.put(returned);
+                if sent.is_err() {
+                    break false;
+                }
+                self.spoke();
+            }
+            // Most tunnels are quiet: a large buffer only follows a receive that filled a small one.
+            let room = if full { self.core.buffers.body() } else { self.core.buffers.head() };
+            let (received, returned) = self.recv(&mut from, room).await;
+            full = returned.len() == returned.capacity();
+            buf = returned;
+            match received {
+                Ok(0) => break true,
+                Ok(_) => {}
+                Err(_) => break false,
+            }
+        };
+        if proper {
+            to.shutdown_write().await;
+        } else {
+            to.aborter().abort();
+            from.aborter().abort();
+        }
+    }
+
+    /// Receives, for as long as the tunnel is not idle.
+    async fn recv(&self, from: &mut Reader, mut buf: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        loop {
+            let silent = Duration::from_millis(self.core.timers.now_ms() - self.spoken_ms.get());
+            let (received, returned) = relay::recv(from, buf, self.idle.saturating_sub(silent)).await;
+            buf = returned;
+            match received {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && !self.is_idle() => {}
+                received => {
+                    self.spoke();
+                    return (received, buf);
+                }
             }
         }
-        Source::deadline(&from, idle);
-        // Most tunnels are quiet: a large buffer only follows a receive that filled a small one.
-        let room = if full { core.buffers.body() } else { core.buffers.head() };
-        let (received, returned) = from.recv(room).await;
-        full = returned.len() == returned.capacity();
-        buf = returned;
-        match received {
-            Ok(0) => break true,
-            Ok(_) => {}
-            Err(_) => break false,
-        }
-    };
-    if proper {
-        to.shutdown_write().await;
-    } else {
-        to.aborter().abort();
-        from.aborter().abort();
+    }
+
+    fn spoke(&self) {
+        self.spoken_ms.set(self.core.timers.now_ms());
+    }
+
+    fn is_idle(&self) -> bool {
+        self.core.timers.now_ms() - self.spoken_ms.get() >= self.idle.as_millis() as u64
     }
 }

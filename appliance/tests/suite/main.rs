@@ -32,6 +32,7 @@ mod outage;
 mod passthrough;
 mod routing;
 mod settings;
+mod stalls;
 mod streaming;
 mod streams;
 mod support;

@@ -144,9 +144,9 @@ impl<'s> Exchange<'s> {
         let Upload { head, first, decoder } = upload;
         let framing = scratch.request.framing;
         let (mut from_upstream, mut to_upstream) = connection.stream.split();
-        let aborter = to_upstream.aborter();
+        let receiving = from_upstream.aborter();
         let (gap, timeouts) = (self.snapshot.settings.client.body_timeout, route.timeouts);
-        // The time to answer begins when the body is up; until then the upload watches the connection.
+        // The time to answer begins when the body is up.
         let patience = Cell::new(WHILE_UPLOADING);
         let upload = async {
             let (sent, head) = relay::send(&mut to_upstream, head, timeouts.send).await;
@@ -155,7 +155,7 @@ impl<'s> Exchange<'s> {
             let to = (&mut to_upstream, timeouts.send);
             request::upload(&self.core, decoder, first, (reader, gap), to, framing).await?;
             patience.set(timeouts.read);
-            Sink::deadline(&to_upstream, timeouts.read);
+            receiving.move_deadline(timeouts.read);
             Ok(())
         };
         let head_sent = Cell::new(false);
@@ -167,7 +167,7 @@ impl<'s> Exchange<'s> {
             Either::Left((Ok(()) | Err(Failure::NoResponse), download)) => download.await,
             // The download is not waited for: an upstream that is cut off here must not look like one that ended.
             Either::Left((Err(failure), _)) => {
-                aborter.abort();
+                receiving.abort();
                 Err(if head_sent.get() { Streaming::AfterHead(failure) } else { Streaming::BeforeHead(failure) })
             }
         }

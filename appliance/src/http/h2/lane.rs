@@ -26,14 +26,19 @@ pub(super) enum Incoming {
     Response(AwaitedResponse),
 }
 
-/// A handle of the conversation; clones are its halves.
+/// A handle of the conversation.
 #[derive(Clone)]
-pub(crate) struct Lane(Rc<Ends>);
+pub(crate) struct Lane {
+    ends: Rc<Ends>,
+    /// The deadline of a sending half; otherwise that of the conversation holds.
+    sending: Option<Rc<Deadline>>,
+}
 
 struct Ends {
     incoming: RefCell<Incoming>,
     outgoing: RefCell<Outgoing>,
     deadline: Deadline,
+    timers: Rc<Timers>,
     /// Counts the stream in until the last handle goes.
     running: RefCell<Option<Running>>,
 }
@@ -41,29 +46,52 @@ struct Ends {
 impl Lane {
     /// With what counts it among the streams of its session.
     pub(super) fn counted(self, running: Running) -> Self {
-        *self.0.running.borrow_mut() = Some(running);
+        *self.ends.running.borrow_mut() = Some(running);
         self
     }
 
     pub(super) fn new(incoming: Incoming, outgoing: Outgoing, timers: &Rc<Timers>) -> Self {
-        Self(Rc::new(Ends {
+        let ends = Ends {
             incoming: RefCell::new(incoming),
             outgoing: RefCell::new(outgoing),
             deadline: Deadline::new(timers),
+            timers: Rc::clone(timers),
             running: RefCell::default(),
-        }))
+        };
+        Self { ends: Rc::new(ends), sending: None }
+    }
+
+    /// Two halves, each with a deadline of its own: the receiving one, then the sending one.
+    pub(crate) fn split(self) -> (Self, Self) {
+        let sending = Some(Rc::new(Deadline::new(&self.ends.timers)));
+        let half = Self { ends: Rc::clone(&self.ends), sending };
+        (self, half)
+    }
+
+    fn own_deadline(&self) -> &Deadline {
+        self.sending.as_deref().unwrap_or(&self.ends.deadline)
+    }
+
+    /// An abort ends both halves, a deadline that of its own.
+    fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.sending.is_some() {
+            if let Poll::Ready(error) = self.ends.deadline.poll_aborted(cx) {
+                return Poll::Ready(error);
+            }
+        }
+        self.own_deadline().poll_passed(cx)
     }
 
     /// As [`crate::stream::Source::recv`].
     pub(crate) async fn recv(&self, mut buf: Vec<u8>) -> Owned<usize> {
         let result = poll_fn(|cx| {
-            if let Poll::Ready(error) = self.0.deadline.poll_passed(cx) {
+            if let Poll::Ready(error) = self.poll_ended(cx) {
                 if error.kind() == io::ErrorKind::TimedOut {
-                    self.0.running.borrow().as_ref().inspect(|running| running.distrust());
+                    self.ends.running.borrow().as_ref().inspect(|running| running.distrust());
                 }
                 return Poll::Ready(Err(error));
             }
-            self.0.incoming.borrow_mut().poll_read(cx, &mut buf)
+            self.ends.incoming.borrow_mut().poll_read(cx, &mut buf)
         })
         .await;
         (result, buf)
@@ -71,15 +99,15 @@ impl Lane {
 
     /// As [`crate::stream::Sink::send`].
     pub(crate) async fn send(&self, buf: Vec<u8>) -> Owned<()> {
-        let taken = self.0.outgoing.borrow_mut().take(&buf);
+        let taken = self.ends.outgoing.borrow_mut().take(&buf);
         if let Err(error) = taken {
             return (Err(error), buf);
         }
         let sent = poll_fn(|cx| {
-            if let Poll::Ready(error) = self.0.deadline.poll_passed(cx) {
+            if let Poll::Ready(error) = self.poll_ended(cx) {
                 return Poll::Ready(Err(error));
             }
-            self.0.outgoing.borrow_mut().poll_drained(cx)
+            self.ends.outgoing.borrow_mut().poll_drained(cx)
         })
         .await;
         (sent, buf)
@@ -88,32 +116,32 @@ impl Lane {
     /// The sending side is over.
     pub(crate) fn shutdown_write(&self) {
         // A peer that is gone needs no end.
-        let _ = self.0.outgoing.borrow_mut().finish();
+        let _ = self.ends.outgoing.borrow_mut().finish();
     }
 
     /// See [`crate::stream::Source::deadline`].
     pub(crate) fn deadline(&self, after: Duration) {
-        self.0.deadline.set(after);
+        self.own_deadline().set(after);
     }
 
     /// See [`crate::stream::Source::clear_deadline`].
     pub(crate) fn clear_deadline(&self) {
-        self.0.deadline.clear();
+        self.own_deadline().clear();
     }
 
     /// What can end the conversation from elsewhere on the core.
     pub(crate) fn aborter(&self) -> Aborter {
-        self.0.deadline.aborter()
+        self.ends.deadline.aborter()
     }
 
     /// Waits until the peer breaks the stream off.
     pub(super) async fn reset_by_peer(&self) {
-        poll_fn(|cx| self.0.outgoing.borrow_mut().poll_reset(cx)).await;
+        poll_fn(|cx| self.ends.outgoing.borrow_mut().poll_reset(cx)).await;
     }
 
     /// Breaks the stream off unless its end was sent: the peer must not take what it has for all.
     pub(super) fn break_off(&self) {
-        self.0.outgoing.borrow_mut().reset(h2::Reason::INTERNAL_ERROR);
+        self.ends.outgoing.borrow_mut().reset(h2::Reason::INTERNAL_ERROR);
     }
 }
 
