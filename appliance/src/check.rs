@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ringress_config::compile::Compiler;
 use ringress_config::diagnostics::{Finding, Severity};
 use ringress_config::manifest;
-use ringress_config::model::ObjectRef;
+use ringress_config::model::{Object, ObjectRef};
 use ringress_config::options::Options;
 use ringress_config::snapshot::{Certificate, Snapshot};
 use serde_json::json;
@@ -63,18 +63,9 @@ impl Checked {
 
 /// Reads files, folders and standard input, and compiles them.
 pub(crate) fn read(paths: &[PathBuf], options: Options) -> Checked {
-    let mut reader = Reader::default();
-    for path in paths {
-        reader.path(path);
-    }
-    let Reader { mut findings, mut unreadable, first, objects } = reader;
-    drop(first);
-    let snapshot = match default_certificate() {
-        Ok(certificate) => {
-            let mut compiler = Compiler::new(options, certificate);
-            for object in objects {
-                compiler.upsert(object);
-            }
+    let Manifests { mut findings, mut unreadable, objects } = manifests(paths);
+    let snapshot = match compiler(options, objects) {
+        Ok(mut compiler) => {
             let compiled = compiler.compile();
             findings.extend(compiled.findings.iter().cloned());
             Some(compiled.snapshot)
@@ -85,6 +76,35 @@ pub(crate) fn read(paths: &[PathBuf], options: Options) -> Checked {
         }
     };
     Checked { findings, unreadable, snapshot }
+}
+
+/// What files hold.
+pub(crate) struct Manifests {
+    /// Findings of the text.
+    pub(crate) findings: Vec<Finding>,
+    /// What could not be read at all.
+    pub(crate) unreadable: Vec<(PathBuf, io::Error)>,
+    /// Each object once.
+    pub(crate) objects: Vec<Object>,
+}
+
+/// Reads files, folders and standard input.
+pub(crate) fn manifests(paths: &[PathBuf]) -> Manifests {
+    let mut reader = Reader::default();
+    for path in paths {
+        reader.path(path);
+    }
+    let Reader { findings, unreadable, first: _, objects } = reader;
+    Manifests { findings, unreadable, objects }
+}
+
+/// A compiler that knows these objects.
+pub(crate) fn compiler(options: Options, objects: Vec<Object>) -> io::Result<Compiler> {
+    let mut compiler = Compiler::new(options, default_certificate()?);
+    for object in objects {
+        compiler.upsert(object);
+    }
+    Ok(compiler)
 }
 
 /// Stands in for the one that a running instance makes.
@@ -100,7 +120,7 @@ struct Reader {
     unreadable: Vec<(PathBuf, io::Error)>,
     /// Which file defined an object first.
     first: BTreeMap<ObjectRef, String>,
-    objects: Vec<ringress_config::model::Object>,
+    objects: Vec<Object>,
 }
 
 impl Reader {

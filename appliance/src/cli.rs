@@ -6,6 +6,7 @@ mod flag;
 mod layers;
 #[cfg(test)]
 mod manual;
+mod migration;
 mod nginx_flags;
 mod own_flags;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 pub use cluster::{IngressStatus, Webhook, WriteBack};
 pub use layers::Surroundings;
+pub use migration::{FlagUse, Report, ReportOutput, ReportSource};
 pub use settings::{
     AccessLogForm, AccessLogTarget, AdminAddress, Health, HttpListeners, Kube, LogFormat, LogLevel, LogSettings,
     RunSettings, Shutdown, Source, WorkerCores,
@@ -43,6 +45,8 @@ pub enum Command {
     Check(Check),
     /// Say where a request would go.
     Explain(Explain),
+    /// Compare with ingress-nginx.
+    Report(Box<Report>),
     /// Print version and make.
     Version,
 }
@@ -157,6 +161,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, surroundings: &Surro
         Some(("demo", m)) => demo(m, surroundings).map(Command::Demo),
         Some(("check", m)) => check(m).map(Command::Check),
         Some(("explain", m)) => explain(m).map(Command::Explain),
+        Some(("report", m)) => migration::report(m, surroundings).map(|report| Command::Report(Box::new(report))),
         Some(("version", _)) => Ok(Command::Version),
         _ => unreachable!("clap demands one of the commands above"),
     }
@@ -249,6 +254,7 @@ fn command() -> clap::Command {
         .subcommand(demo_command())
         .subcommand(check_command())
         .subcommand(explain_command())
+        .subcommand(migration::report_command())
         .subcommand(clap::Command::new("version").about("Print version, commit, driver and TLS provider"))
 }
 

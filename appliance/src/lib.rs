@@ -24,6 +24,7 @@ pub mod metrics;
 mod offload;
 mod policy;
 mod relay;
+pub mod report;
 mod resolve;
 mod route;
 mod stream;

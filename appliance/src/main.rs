@@ -17,7 +17,7 @@ use ringress::demo::{Demo, Reached};
 use ringress::io::Driver;
 use ringress::lifecycle::{self, End, Process};
 use ringress::worker::{self, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
-use ringress::{check, explain, logging, metrics};
+use ringress::{check, explain, logging, metrics, report};
 use ringress_sync::{
     KubeSettings, PodIdentity, Publisher, SourceSettings, StatusAddresses, StatusSettings, SyncHandle, SyncSettings,
     WebhookSettings, WorkerLink, WriteSettings,
@@ -26,6 +26,9 @@ use ringress_sync::{
 /// Gives memory back after a crowd of connections.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long `report` waits for a cluster to be read.
+const REPORT_PATIENCE: Duration = Duration::from_secs(120);
 
 type BoxError = Box<dyn std::error::Error>;
 
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => finish(run_demo(demo)),
         Command::Check(options) => check::run(&options),
         Command::Explain(options) => explain::run(&options),
+        Command::Report(options) => report::run(&options, |kube| cluster(kube, &options.options)),
         Command::Version => {
             println!("{}", version());
             ExitCode::SUCCESS
@@ -196,13 +200,7 @@ fn listen_addresses(listeners: &HttpListeners, ips: &[IpAddr]) -> Vec<ListenAddr
 fn sync_settings(settings: &RunSettings) -> SyncSettings {
     let source = match &settings.source {
         Source::Folder(path) => SourceSettings::Dir(path.clone()),
-        Source::Kube(kube) => SourceSettings::Kube(KubeSettings {
-            kubeconfig: kube.kubeconfig.clone(),
-            apiserver_host: kube.apiserver_host.clone(),
-            certificate_authority: kube.certificate_authority.clone(),
-            namespace: kube.namespace.clone(),
-            write: kube.write.as_deref().map(|write| Box::new(write_settings(write))),
-        }),
+        Source::Kube(kube) => SourceSettings::Kube(kube_settings(kube)),
     };
     let webhook = settings.webhook.as_ref().map(|webhook| WebhookSettings {
         address: webhook.address,
@@ -210,6 +208,23 @@ fn sync_settings(settings: &RunSettings) -> SyncSettings {
         key: webhook.key.clone(),
     });
     SyncSettings { source, options: settings.options.clone(), state_dir: settings.state_dir_or_default(), webhook }
+}
+
+fn kube_settings(kube: &cli::Kube) -> KubeSettings {
+    KubeSettings {
+        kubeconfig: kube.kubeconfig.clone(),
+        apiserver_host: kube.apiserver_host.clone(),
+        certificate_authority: kube.certificate_authority.clone(),
+        namespace: kube.namespace.clone(),
+        write: kube.write.as_deref().map(|write| Box::new(write_settings(write))),
+    }
+}
+
+/// What a cluster holds, for a report on it.
+fn cluster(kube: &cli::Kube, options: &ringress_config::options::Options) -> Result<report::Read, String> {
+    let read = ringress_sync::read_cluster(&kube_settings(kube), options, REPORT_PATIENCE);
+    let read = read.map_err(|error| error.to_string())?;
+    Ok(report::Read { objects: read.objects, findings: read.findings.to_vec() })
 }
 
 fn write_settings(write: &WriteBack) -> WriteSettings {

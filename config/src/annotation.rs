@@ -110,6 +110,8 @@ impl Priority {
 pub enum Support {
     /// As in ingress-nginx.
     Honoured,
+    /// As in ingress-nginx, except for these values; each is a finding where it is met.
+    Except(&'static str),
     /// With this difference.
     Differs(&'static str),
     /// Accepted; it has no effect, for this reason.

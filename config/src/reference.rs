@@ -67,7 +67,7 @@ pub fn config_map() -> String {
 /// Only where values are read.
 fn bad_value(row: &annotation::Row) -> &'static str {
     match row.support {
-        Support::Honoured | Support::Differs(_) => row.bad_value.as_str(),
+        Support::Honoured | Support::Except(_) | Support::Differs(_) => row.bad_value.as_str(),
         Support::Ignored(_) | Support::Refused(_) | Support::Pending(_) => "",
     }
 }
@@ -77,7 +77,7 @@ fn summary(what: &str, all: impl Iterator<Item = Support>) -> String {
     for support in all {
         *match support {
             Support::Honoured => &mut honoured,
-            Support::Differs(_) => &mut differs,
+            Support::Except(_) | Support::Differs(_) => &mut differs,
             Support::Ignored(_) => &mut ignored,
             Support::Refused(_) => &mut refused,
             Support::Pending(_) => &mut pending,
@@ -93,7 +93,7 @@ fn summary(what: &str, all: impl Iterator<Item = Support>) -> String {
 fn described(doc: &str, support: Support) -> String {
     let note = match support {
         Support::Honoured => return cell(doc),
-        Support::Differs(how) => format!("**Differs:** {how}."),
+        Support::Except(how) | Support::Differs(how) => format!("**Differs:** {how}."),
         Support::Ignored(why) => format!("**No effect:** {why}."),
         Support::Refused(instead) => format!("**Refused:** {instead}."),
         Support::Pending(Meanwhile::NoEffect) => "**No effect yet.**".to_owned(),

@@ -19,6 +19,14 @@ pub enum SyncError {
     /// No usable way to an API server follows from the settings.
     #[error("no API server can be reached with these settings: {0}")]
     KubeSettings(String),
+    /// An API server that was to be read once was not.
+    #[error("the API server {server} cannot be read: {why}")]
+    Unread {
+        /// Its address, with the namespace if only one was to be read.
+        server: String,
+        /// What it refused, or that it took too long.
+        why: String,
+    },
     /// The default certificate could not be made.
     #[error("the built-in default certificate cannot be made: {0}")]
     DefaultCertificate(String),

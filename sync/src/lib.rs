@@ -9,6 +9,7 @@
 mod default_certificate;
 mod error;
 mod handle;
+mod once;
 mod pace;
 mod publish;
 mod settings;
@@ -23,6 +24,7 @@ mod write;
 
 pub use error::SyncError;
 pub use handle::SyncHandle;
+pub use once::{ClusterObjects, read_cluster};
 pub use publish::{Publisher, WorkerLink};
 pub use settings::{
     KubeSettings, PodIdentity, SourceSettings, StatusAddresses, StatusSettings, SyncSettings, WebhookSettings,

@@ -1,5 +1,7 @@
 //! One row of the flag tables: what a flag is called, holds, and is worth here.
 
+use ringress_config::compile::Parity;
+
 use super::value::{Value, ValueType};
 
 /// How far a flag of ingress-nginx is carried out.
@@ -44,6 +46,17 @@ impl Flag {
             return None;
         }
         Some(self.value.parse(self.default).expect("the tables' defaults parse; a test reads them all"))
+    }
+
+    /// How it fares beside ingress-nginx when it is set to `value`, and why.
+    pub(crate) fn parity(&self, value: &Value) -> (Parity, Option<&'static str>) {
+        match self.support {
+            _ if self.default_value().as_ref() == Some(value) => (Parity::Same, None),
+            Support::Honoured => (Parity::Same, None),
+            Support::Differs(why) | Support::NotYet(why) => (Parity::Differs, Some(why)),
+            // Nothing that a client could notice.
+            Support::NoMeaning(why) => (Parity::Same, Some(why)),
+        }
     }
 
     /// What to tell a user who set the flag to `value`.

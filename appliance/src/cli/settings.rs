@@ -236,7 +236,13 @@ fn source(layers: &Layers, surroundings: &Surroundings) -> Result<Source, CliErr
     if text != "kube" {
         return Err(CliError::setting("source", "expected kube or dir:PATH"));
     }
-    Ok(Source::Kube(Kube {
+    let write = cluster::write_back(layers, surroundings)?.map(Box::new);
+    Ok(Source::Kube(Kube { write, ..kube(layers, surroundings) }))
+}
+
+/// How to reach the API server, for reading only.
+pub(super) fn kube(layers: &Layers, surroundings: &Surroundings) -> Kube {
+    Kube {
         apiserver_host: layers.text("apiserver-host"),
         certificate_authority: layers.text("certificate-authority").map(PathBuf::from),
         kubeconfig: layers
@@ -244,8 +250,8 @@ fn source(layers: &Layers, surroundings: &Surroundings) -> Result<Source, CliErr
             .or_else(|| surroundings.var("KUBECONFIG").map(Into::into))
             .map(Into::into),
         namespace: layers.text("watch-namespace"),
-        write: cluster::write_back(layers, surroundings)?.map(Box::new),
-    }))
+        write: None,
+    }
 }
 
 /// The options of the compiler.

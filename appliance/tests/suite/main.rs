@@ -30,6 +30,7 @@ mod limits;
 mod malformed;
 mod outage;
 mod passthrough;
+mod report;
 mod routing;
 mod settings;
 mod stalls;

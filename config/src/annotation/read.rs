@@ -203,7 +203,7 @@ impl<'a> Annotations<'a> {
                 continue;
             };
             match row.support {
-                Support::Honoured | Support::Differs(_) => {}
+                Support::Honoured | Support::Except(_) | Support::Differs(_) => {}
                 Support::Ignored(why) => self.warn(name, format!("has no effect: {why}")),
                 Support::Refused(instead) => {
                     self.error(name, format!("is never inserted; served without it. Instead, {instead}"));

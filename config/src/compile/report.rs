@@ -28,6 +28,11 @@ impl Reports {
         }
     }
 
+    /// Those of one object.
+    pub(super) fn of(&self, object: &ObjectRef) -> &[Finding] {
+        self.by_object.get(object).map_or(&[], Vec::as_slice)
+    }
+
     /// All of them, by object.
     pub(super) fn all(&mut self) -> Arc<[Finding]> {
         let all = self.all.get_or_insert_with(|| self.by_object.values().flatten().cloned().collect());

@@ -1,4 +1,5 @@
 mod balancing;
+mod migration;
 mod policies;
 mod review;
 

@@ -315,7 +315,7 @@ impl Keys<'_> {
                 continue;
             }
             let message = match row.map(|row| row.support) {
-                Some(Support::Honoured | Support::Differs(_)) => continue,
+                Some(Support::Honoured | Support::Except(_) | Support::Differs(_)) => continue,
                 None => "is no option of ingress-nginx; it has no effect".into(),
                 Some(Support::Ignored(why)) => format!("has no effect: {why}"),
                 Some(Support::Refused(instead)) => format!("is never inserted; instead, {instead}"),

@@ -29,7 +29,10 @@ fn the_defaults_of_the_table_are_the_defaults_that_act() {
     // A key that has been given its default is the same as an absent one, so each can be read.
     let defaults: Vec<_> = rows()
         .iter()
-        .filter(|row| matches!(row.support, Support::Honoured | Support::Differs(_)) && !row.default.is_empty())
+        .filter(|row| {
+            matches!(row.support, Support::Honoured | Support::Except(_) | Support::Differs(_))
+                && !row.default.is_empty()
+        })
         .map(|row| (row.name, row.default))
         .collect();
     let (globals, findings) = read(&defaults);

@@ -99,7 +99,8 @@ fn print_route(out: &mut String, snapshot: &Snapshot, route: &Route, pattern: Op
         let _ = write!(out, ", {:?}", route.protocol);
     }
     if let Some(tls) = &route.upstream_tls {
-        let _ = write!(out, ", {tls:?}");
+        let (verify, name) = (&tls.verify, &tls.server_name);
+        let _ = write!(out, ", TLS {:?}, verify {verify:?}, server name {name:?}", tls.versions);
     }
     if route.timeouts != Default::default() {
         let _ = write!(out, ", {:?}", route.timeouts);

@@ -243,6 +243,12 @@ impl Kube {
         findings
     }
 
+    /// What the server refuses although nothing is complete without it.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let mut refused = self.feeds.values().filter(|watched| !watched.optional);
+        refused.find_map(|watched| Some(watched.refusal(self.namespace.as_deref())?.message.to_string()))
+    }
+
     /// The server and the scope: whose objects these are.
     pub(crate) fn identity(&self) -> String {
         match &self.namespace {
