@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use super::field::FieldId;
-
+use super::framing::write_decimal;
 use super::host;
 use super::request::RequestHead;
 use super::scan::trim;
@@ -39,19 +39,41 @@ pub struct EdgeFields {
 impl EdgeFields {
     /// Renders them anew into the kept buffer.
     pub fn render(&mut self, client: IpAddr, scheme: Scheme, port: u16) {
-        let scheme = scheme.as_str();
-        self.lines.clear();
-        // Writing to a Vec does not fail.
-        let _ = write!(
-            self.lines,
-            "X-Real-IP: {client}\r\nX-Forwarded-For: {client}\r\nX-Forwarded-Port: {port}\r\n\
-             X-Forwarded-Proto: {scheme}\r\nX-Forwarded-Scheme: {scheme}\r\nX-Scheme: {scheme}\r\n"
-        );
+        let scheme = scheme.as_str().as_bytes();
+        let lines = &mut self.lines;
+        lines.clear();
+        lines.extend_from_slice(b"X-Real-IP: ");
+        write_address(lines, client);
+        lines.extend_from_slice(b"\r\nX-Forwarded-For: ");
+        write_address(lines, client);
+        lines.extend_from_slice(b"\r\nX-Forwarded-Port: ");
+        write_decimal(lines, u64::from(port));
+        for name in [&b"\r\nX-Forwarded-Proto: "[..], b"\r\nX-Forwarded-Scheme: ", b"\r\nX-Scheme: "] {
+            lines.extend_from_slice(name);
+            lines.extend_from_slice(scheme);
+        }
+        lines.extend_from_slice(b"\r\n");
     }
 
     /// Whole lines.
     pub(super) fn lines(&self) -> &[u8] {
         &self.lines
+    }
+}
+
+/// An address, once per connection: formatting by `core::fmt` is most of what the other lines cost together.
+fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (at, byte) in address.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                write_decimal(out, u64::from(byte));
+            }
+        }
+        // Writing to a Vec does not fail.
+        IpAddr::V6(_) => drop(write!(out, "{address}")),
     }
 }
 
