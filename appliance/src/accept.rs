@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use futures_util::FutureExt;
 
-use crate::http::client;
+use crate::http::client::{self, Client};
 use crate::io::{self, Accepted, Listener, Socket, Wake};
 use crate::l4::tcp;
 use crate::limits::ACCEPT_PAUSE;
@@ -28,7 +28,12 @@ const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     /// Requests are read from them.
-    Http(ListenerKind),
+    Http {
+        /// What is spoken.
+        kind: ListenerKind,
+        /// The listener's port.
+        port: u16,
+    },
     /// They lead to a TCP service.
     Tcp {
         /// Their port, by which the snapshot knows the service.
@@ -40,7 +45,7 @@ pub(crate) enum Service {
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http(kind) => kind.fmt(f),
+            Self::Http { kind, .. } => kind.fmt(f),
             Self::Tcp { port } => write!(f, "tcp port {port}"),
         }
     }
@@ -142,27 +147,35 @@ pub(crate) fn take_over(core: &Rc<Core>, handed: Handed) {
 fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, service: Service) {
     if !core.admits() {
         core.metrics.refuse(Refused::ConnectionLimit);
-        if let Service::Http(ListenerKind::Http) = service {
+        if let Service::Http { kind: ListenerKind::Http, .. } = service {
             socket.leave_with(OVERLOADED);
         }
         return;
     }
     let key = core.enlist(socket.aborter());
     let core = Rc::clone(core);
-    io::spawn(async move {
-        let served = match service {
-            Service::Http(kind) => AssertUnwindSafe(client::run(&core, key, socket, peer, kind)).catch_unwind().await,
-            Service::Tcp { port } => {
-                // Boxed, so that connections of the other kind do not carry its room.
-                Box::pin(AssertUnwindSafe(tcp::run(&core, socket, peer, port)).catch_unwind()).await
-            }
-        };
-        core.dismiss(key);
-        if served.is_err() {
-            core.metrics.panics.increment();
-            tracing::error!(client = %peer, "a connection ended by a fault of the proxy; its core goes on");
+    match service {
+        Service::Http { kind, port } => {
+            let client = Client::fresh(&core, socket, peer, kind, port);
+            io::spawn(async move {
+                let served = AssertUnwindSafe(client::run(&core, key, client, kind)).catch_unwind().await;
+                ended(&core, key, served.is_err());
+            });
         }
-    });
+        Service::Tcp { port } => io::spawn(async move {
+            let served = AssertUnwindSafe(tcp::run(&core, socket, peer, port)).catch_unwind().await;
+            ended(&core, key, served.is_err());
+        }),
+    }
+}
+
+/// A connection's task is over.
+fn ended(core: &Core, key: u64, by_fault: bool) {
+    core.dismiss(key);
+    if by_fault {
+        core.metrics.panics.increment();
+        tracing::error!(connection = key, "a connection ended by a fault of the proxy; its core goes on");
+    }
 }
 
 #[cfg(test)]

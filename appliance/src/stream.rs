@@ -41,15 +41,27 @@ pub(crate) enum Stream {
     Plain(Socket),
     Tls(Box<TlsStream>),
     Lane(Lane),
+    /// Given away: nothing comes and nothing goes.
+    Gone,
 }
 
 impl Stream {
+    /// Gives the stream away.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Gone)
+    }
+
+    /// Whether closing it now loses nothing of what was sent: all that came was read, and the end needs no word.
+    pub(crate) fn may_close_at_once(&self) -> bool {
+        matches!(self, Self::Plain(socket) if socket.peek() != Peek::Data)
+    }
+
     /// The socket under it, if it has one to itself.
     fn socket(&self) -> Option<&Socket> {
         match self {
             Self::Plain(socket) => Some(socket),
             Self::Tls(tls) => Some(&tls.socket),
-            Self::Lane(_) => None,
+            Self::Lane(_) | Self::Gone => None,
         }
     }
 
@@ -66,6 +78,7 @@ impl Stream {
                 lane.deadline(after);
                 lane.recv(buf).await
             }
+            Self::Gone => (Err(io::ErrorKind::NotConnected.into()), buf),
         }
     }
 
@@ -77,7 +90,7 @@ impl Stream {
         let Some(socket) = (match self {
             Self::Plain(socket) => Some(socket),
             Self::Tls(tls) => Some(&mut tls.socket),
-            Self::Lane(_) => None,
+            Self::Lane(_) | Self::Gone => None,
         }) else {
             return Ok(());
         };
@@ -107,7 +120,7 @@ impl Stream {
     /// Whether bytes were received that the socket's readiness would not tell of.
     pub(crate) fn has_unread(&self) -> bool {
         match self {
-            Self::Plain(_) | Self::Lane(_) => false,
+            Self::Plain(_) | Self::Lane(_) | Self::Gone => false,
             Self::Tls(tls) => tls.has_unread(),
         }
     }
@@ -119,7 +132,7 @@ impl Stream {
             // Whatever came while it was idle, be it a goodbye or a late ticket: such a connection is not used again.
             Self::Tls(tls) => !tls.has_unread() && tls.socket.peek() == Peek::Quiet,
             // A stream serves one request.
-            Self::Lane(_) => false,
+            Self::Lane(_) | Self::Gone => false,
         }
     }
 
@@ -132,10 +145,14 @@ impl Stream {
                 tls.socket.shutdown_write();
             }
             Self::Lane(lane) => lane.shutdown_write(),
+            Self::Gone => {}
         }
     }
 
     /// Two halves that may be used at the same time.
+    ///
+    /// # Panics
+    /// When the stream was given away.
     pub(crate) fn split(self) -> (Reader, Writer) {
         match self {
             Self::Plain(socket) => {
@@ -150,6 +167,7 @@ impl Stream {
                 let (read, write) = lane.split();
                 (Reader::Lane(read), Writer::Lane(write))
             }
+            Self::Gone => panic!("a stream was given away twice"),
         }
     }
 
@@ -173,6 +191,7 @@ impl Source for Stream {
             Self::Plain(socket) => socket.recv(buf).await,
             Self::Tls(tls) => tls.recv(buf, None).await,
             Self::Lane(lane) => lane.recv(buf).await,
+            Self::Gone => (Err(io::ErrorKind::NotConnected.into()), buf),
         }
     }
 
@@ -189,6 +208,7 @@ impl Source for Stream {
             Self::Plain(socket) => socket.aborter(),
             Self::Tls(tls) => tls.socket.aborter(),
             Self::Lane(lane) => lane.aborter(),
+            Self::Gone => panic!("a stream that was given away is another's to end"),
         }
     }
 }
@@ -199,6 +219,7 @@ impl Sink for Stream {
             Self::Plain(socket) => socket.send(buf).await,
             Self::Tls(tls) => tls.send(buf).await,
             Self::Lane(lane) => lane.send(buf).await,
+            Self::Gone => (Err(io::ErrorKind::NotConnected.into()), buf),
         }
     }
 

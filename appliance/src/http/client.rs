@@ -1,10 +1,8 @@
 //! A client's connection, from the handshake to its end: active with buffers, or parked without.
 
-#![expect(clippy::disallowed_types, reason = "one reading when a connection falls idle")]
-
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::edge::Scheme;
 use super::{h1, h2, passthrough};
@@ -33,69 +31,87 @@ pub(crate) struct Client {
     pub(crate) facts: Facts,
     /// Requests served on it.
     pub(crate) requests: u32,
-    /// Since when it waits for a request.
-    pub(crate) idle_since: Instant,
+    /// Since when it waits for a request, on the core's clock.
+    pub(crate) idle_since_ms: u64,
     /// What came behind a PROXY header, for the first request.
     pub(crate) early: Vec<u8>,
 }
 
 impl Client {
-    /// A client that sent no request yet but for the bytes of `early`.
-    pub(crate) fn new(stream: Stream, facts: Facts, early: Vec<u8>) -> Self {
-        Self { stream, facts, requests: 0, idle_since: Instant::now(), early }
+    /// A connection of which nothing is known yet but the socket. Boxed, so that what waits for it is small.
+    pub(crate) fn fresh(core: &Core, socket: Socket, peer: SocketAddr, kind: ListenerKind, port: u16) -> Box<Self> {
+        let (scheme, port) = match kind {
+            ListenerKind::Http => (Scheme::Http, port),
+            ListenerKind::Https => (Scheme::Https, 443),
+        };
+        let facts = Facts { secured: Secured::Not, peer, scheme, port };
+        Box::new(Self::new(core, Stream::Plain(socket), facts))
+    }
+
+    /// A client that sent no request yet.
+    pub(crate) fn new(core: &Core, stream: Stream, facts: Facts) -> Self {
+        Self { stream, facts, requests: 0, idle_since_ms: core.timers.now_ms(), early: Vec::new() }
     }
 }
 
 /// How a time of activity ended.
-#[expect(clippy::large_enum_variant, reason = "made and taken apart once a second at most, never kept")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Nothing to do for about a second: to be parked.
-    Idle(Client),
+    Idle,
     /// It is over.
     Closed,
 }
 
 /// Serves a connection to its end; `key` is its entry in the core's list.
-pub(crate) async fn run(core: &Rc<Core>, key: u64, socket: Socket, peer: SocketAddr, kind: ListenerKind) {
-    // Boxed, so that a parked connection holds only the small outer future.
-    let Some(mut client) = Box::pin(establish(core, socket, peer, kind)).await else { return };
+pub(crate) async fn run(core: &Rc<Core>, key: u64, mut client: Box<Client>, kind: ListenerKind) {
+    // What waits is boxed, so that a parked connection holds only this small future.
+    let is_bare = kind == ListenerKind::Http && !core.pin().settings.forwarded.proxy_protocol;
+    if !is_bare && !Box::pin(establish(core, &mut client, kind)).await {
+        return;
+    }
     if client.stream.chose_http2() {
-        return Box::pin(h2::serve(core, key, client)).await;
+        return Box::pin(h2::serve(core, key, *client)).await;
     }
-    if !core.may_wait_with_buffer() && client.early.is_empty() && !client.stream.has_unread() {
-        let Some(active) = park(core, key, client).await else { return };
-        client = active;
+    if !core.may_wait_with_buffer()
+        && client.early.is_empty()
+        && !client.stream.has_unread()
+        && !park(core, key, &mut client).await
+    {
+        return;
     }
-    while let Next::Idle(parked) = Box::pin(h1::serve(core, client)).await {
-        let Some(active) = park(core, key, parked).await else { return };
-        client = active;
+    while Box::pin(h1::serve(core, &mut client)).await == Next::Idle {
+        if !park(core, key, &mut client).await {
+            return;
+        }
     }
 }
 
-async fn establish(core: &Rc<Core>, mut socket: Socket, peer: SocketAddr, kind: ListenerKind) -> Option<Client> {
-    let mut port = match kind {
-        ListenerKind::Http => socket.local_addr().map_or(0, |a| a.port()),
-        ListenerKind::Https => 443,
-    };
-    let (mut peer, mut early) = (peer, Vec::new());
-    let mut proxied_port = None;
+/// Reads the PROXY header and makes the TLS handshake, as far as they are due. False when the connection is over.
+async fn establish(core: &Rc<Core>, client: &mut Client, kind: ListenerKind) -> bool {
+    // Nothing else has had it.
+    let Stream::Plain(mut socket) = client.stream.take() else { return false };
     if core.pin().settings.forwarded.proxy_protocol {
-        let (proxied, behind) = proxied(core, &mut socket, peer).await?;
-        early = behind;
-        if let Some((client, to)) = proxied.addresses {
-            (peer, port, proxied_port) = (client, to, Some(to));
+        let Some((proxied, behind)) = proxied(core, &mut socket, client.facts.peer).await else { return false };
+        client.early = behind;
+        if let Some((from, to)) = proxied.addresses {
+            (client.facts.peer, client.facts.port) = (from, to);
+            // The hop before may have ended TLS: it says 443 then.
+            if to == 443 {
+                client.facts.scheme = Scheme::Https;
+            }
         }
     }
-    let (stream, secured, scheme) = match kind {
-        // The hop before may have ended TLS: it says 443 then.
-        ListenerKind::Http if proxied_port == Some(443) => (Stream::Plain(socket), Secured::Not, Scheme::Https),
-        ListenerKind::Http => (Stream::Plain(socket), Secured::Not, Scheme::Http),
+    client.stream = match kind {
+        ListenerKind::Http => Stream::Plain(socket),
         ListenerKind::Https => {
-            let (stream, secured) = handshake(core, socket, peer, std::mem::take(&mut early)).await?;
-            (stream, secured, Scheme::Https)
+            let early = std::mem::take(&mut client.early);
+            let Some((stream, secured)) = handshake(core, socket, client.facts.peer, early).await else { return false };
+            client.facts.secured = secured;
+            stream
         }
     };
-    Some(Client::new(stream, Facts { secured, peer, scheme, port }, early))
+    true
 }
 
 /// Reads the PROXY header. `None` ends a connection that has none.
@@ -139,19 +155,23 @@ async fn handshake(core: &Rc<Core>, socket: Socket, peer: SocketAddr, early: Vec
     }
 }
 
-/// Waits for the next request without holding a buffer. `None` when the connection's time is over or it closed.
-async fn park(core: &Rc<Core>, key: u64, mut client: Client) -> Option<Client> {
-    let left = idle_time(core, &client).checked_sub(client.idle_since.elapsed())?;
+/// Waits for the next request without holding a buffer. False when the connection's time is over or it closed.
+async fn park(core: &Rc<Core>, key: u64, client: &mut Client) -> bool {
+    let Some(left) = idle_time(core, client).checked_sub(idle_for(core, client)) else { return false };
     if core.draining() {
-        client.stream.shutdown_write().await;
-        return None;
+        Box::pin(client.stream.shutdown_write()).await;
+        return false;
     }
     core.set_parked(key, true);
     let readable = client.stream.readable_within(left).await;
     core.set_parked(key, false);
-    readable.ok()?;
     Source::clear_deadline(&client.stream);
-    Some(client)
+    readable.is_ok()
+}
+
+/// How long a connection has been waiting for its next request.
+pub(crate) fn idle_for(core: &Core, client: &Client) -> Duration {
+    Duration::from_millis(core.timers.now_ms() - client.idle_since_ms)
 }
 
 /// How long a connection may wait for its next request.
@@ -162,10 +182,10 @@ pub(crate) fn idle_time(core: &Core, client: &Client) -> Duration {
 
 /// Ends a connection on which the client may still be sending: FIN, then read and drop for a while. Closing at once
 /// would reset it, and the reset could overtake the answer.
-pub(crate) async fn linger(core: &Core, mut stream: Stream) {
-    Sink::deadline(&stream, CLIENT_SEND);
+pub(crate) async fn linger(core: &Core, stream: &mut Stream) {
+    Sink::deadline(stream, CLIENT_SEND);
     stream.shutdown_write().await;
-    Source::deadline(&stream, LINGER);
+    Source::deadline(stream, LINGER);
     let mut buf = core.buffers.head();
     let mut dropped = 0;
     while dropped < LINGER_BYTES_MAX {

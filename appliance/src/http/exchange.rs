@@ -20,6 +20,7 @@ use ringress_config::snapshot::{Cluster, FieldSettings, Route};
 
 use super::client::Client;
 use super::forward::{client_request_id, new_request_id};
+use super::framing::BodyFraming;
 use super::request::RequestHead;
 use super::seen::Seen;
 use crate::access_log::Trail;
@@ -27,7 +28,6 @@ use crate::error::Failure;
 use crate::metrics::Refused;
 use crate::policy::{self, Answer, InFlight, Plan, Shaping};
 use crate::route;
-use crate::stream::Stream;
 use crate::upstream::Hint;
 use crate::worker::{Core, Pinned, Scratch};
 pub(crate) use answer::answer_refusal;
@@ -35,11 +35,12 @@ use ended::{Ended, From};
 use request_id::RequestId;
 
 /// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
     /// The next request.
-    Next(Client),
+    Next,
     /// It ends, and the client may still be sending.
-    Linger(Stream),
+    Linger,
     /// It is over.
     Closed,
 }
@@ -83,7 +84,9 @@ struct Times {
 
 /// Serves the request whose head is in `scratch`, with its bytes at the start of `inbox`. When the connection goes on,
 /// `inbox` holds only what belongs to the next request.
-pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, inbox: &mut Vec<u8>) -> After {
+///
+/// Exchange and client stay where they are and are lent: what an async function takes by value lies in its future twice.
+pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scratch, inbox: &mut Vec<u8>) -> After {
     let started = Instant::now();
     core.metrics.requests.increment();
     #[cfg(test)]
@@ -96,8 +99,8 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         && !core.draining();
     let request_id = request_id(core, &snapshot.settings.fields, &scratch.request, inbox);
     let forwarded = &snapshot.settings.forwarded;
-    let seen = Seen::of(forwarded, &client, &scratch.request, inbox);
-    seen.tell(forwarded, (&client, &scratch.request, inbox), &mut scratch.edge);
+    let seen = Seen::of(forwarded, client, &scratch.request, inbox);
+    seen.tell(forwarded, (client, &scratch.request, inbox), &mut scratch.edge);
     let found = route::find(&snapshot, &scratch.request, inbox, &mut scratch.path);
     let (plan, route) = match &found {
         Ok((found, path)) => {
@@ -128,14 +131,14 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
     };
     let Plan { verdict, shaping, hint, in_flight } = plan;
     let target = verdict.and_then(|id| snapshot.clusters.get(id).ok_or_else(|| Answer::status(503)));
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         core: Rc::clone(core),
         snapshot: &snapshot,
         route,
         shaping,
         hint,
         request_id,
-        from: From::new(&client, seen.client, seen.scheme, seen.port),
+        from: From::new(client, seen.client, seen.scheme, seen.port),
         cluster: target.as_ref().ok().copied(),
         trail: Trail::default(),
         unlogged: ended::is_unlogged(&snapshot, &found),
@@ -152,6 +155,13 @@ pub(crate) async fn run(core: &Rc<Core>, client: Client, scratch: &mut Scratch, 
         (Ok(_), None) => exchange.answer(client, scratch, inbox, Answer::status(503)).await,
         (Err(answer), _) => exchange.answer(client, scratch, inbox, answer).await,
     }
+}
+
+/// How a connection ends behind a whole answer: at once when the client asked for that and has said all it had to, as a
+/// FIN is all that it waits for.
+fn end(client: &Client, head: &RequestHead, inbox: &[u8]) -> After {
+    let is_last = !head.keep_alive && head.framing == BodyFraming::None && inbox.len() == head.consumed;
+    if is_last && client.stream.may_close_at_once() { After::Closed } else { After::Linger }
 }
 
 /// The client's request id, or a new one; empty when there is to be none.

@@ -1,11 +1,8 @@
 //! The loop of an HTTP/1 connection: head, exchange, next head.
 
-#![expect(clippy::disallowed_types, reason = "one reading when a connection falls idle")]
-
 use std::rc::Rc;
-use std::time::Instant;
 
-use super::client::{self, Client, Next, idle_time};
+use super::client::{self, Client, Next, idle_for, idle_time};
 use super::exchange::{self, After};
 use super::head::{HeadError, HeadLimits, Progress};
 use crate::limits::IDLE_WITH_BUFFER;
@@ -27,42 +24,42 @@ enum Head {
 }
 
 /// Serves requests until the connection falls idle or ends.
-pub(crate) async fn serve(core: &Rc<Core>, client: Client) -> Next {
+pub(crate) async fn serve(core: &Rc<Core>, client: &mut Client) -> Next {
     let mut scratch = core.scratch();
     scratch.edge.render(client.facts.peer.ip(), client.facts.scheme, client.facts.port);
-    let (next, inbox) = serve_with(core, client, &mut scratch).await;
+    // What was received and not yet served: a head, the start of its body, pipelined requests.
+    let mut inbox = core.buffers.head();
+    inbox.append(&mut client.early);
+    let next = serve_with(core, client, &mut scratch, &mut inbox).await;
     core.buffers.put(inbox);
     core.put_scratch(scratch);
     next
 }
 
-async fn serve_with(core: &Rc<Core>, mut client: Client, scratch: &mut Scratch) -> (Next, Vec<u8>) {
-    // What was received and not yet served: a head, the start of its body, pipelined requests.
-    let mut inbox = core.buffers.head();
-    inbox.append(&mut client.early);
+async fn serve_with(core: &Rc<Core>, client: &mut Client, scratch: &mut Scratch, inbox: &mut Vec<u8>) -> Next {
     loop {
-        let head = read_head(core, &mut client, scratch, &mut inbox).await;
+        let head = read_head(core, client, scratch, inbox).await;
         match head {
             Head::Complete => {}
-            Head::Idle => return (Next::Idle(client), inbox),
-            Head::Closed => return (Next::Closed, inbox),
+            Head::Idle => return Next::Idle,
+            Head::Closed => return Next::Closed,
             Head::Refused(error) => {
                 refuse(core, client, error).await;
-                return (Next::Closed, inbox);
+                return Next::Closed;
             }
         }
         client.requests += 1;
-        match exchange::run(core, client, scratch, &mut inbox).await {
-            After::Next(kept) => client = kept,
-            After::Linger(stream) => {
-                client::linger(core, stream).await;
-                return (Next::Closed, inbox);
+        match exchange::run(core, client, scratch, inbox).await {
+            After::Next => {}
+            After::Linger => {
+                client::linger(core, &mut client.stream).await;
+                return Next::Closed;
             }
-            After::Closed => return (Next::Closed, inbox),
+            After::Closed => return Next::Closed,
         }
-        client.idle_since = Instant::now();
+        client.idle_since_ms = core.timers.now_ms();
         if inbox.is_empty() && !client.stream.has_unread() && !core.may_wait_with_buffer() && !core.draining() {
-            return (Next::Idle(client), inbox);
+            return Next::Idle;
         }
     }
 }
@@ -104,7 +101,7 @@ async fn read_head(core: &Core, client: &mut Client, scratch: &mut Scratch, inbo
             Ok(0) => return Head::Closed,
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut && !begun => {
-                return if core.draining() || client.idle_since.elapsed() >= idle_time(core, client) {
+                return if core.draining() || idle_for(core, client) >= idle_time(core, client) {
                     Head::Closed
                 } else {
                     Head::Idle
@@ -130,7 +127,7 @@ fn limits(core: &Core) -> HeadLimits {
 }
 
 /// Answers a head that is no unambiguous request, and ends the connection: nothing behind it is trusted.
-async fn refuse(core: &Rc<Core>, client: Client, error: HeadError) {
+async fn refuse(core: &Rc<Core>, client: &mut Client, error: HeadError) {
     let reason = if matches!(error.status(), 414 | 431) { Refused::HeadTooLarge } else { Refused::BadRequest };
     core.metrics.refuse(reason);
     tracing::debug!(client = %client.facts.peer, reason = error.label(), "request refused");

@@ -166,7 +166,9 @@ impl Shared {
         }
         let shared = Rc::clone(self);
         core_io::spawn(async move {
-            let served = AssertUnwindSafe(shared.serve_stream(*request, respond)).catch_unwind().await;
+            // Boxed: starting a task moves its future about, and this one is large.
+            let serving = Box::pin(shared.serve_stream(request, respond));
+            let served = AssertUnwindSafe(serving).catch_unwind().await;
             if served.is_err() {
                 shared.core.metrics.panics.increment();
                 tracing::error!(client = %shared.facts.peer, "a stream ended by a fault of the proxy; its core goes on");
@@ -179,7 +181,7 @@ impl Shared {
         });
     }
 
-    async fn serve_stream(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    async fn serve_stream(&self, request: Box<Request<RecvStream>>, mut respond: SendResponse<Bytes>) {
         let core = &self.core;
         let (parts, body) = request.into_parts();
         let mut inbox = core.buffers.head();
@@ -199,11 +201,11 @@ impl Shared {
         let incoming = Incoming::Body(inflow::Inflow::new(body, translated.chunked));
         let outgoing = Outgoing::Response(ResponseOut { respond, asked });
         let lane = Lane::new(incoming, outgoing, &core.timers);
-        let client = Client::new(Stream::Lane(lane.clone()), self.facts.clone(), Vec::new());
+        let mut client = Client::new(core, Stream::Lane(lane.clone()), self.facts.clone());
         // A client that takes its request back gets no more work: dropping the exchange closes the upstream's connection.
         let exchange = async {
-            if let After::Linger(stream) = exchange::run(core, client, &mut scratch, &mut inbox).await {
-                client::linger(core, stream).await;
+            if exchange::run(core, &mut client, &mut scratch, &mut inbox).await == After::Linger {
+                client::linger(core, &mut client.stream).await;
             }
         };
         let _ = select(pin!(exchange), pin!(lane.reset_by_peer())).await;

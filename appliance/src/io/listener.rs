@@ -43,6 +43,8 @@ impl Listener {
     /// Takes over a listening socket.
     pub(crate) fn new(socket: std::net::TcpListener, stopper: &Stopper) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
+        // Connections inherit it: a call for the listener in place of one for each of them.
+        rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
         Ok(Self { tcp: TcpListener::from_std(socket)?, cancel: stopper.0.handle() })
     }
 
@@ -53,7 +55,30 @@ impl Listener {
                 Some(rustix::io::Errno::CANCELED | rustix::io::Errno::INVAL) => None,
                 _ => Some(Err(e)),
             },
-            Ok((tcp, peer)) => Some(tcp.set_nodelay(true).map(|()| Accepted { tcp, peer })),
+            Ok((tcp, peer)) => Some(Ok(Accepted { tcp, peer })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Driver, DriverChoice, run};
+    use super::*;
+
+    #[test]
+    fn connections_send_at_once_as_their_listener_says() {
+        for choice in [DriverChoice::Epoll, DriverChoice::Auto] {
+            let (driver, _) = Driver::choose(choice).unwrap();
+            let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = socket.local_addr().unwrap();
+            let client = std::thread::spawn(move || std::net::TcpStream::connect(address).unwrap());
+            let accept = || async move {
+                let stopper = Stopper::default();
+                let listener = Listener::new(socket, &stopper).unwrap();
+                listener.accept().await.unwrap().unwrap().into_std().nodelay().unwrap()
+            };
+            assert!(run(driver, accept).unwrap(), "{driver}");
+            drop(client.join());
         }
     }
 }

@@ -119,12 +119,13 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
 
 /// Waits. Only for what has no socket: connections use their deadline.
 pub(crate) async fn sleep(duration: Duration) {
-    monoio::time::sleep(duration).await;
+    // Boxed: a timer of monoio is 768 bytes on a border of 128, which its holder would get too.
+    Box::pin(monoio::time::sleep(duration)).await;
 }
 
 /// The result of `future`, if it comes in time. Never for a socket's operation: dropping one can lose what it did.
 pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
-    monoio::time::timeout(time, future).await.ok()
+    Box::pin(monoio::time::timeout(time, future)).await.ok()
 }
 
 #[cfg(test)]

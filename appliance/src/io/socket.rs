@@ -53,9 +53,8 @@ impl Socket {
 
     /// Connects within `timeout`. On expiry the half-open socket is closed.
     pub(crate) async fn connect(to: SocketAddr, timeout: Duration, timers: &Rc<Timers>) -> io::Result<Self> {
-        let tcp = monoio::time::timeout(timeout, TcpStream::connect_addr(to))
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let connected = super::within(timeout, TcpStream::connect_addr(to)).await;
+        let tcp = connected.ok_or_else(|| io::Error::from(io::ErrorKind::TimedOut))??;
         tcp.set_nodelay(true)?;
         Ok(Self::new(tcp, timers))
     }

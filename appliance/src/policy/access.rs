@@ -42,7 +42,8 @@ pub(super) async fn run<'s>(
         }
     }
     if let Some(external) = &access.external {
-        match external::ask(core, external, route, request, shaping).await {
+        // Boxed: a request of its own, and its state would make every connection's larger.
+        match Box::pin(external::ask(core, external, route, request, shaping)).await {
             Ok(()) => return Ok(()),
             Err(answer) => return Err(answer),
         }

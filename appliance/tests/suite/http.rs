@@ -54,6 +54,25 @@ fn the_last_request_of_a_connection_is_announced() {
 }
 
 #[test]
+fn a_client_that_asks_for_the_end_gets_all_of_its_answer_before_it() {
+    const LARGE: usize = 8 << 20;
+    on_each_driver(|driver| {
+        let origin = Origin::with(|_, peer| {
+            peer.answer(200, &[], &vec![b'x'; LARGE])?;
+            Ok(Next::Keep)
+        });
+        let ringress = in_front_of(driver, &origin);
+        // With bytes behind the request, of which the proxy knows or not, closing would reset the connection.
+        for behind in ["", "GET /more", "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"] {
+            let request = format!("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n{behind}");
+            let outcome = raw::exchange(ringress.http, request.as_bytes());
+            let body = outcome.bytes.iter().rev().take_while(|&&byte| byte == b'x').count();
+            assert_eq!((body, outcome.closed), (LARGE, true), "with {behind:?} behind");
+        }
+    });
+}
+
+#[test]
 fn bodies_of_any_framing_arrive_whole() {
     on_each_driver(|driver| {
         let ringress_of = echo();

@@ -9,7 +9,7 @@ use super::super::grpc;
 use super::super::head::Version;
 use super::super::request::{Method, RequestHead};
 use super::super::synthetic::{Synthetic, write_synthetic};
-use super::{After, Ended, Exchange, ended};
+use super::{After, Ended, Exchange, end, ended};
 use crate::limits::CLIENT_SEND;
 use crate::policy::Answer;
 use crate::relay;
@@ -28,8 +28,8 @@ impl<'s> Exchange<'s> {
 
     /// Answers without asking an upstream.
     pub(super) async fn answer(
-        mut self,
-        client: Client,
+        &mut self,
+        client: &mut Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         answer: Answer,
@@ -41,8 +41,8 @@ impl<'s> Exchange<'s> {
 
     /// Answers; the connection goes on if `keep_alive` still says so.
     pub(super) async fn answer_now(
-        mut self,
-        mut client: Client,
+        &mut self,
+        client: &mut Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         answer: Answer,
@@ -85,9 +85,9 @@ impl<'s> Exchange<'s> {
             Err(_) => After::Closed,
             Ok(()) if self.keep_alive => {
                 inbox.drain(..head.consumed);
-                After::Next(client)
+                After::Next
             }
-            Ok(()) => After::Linger(client.stream),
+            Ok(()) => end(client, head, inbox),
         }
     }
 }
@@ -106,7 +106,7 @@ fn skip_body(head: &RequestHead, inbox: &mut Vec<u8>) -> bool {
 }
 
 /// Answers a head that could not be parsed, and ends the connection.
-pub(crate) async fn answer_refusal(core: &Rc<Core>, mut client: Client, status: u16) {
+pub(crate) async fn answer_refusal(core: &Rc<Core>, client: &mut Client, status: u16) {
     let mut out = core.buffers.head();
     let add: &[NewField<'_>] = if core.pin().settings.fields.own_server { &[SERVER] } else { &[] };
     let page = core.with_date(|date| {
@@ -127,8 +127,8 @@ pub(crate) async fn answer_refusal(core: &Rc<Core>, mut client: Client, status: 
     let ended = Ended { status, bytes: out.len() as u64, body_bytes: page as u64 };
     let (sent, out) = relay::send(&mut client.stream, out, CLIENT_SEND).await;
     core.buffers.put(out);
-    ended::log_refusal(core, &client, ended);
+    ended::log_refusal(core, client, ended);
     if sent.is_ok() {
-        client::linger(core, client.stream).await;
+        client::linger(core, &mut client.stream).await;
     }
 }

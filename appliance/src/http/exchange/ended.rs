@@ -1,8 +1,10 @@
 //! The end of a request, for counters and the access log.
 
+#![expect(clippy::disallowed_types, reason = "durations for the metrics, as in forward.rs")]
+
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringress_config::snapshot::{Backend, ClusterKey, Snapshot};
 
@@ -62,7 +64,12 @@ pub(super) fn is_unlogged<E>(snapshot: &Snapshot, found: &Result<(Found<'_>, &[u
 impl Exchange<'_> {
     /// The request is over: it is counted and logged.
     pub(super) fn record(&mut self, head: &RequestHead, bytes: &[u8], ended: Ended) {
-        let duration = self.started.elapsed();
+        self.record_at(Instant::now(), head, bytes, ended);
+    }
+
+    /// As [`record`](Self::record), at a time that was just read.
+    pub(super) fn record_at(&mut self, now: Instant, head: &RequestHead, bytes: &[u8], ended: Ended) {
+        let duration = now.duration_since(self.started);
         self.core.metrics.bytes_sent.add(ended.bytes);
         self.core.metrics.bytes_received.add(self.bytes_received);
         self.core.metrics.record(

@@ -40,8 +40,8 @@ impl<'s> Exchange<'s> {
 
     /// Sends what the error backend says; when it says nothing, the answer that it was asked in place of.
     pub(super) async fn error_page(
-        mut self,
-        mut client: Client,
+        &mut self,
+        client: &mut Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         target: Target<'s>,
@@ -52,7 +52,7 @@ impl<'s> Exchange<'s> {
             return self.answer_now(client, scratch, inbox, answer).await;
         }
         let began = Instant::now();
-        match self.ask_error_backend(&mut client, scratch, inbox, target, answer.status).await {
+        match self.ask_error_backend(client, scratch, inbox, target, answer.status).await {
             Ok((connection, received, began)) => {
                 // A challenge is needed whatever the page looks like.
                 if let Some((name, value)) = &answer.field {
@@ -90,7 +90,10 @@ impl<'s> Exchange<'s> {
             self.trail.begin(address);
             let mut connection = match kept.filter(|_| is_kept) {
                 Some(connection) => connection,
-                None => upstream::connect(&core, address, UpstreamProtocol::Http.into(), &route.timeouts).await?,
+                None => {
+                    let speech = UpstreamProtocol::Http.into();
+                    Box::pin(upstream::connect(&core, address, speech, &route.timeouts)).await?
+                }
             };
             connection.requests += 1;
             connection.lease = Some(lease);

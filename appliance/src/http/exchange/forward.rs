@@ -20,7 +20,7 @@ use super::super::framing::BodyFraming;
 use super::super::request::{Method, RequestHead};
 use super::super::respond::{Respond, Written, write_response};
 use super::super::response::Asked;
-use super::{After, Ended, Exchange};
+use super::{After, Ended, Exchange, end};
 use crate::access_log::Trail;
 use crate::error::Failure;
 use crate::policy::{Answer, Rewritten, Shaping};
@@ -64,7 +64,7 @@ pub(super) struct Attempts {
     pub(super) fresh: bool,
     /// For the access log.
     pub(super) trail: Trail,
-    /// Of the last one.
+    /// When the last one began.
     asked: Instant,
     /// What pays for further ones.
     account: Option<RetryAccount>,
@@ -73,14 +73,14 @@ pub(super) struct Attempts {
 impl<'s> Exchange<'s> {
     /// Carries a request to an endpoint of the cluster and its response back.
     pub(super) async fn forward(
-        mut self,
-        mut client: Client,
+        &mut self,
+        client: &mut Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         (route, cluster): Target<'s>,
     ) -> After {
         let mut body = Gathered::new(&self.core);
-        let decoder = self.receive_body(&mut client, &scratch.request, inbox, route, &mut body).await;
+        let decoder = self.receive_body(client, &scratch.request, inbox, route, &mut body).await;
         self.bytes_received += body.bytes.len() as u64;
         match decoder {
             Ok(decoder) if decoder.is_complete() => {
@@ -128,8 +128,8 @@ impl<'s> Exchange<'s> {
 
     /// The request is whole: it may be tried more than once.
     async fn forward_whole(
-        mut self,
-        mut client: Client,
+        &mut self,
+        client: &mut Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         (route, cluster): Target<'s>,
@@ -155,7 +155,7 @@ impl<'s> Exchange<'s> {
             out.extend_from_slice(&body.bytes);
             let asked = asked(&scratch.request, inbox);
             let version = scratch.request.version;
-            let began = Instant::now();
+            let began = attempts.asked + took;
             let answered = send_and_read_head(
                 &self.core,
                 &mut connection,
@@ -166,8 +166,9 @@ impl<'s> Exchange<'s> {
             .await;
             match answered {
                 Ok(received) => {
-                    times.header = Some(began.elapsed());
-                    connection.responded(&self.core, took + began.elapsed());
+                    let header = began.elapsed();
+                    times.header = Some(header);
+                    connection.responded(&self.core, took + header);
                     break Ok((connection, received, began));
                 }
                 // A pooled connection that its upstream had just closed: not an attempt.
@@ -193,8 +194,8 @@ impl<'s> Exchange<'s> {
     /// Sends the response whose head was read.
     #[expect(clippy::too_many_arguments, reason = "both ends of the exchange meet here")]
     pub(super) async fn respond(
-        mut self,
-        mut client: Client,
+        &mut self,
+        client: &mut Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         (route, cluster): Target<'s>,
@@ -216,9 +217,9 @@ impl<'s> Exchange<'s> {
             let mut to_client = out;
             to_client.extend_from_slice(&received[rest..]);
             let to_upstream = inbox.split_off(scratch.request.consumed);
-            let sent =
-                tunnel::run(&self.core, client.stream, connection.stream, to_client, to_upstream, route.timeouts.read)
-                    .await;
+            let (down, up) = (client.stream.take(), connection.stream);
+            let tunnel = tunnel::run(&self.core, down, up, to_client, to_upstream, route.timeouts.read);
+            let sent = Box::pin(tunnel).await;
             self.record(
                 &scratch.request,
                 inbox,
@@ -236,18 +237,19 @@ impl<'s> Exchange<'s> {
         )
         .await;
         self.core.buffers.put(received);
-        self.times.response = Some(began.elapsed());
+        let now = Instant::now();
+        self.times.response = Some(now.duration_since(began));
         match relayed {
             Ok(Relayed { bytes, body_bytes, clean }) => {
-                self.record(&scratch.request, inbox, Ended { status, bytes, body_bytes });
+                self.record_at(now, &scratch.request, inbox, Ended { status, bytes, body_bytes });
                 if clean && scratch.response.keep_alive {
                     self.core.upstreams.borrow_mut().put(&self.core, cluster, connection);
                 }
                 if written.keep_alive {
                     inbox.drain(..scratch.request.consumed);
-                    After::Next(client)
+                    After::Next
                 } else {
-                    After::Linger(client.stream)
+                    end(client, &scratch.request, inbox)
                 }
             }
             Err(failure) => {
@@ -287,12 +289,14 @@ impl Attempts {
         let is_paid = self.account.as_ref().is_some_and(|account| account.pay(core));
         let counter = if is_paid { &core.metrics.retries } else { &core.metrics.retries_unpaid };
         counter.increment();
+        self.asked = Instant::now();
         is_paid
     }
 
     /// A kept connection ended without an answer: its upstream may have closed it in that moment, or it is dead.
     fn stale(&mut self, connection: &Connection) {
         self.fresh = true;
+        self.asked = Instant::now();
         self.tried.add(connection.address);
         connection.lease.iter().for_each(Lease::doubt);
     }
@@ -376,7 +380,6 @@ impl<'s> Exchange<'s> {
         attempts.account = Some(lease.account());
         let address = lease.address();
         attempts.trail.begin(address);
-        attempts.asked = Instant::now();
         if !attempts.fresh {
             let pooled = core.upstreams.borrow_mut().take(core, cluster, address, Speech::of(route));
             if let Some(mut connection) = pooled {
@@ -387,7 +390,9 @@ impl<'s> Exchange<'s> {
             }
         }
         let began = Instant::now();
-        let mut connection = match upstream::connect(core, address, Speech::of(route), &route.timeouts).await {
+        // Boxed as it is rare and large, as handshakes are.
+        let connecting = Box::pin(upstream::connect(core, address, Speech::of(route), &route.timeouts));
+        let mut connection = match connecting.await {
             Ok(connection) => connection,
             Err(failure) => {
                 attempts.tried.add(address);
@@ -440,8 +445,8 @@ impl<'s> Exchange<'s> {
 
     /// Answers a request that could not be carried out, if there is still somebody to answer.
     pub(super) async fn fail(
-        mut self,
-        client: Client,
+        &mut self,
+        client: &mut Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         cluster: &Cluster,

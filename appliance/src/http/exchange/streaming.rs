@@ -50,8 +50,8 @@ struct Upload<'a> {
 impl<'s> Exchange<'s> {
     /// Streams the body to an endpoint of the cluster and its response back.
     pub(super) async fn forward_streaming(
-        mut self,
-        client: Client,
+        &mut self,
+        client: &mut Client,
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         (route, cluster): Target<'s>,
@@ -69,15 +69,14 @@ impl<'s> Exchange<'s> {
         self.outbound(scratch, inbox, scratch.request.framing).write(&mut head, connection.address);
         let began = Instant::now();
         let lease = connection.lease.take();
-        let Client { stream, facts, requests, idle_since, early } = client;
-        let (mut reader, mut writer) = stream.split();
+        let (mut reader, mut writer) = client.stream.take().split();
         let upload = Upload { head, first: &body.bytes, decoder: &mut decoder };
         let sides = (&mut reader, &mut writer, connection);
-        let result = self.both_ways((scratch, inbox), facts.secured.is_tls(), route, upload, sides).await;
+        let result = self.both_ways((scratch, inbox), client.facts.secured.is_tls(), route, upload, sides).await;
         // What was gathered is counted already.
         self.bytes_received += decoder.taken() - body.bytes.len() as u64;
         self.times.response = Some(began.elapsed());
-        let stream = Stream::reunite(reader, writer);
+        client.stream = Stream::reunite(reader, writer);
         match (&result, &lease) {
             (Err(Streaming::BeforeHead(failure)), Some(lease)) => lease.failed(&self.core, failure),
             (Ok(_) | Err(Streaming::AfterHead(_) | Streaming::Replaced(_)), Some(lease)) => lease.answered(),
@@ -87,14 +86,10 @@ impl<'s> Exchange<'s> {
             Ok(Relayed { bytes, body_bytes, .. }) => {
                 let status = scratch.response.status;
                 self.record(&scratch.request, inbox, Ended { status, bytes, body_bytes });
-                After::Linger(stream)
+                After::Linger
             }
-            Err(Streaming::BeforeHead(failure)) => {
-                let client = Client { stream, facts, requests, idle_since, early };
-                self.fail(client, scratch, inbox, cluster, &failure).await
-            }
+            Err(Streaming::BeforeHead(failure)) => self.fail(client, scratch, inbox, cluster, &failure).await,
             Err(Streaming::Replaced(status)) => {
-                let client = Client { stream, facts, requests, idle_since, early };
                 self.trail.fail(status, began.elapsed());
                 self.answer_now(client, scratch, inbox, Answer::status(status)).await
             }

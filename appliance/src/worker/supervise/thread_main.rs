@@ -59,8 +59,11 @@ async fn serve(seat: &Seat) -> std::io::Result<()> {
     let accepting = Rc::new(Cell::new(0));
     for group in &*seat.groups {
         let listener = Listener::new(group.lend(seat.index)?, &stopper)?;
-        let acceptor =
-            Acceptor { core: Rc::clone(&core), service: Service::Http(group.kind), peers: Arc::clone(&seat.peers) };
+        let acceptor = Acceptor {
+            core: Rc::clone(&core),
+            service: Service::Http { kind: group.kind, port: group.address.port() },
+            peers: Arc::clone(&seat.peers),
+        };
         let accepting = Rc::clone(&accepting);
         accepting.set(accepting.get() + 1);
         core.spawn(async move {
