@@ -44,6 +44,11 @@ impl Client {
     pub(crate) fn new(stream: Stream, facts: Facts, early: Vec<u8>) -> Self {
         Self { stream, facts, requests: 0, idle_since: Instant::now(), early }
     }
+
+    /// Whether its first bytes may be those of HTTP/2: in the clear nothing else tells (RFC 9113 3.3).
+    pub(super) fn may_speak_h2c(&self, core: &Core) -> bool {
+        self.requests == 0 && matches!(self.stream, Stream::Plain(_)) && core.pin().settings.client.h2c
+    }
 }
 
 /// How a time of activity ended.
@@ -51,6 +56,8 @@ impl Client {
 pub(crate) enum Next {
     /// Nothing to do for about a second: to be parked.
     Idle(Client),
+    /// The client speaks HTTP/2 in the clear; what it sent is in `early`.
+    Http2(Client),
     /// It is over.
     Closed,
 }
@@ -66,9 +73,15 @@ pub(crate) async fn run(core: &Rc<Core>, key: u64, socket: Socket, peer: SocketA
         let Some(active) = park(core, key, client).await else { return };
         client = active;
     }
-    while let Next::Idle(parked) = Box::pin(h1::serve(core, client)).await {
-        let Some(active) = park(core, key, parked).await else { return };
-        client = active;
+    loop {
+        match Box::pin(h1::serve(core, client)).await {
+            Next::Idle(parked) => {
+                let Some(active) = park(core, key, parked).await else { return };
+                client = active;
+            }
+            Next::Http2(client) => return Box::pin(h2::serve(core, key, client)).await,
+            Next::Closed => return,
+        }
     }
 }
 
