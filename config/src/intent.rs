@@ -155,7 +155,7 @@ pub(crate) enum BackendIntent {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RoutePolicy {
     pub(crate) https: HttpsPolicy,
-    pub(crate) protocol: UpstreamProtocol,
+    pub(crate) protocol: Option<UpstreamProtocol>,
     pub(crate) upstream_tls: Option<Arc<UpstreamTls>>,
     pub(crate) timeouts: Timeouts,
     pub(crate) body: BodyPolicy,

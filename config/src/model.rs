@@ -23,7 +23,7 @@ pub use ingress::{Ingress, IngressBackend, IngressPath, IngressPathKind, Ingress
 pub use ingress_class::{IngressClass, Namespace};
 pub use meta::{Age, Meta, Origin};
 pub use secret::Secret;
-pub use service::{Service, ServicePort, TargetPort};
+pub use service::{AppProtocol, Service, ServicePort, TargetPort};
 pub use transport::Transport;
 
 /// The kinds that are read.

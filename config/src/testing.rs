@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::annotation::Objects;
 use crate::model::{Age, ConfigMap, Ingress, Kind, Meta, ObjectKey, ObjectRef, Secret};
 use crate::snapshot::{
-    Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts, UpstreamProtocol,
+    Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts,
 };
 
 /// An Ingress with these annotations; a name without slash gets the usual prefix.
@@ -73,7 +73,7 @@ pub(crate) fn route(id: usize, path: &str) -> Route {
         redirect_keeps_slash: false,
         backend: Backend::Status(404),
         empty_status: 503,
-        protocol: UpstreamProtocol::Http,
+        protocol: None,
         upstream_tls: None,
         timeouts: Timeouts::default(),
         body: BodyPolicy::default(),

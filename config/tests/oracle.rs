@@ -350,8 +350,13 @@ enum Edit {
 fn service() -> impl Strategy<Value = Object> {
     (0..3_u8, prop::sample::select(&[80_u16, 81][..])).prop_map(|(name, port)| {
         let meta = Meta { key: ObjectKey::new("default", format!("s{name}")), age: Age::Unknown };
-        let ports =
-            vec![ServicePort { name: "".into(), port, target: TargetPort::Number(port), transport: Transport::Tcp }];
+        let ports = vec![ServicePort {
+            name: "".into(),
+            port,
+            target: TargetPort::Number(port),
+            transport: Transport::Tcp,
+            app_protocol: None,
+        }];
         Object::Service(Arc::new(Service { meta, ports, cluster_ip: None, external_name: None }))
     })
 }

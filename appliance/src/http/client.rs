@@ -52,6 +52,11 @@ impl Client {
     pub(crate) fn new(core: &Core, stream: Stream, facts: Facts) -> Self {
         Self { stream, facts, requests: 0, idle_since_ms: core.timers.now_ms(), early: Vec::new() }
     }
+
+    /// Whether its first bytes may be those of HTTP/2: in the clear nothing else tells (RFC 9113 3.3).
+    pub(super) fn may_speak_h2c(&self, core: &Core) -> bool {
+        self.requests == 0 && matches!(self.stream, Stream::Plain(_)) && core.pin().settings.client.h2c
+    }
 }
 
 /// How a time of activity ended.
@@ -59,6 +64,8 @@ impl Client {
 pub(crate) enum Next {
     /// Nothing to do for about a second: to be parked.
     Idle,
+    /// The client speaks HTTP/2 in the clear; what it sent is in `early`.
+    Http2,
     /// It is over.
     Closed,
 }
@@ -80,9 +87,11 @@ pub(crate) async fn run(core: &Rc<Core>, key: u64, mut client: Box<Client>, kind
     {
         return;
     }
-    while Box::pin(h1::serve(core, &mut client)).await == Next::Idle {
-        if !park(core, key, &mut client).await {
-            return;
+    loop {
+        match Box::pin(h1::serve(core, &mut client)).await {
+            Next::Idle if park(core, key, &mut client).await => {}
+            Next::Http2 => return Box::pin(h2::serve(core, key, *client)).await,
+            Next::Idle | Next::Closed => return,
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::route;
 use crate::upstream::Hint;
 use crate::worker::{Core, Pinned, Scratch};
 pub(crate) use answer::answer_refusal;
+pub(crate) use ended::taken_back;
 use ended::{Ended, From};
 use request_id::RequestId;
 
@@ -99,8 +100,8 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         && !core.draining();
     let request_id = request_id(core, &snapshot.settings.fields, &scratch.request, inbox);
     let forwarded = &snapshot.settings.forwarded;
-    let seen = Seen::of(forwarded, client, &scratch.request, inbox);
-    seen.tell(forwarded, (client, &scratch.request, inbox), &mut scratch.edge);
+    let seen = Seen::of(forwarded, &client.facts, &scratch.request, inbox);
+    seen.tell(forwarded, (&client.facts, &scratch.request, inbox), &mut scratch.edge);
     let found = route::find(&snapshot, &scratch.request, inbox, &mut scratch.path);
     let (plan, route) = match &found {
         Ok((found, path)) => {
@@ -138,7 +139,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         shaping,
         hint,
         request_id,
-        from: From::new(client, seen.client, seen.scheme, seen.port),
+        from: From::new(client, &seen),
         cluster: target.as_ref().ok().copied(),
         trail: Trail::default(),
         unlogged: ended::is_unlogged(&snapshot, &found),

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::client::{self, Client, Next, idle_for, idle_time};
 use super::exchange::{self, After};
+use super::h2;
 use super::head::{HeadError, HeadLimits, Progress};
 use crate::limits::IDLE_WITH_BUFFER;
 use crate::metrics::Refused;
@@ -20,6 +21,8 @@ enum Head {
     Idle,
     /// The client closed, or its time is over.
     Closed,
+    /// The client's preface of HTTP/2, where that is taken in the clear.
+    Http2,
     Refused(HeadError),
 }
 
@@ -43,6 +46,10 @@ async fn serve_with(core: &Rc<Core>, client: &mut Client, scratch: &mut Scratch,
             Head::Complete => {}
             Head::Idle => return Next::Idle,
             Head::Closed => return Next::Closed,
+            Head::Http2 => {
+                client.early = std::mem::take(inbox);
+                return Next::Http2;
+            }
             Head::Refused(error) => {
                 refuse(core, client, error).await;
                 return Next::Closed;
@@ -66,10 +73,13 @@ async fn serve_with(core: &Rc<Core>, client: &mut Client, scratch: &mut Scratch,
 
 async fn read_head(core: &Core, client: &mut Client, scratch: &mut Scratch, inbox: &mut Vec<u8>) -> Head {
     let limits = limits(core);
+    let takes_h2c = client.may_speak_h2c(core);
     let mut begun = false;
     loop {
         if !inbox.is_empty() {
             match scratch.request.parse(inbox, &limits) {
+                _ if takes_h2c && inbox.starts_with(h2::PREFACE) => return Head::Http2,
+                _ if takes_h2c && h2::PREFACE.starts_with(inbox) => {}
                 Ok(Progress::Complete) => {
                     Source::clear_deadline(&client.stream);
                     return Head::Complete;

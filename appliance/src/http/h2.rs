@@ -5,6 +5,8 @@
 //! same way). What a connection may cost is bounded by the windows below, by the number of its streams and by
 //! `keep-alive-requests`, after which it is told to go away.
 
+#![expect(clippy::disallowed_types, reason = "one reading per stream, for the log of those that are taken back")]
+
 mod inflow;
 mod lane;
 mod meter;
@@ -22,6 +24,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -44,6 +47,9 @@ use lane::Incoming;
 pub(crate) use lane::Lane;
 use outgoing::{Outgoing, ResponseOut};
 use wire::Wire;
+
+/// What a client of HTTP/2 says first (RFC 9113 3.4).
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What the streams of a connection share.
 struct Shared {
@@ -202,13 +208,24 @@ impl Shared {
         let outgoing = Outgoing::Response(ResponseOut { respond, asked });
         let lane = Lane::new(incoming, outgoing, &core.timers);
         let mut client = Client::new(core, Stream::Lane(lane.clone()), self.facts.clone());
+        let started = Instant::now();
+        scratch.response.status = 0;
         // A client that takes its request back gets no more work: dropping the exchange closes the upstream's connection.
-        let exchange = async {
-            if exchange::run(core, &mut client, &mut scratch, &mut inbox).await == After::Linger {
-                client::linger(core, &mut client.stream).await;
-            }
+        let exchange = exchange::run(core, &mut client, &mut scratch, &mut inbox);
+        let after = match select(pin!(exchange), pin!(lane.reset_by_peer())).await {
+            Either::Left((after, _)) => Some(after),
+            Either::Right(_) => None,
         };
-        let _ = select(pin!(exchange), pin!(lane.reset_by_peer())).await;
+        match after {
+            Some(After::Linger) => {
+                let _ = select(pin!(client::linger(core, &mut client.stream)), pin!(lane.reset_by_peer())).await;
+            }
+            Some(After::Next | After::Closed) => {}
+            None => {
+                let answered = lane.has_begun().then_some(scratch.response.status).filter(|status| *status != 0);
+                exchange::taken_back(core, &self.facts, &mut scratch, &inbox, (started, answered));
+            }
+        }
         lane.break_off();
         core.put_scratch(scratch);
         core.buffers.put(inbox);

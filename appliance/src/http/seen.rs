@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ringress_config::snapshot::ForwardedSettings;
 
-use super::client::Client;
+use super::client::Facts;
 use super::edge::{Believed, EdgeFields, Scheme, client_address};
 use super::field::FieldId;
 use super::request::RequestHead;
@@ -26,11 +26,11 @@ pub(crate) struct Seen<'b> {
 impl<'b> Seen<'b> {
     /// Decides what is believed. `X-Forwarded-Proto`, `-Port` and `-Host` count from anyone once they are trusted at
     /// all; the client's address only along hops of the trusted ranges.
-    pub(crate) fn of(settings: &ForwardedSettings, client: &Client, head: &RequestHead, bytes: &'b [u8]) -> Self {
+    pub(crate) fn of(settings: &ForwardedSettings, facts: &Facts, head: &RequestHead, bytes: &'b [u8]) -> Self {
         let own = Self {
-            client: client.facts.peer.ip().to_canonical(),
-            scheme: client.facts.scheme,
-            port: client.facts.port,
+            client: facts.peer.ip().to_canonical(),
+            scheme: facts.scheme,
+            port: facts.port,
             host: head.authority(bytes),
         };
         if !settings.trust && !settings.real_ip {
@@ -58,11 +58,11 @@ impl<'b> Seen<'b> {
     pub(crate) fn tell(
         &self,
         settings: &ForwardedSettings,
-        (client, head, bytes): (&Client, &RequestHead, &[u8]),
+        (facts, head, bytes): (&Facts, &RequestHead, &[u8]),
         edge: &mut EdgeFields,
     ) {
         if settings.whole_chain {
-            let peer = client.facts.peer.ip().to_canonical();
+            let peer = facts.peer.ip().to_canonical();
             let before = head.find_all(bytes, FieldId::XForwardedFor);
             edge.render_with_chain(self.client, (before, peer), self.scheme, self.port);
         } else if settings.trust || settings.real_ip {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ringress_config::model::{Kind, ObjectKey, ObjectRef};
 use ringress_config::snapshot::{
-    Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts, UpstreamProtocol,
+    Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts,
 };
 
 use super::*;
@@ -46,7 +46,7 @@ fn route(id: u32, ingress: &str, path: &str) -> Route {
         redirect_keeps_slash: false,
         empty_status: 503,
         upstream_tls: None,
-        protocol: UpstreamProtocol::Http,
+        protocol: None,
         timeouts: Timeouts::default(),
         body: BodyPolicy::default(),
         retry: RetryPolicy::default(),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringress_config::snapshot::{Route, Timeouts, UpstreamProtocol, UpstreamTls};
+use ringress_config::snapshot::{Cluster, Route, Timeouts, UpstreamProtocol, UpstreamTls};
 
 use super::Lease;
 use crate::error::Failure;
@@ -25,9 +25,10 @@ pub(crate) struct Speech<'a> {
 }
 
 impl<'a> Speech<'a> {
-    /// As a route has it.
-    pub(crate) fn of(route: &'a Route) -> Self {
-        Self { protocol: route.protocol, tls: route.upstream_tls.as_ref() }
+    /// As a route has it, for the cluster that it leads to.
+    pub(crate) fn of(route: &'a Route, cluster: &Cluster) -> Self {
+        let protocol = route.protocol_to(cluster);
+        Self { protocol, tls: route.upstream_tls.as_ref().filter(|_| protocol.is_tls()) }
     }
 }
 

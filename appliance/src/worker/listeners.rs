@@ -114,6 +114,8 @@ pub(super) fn bind(address: SocketAddr, transport: Transport, reuse_port: bool) 
     }
     socket.bind(&address.into())?;
     if transport == Transport::Tcp {
+        // Before the first connection can come, as connections inherit it.
+        socket.set_tcp_nodelay(true)?;
         socket.listen(BACKLOG)?;
     }
     Ok(socket)

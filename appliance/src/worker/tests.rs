@@ -12,7 +12,7 @@ use ringress_config::model::{Kind, ObjectKey, ObjectRef, Transport};
 use ringress_config::snapshot::{
     Backend, Balancing, BodyPolicy, Certificate, Certificates, Cluster, ClusterId, ClusterKey, Clusters, Endpoint,
     HostRoutes, Hosts, HttpsRedirect, Literal, LiteralTable, PathKind, PathTable, PortKey, RetryPolicy, Route, RouteId,
-    RouteLabels, Settings, Snapshot, Timeouts, UpstreamProtocol,
+    RouteLabels, Settings, Snapshot, Timeouts,
 };
 
 use super::*;
@@ -107,7 +107,7 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
         backend: Backend::Cluster(ClusterId(0)),
         redirect_keeps_slash: false,
         empty_status: 503,
-        protocol: UpstreamProtocol::Http,
+        protocol: None,
         upstream_tls: None,
         timeouts: Timeouts::default(),
         body: BodyPolicy { bytes_max: None, buffer: true },

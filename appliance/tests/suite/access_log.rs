@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::client::Connection;
+use crate::support::frames::{CANCEL, DATA, END_STREAM, Frames, headers, pseudo, reset};
 use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Builder, Driver, Ringress, on_each_driver};
@@ -124,6 +125,36 @@ fn every_endpoint_that_was_asked_is_in_the_line() {
             fs::read_to_string(&path).unwrap_or_default().contains(&both)
         });
         assert!(met, "{}", fs::read_to_string(&path).unwrap_or_default());
+    });
+}
+
+#[test]
+fn a_stream_of_http2_that_its_client_takes_back_has_a_line() {
+    on_each_driver(|driver| {
+        // Says nothing, or begins an answer without an end.
+        let origin = Origin::with(|request, peer| {
+            if request.target == "/begun" {
+                peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun")?;
+            }
+            peer.receive(&mut [0])?;
+            Ok(Next::Close)
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let format = "$request_uri $status $server_protocol $ingress_name";
+        let ringress = instance(driver, &origin, &[("log-format-upstream", format)])
+            .flag(CONFIG_MAP)
+            .flag(format!("--access-log={}", path.display()))
+            .start();
+        let mut frames = Frames::open(ringress.https);
+        frames.send(&headers(1, END_STREAM, &pseudo("GET", "/silent"))).expect("send");
+        frames.send(&headers(3, END_STREAM, &pseudo("GET", "/begun"))).expect("send");
+        frames.wait(|frame| frame.kind == DATA && frame.stream == 3).expect("the beginning of an answer");
+        assert!(within(PATIENCE, || origin.received().len() == 2));
+        frames.send(&[reset(1, CANCEL), reset(3, CANCEL)].concat()).expect("send");
+        assert_eq!(line(&path, "/silent"), "/silent 499 HTTP/2.0 web");
+        assert_eq!(line(&path, "/begun"), "/begun 200 HTTP/2.0 web");
+        assert!(frames.is_alive());
     });
 }
 

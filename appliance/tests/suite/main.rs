@@ -21,6 +21,7 @@ mod error_pages;
 mod failover;
 mod fields;
 mod folder;
+mod h2c;
 mod http;
 mod http2_frames;
 mod http2_streams;

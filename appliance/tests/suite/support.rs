@@ -6,6 +6,8 @@
 pub(crate) mod certificates;
 #[path = "support/client.rs"]
 pub(crate) mod client;
+#[path = "support/frame_origin.rs"]
+pub(crate) mod frame_origin;
 #[path = "support/frames.rs"]
 pub(crate) mod frames;
 #[path = "support/hpack.rs"]

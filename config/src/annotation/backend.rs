@@ -17,8 +17,11 @@ enum Named {
 pub(super) fn read(annotations: &mut Annotations<'_>, policy: &mut RoutePolicy) {
     match annotations.get(NAME, named) {
         None => {}
-        Some(Named::Known(protocol)) => policy.protocol = protocol,
-        Some(Named::Auto) => annotations.warn(NAME, "AUTO_HTTP acts as HTTP".into()),
+        Some(Named::Known(protocol)) => policy.protocol = Some(protocol),
+        Some(Named::Auto) => {
+            annotations.warn(NAME, "AUTO_HTTP acts as HTTP".into());
+            policy.protocol = Some(UpstreamProtocol::Http);
+        }
         Some(Named::FastCgi) => {
             annotations.error(NAME, "FCGI cannot be spoken; the paths of this Ingress answer 503");
             policy.deny = Some(503);
@@ -43,7 +46,7 @@ mod tests {
     use super::*;
     use crate::testing::{annotated, reference};
 
-    fn protocol(text: &str) -> (UpstreamProtocol, Option<u16>, usize) {
+    fn protocol(text: &str) -> (Option<UpstreamProtocol>, Option<u16>, usize) {
         let (ingress, object) = (annotated(&[(NAME, text)]), reference());
         let mut annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
         let mut policy = RoutePolicy::default();
@@ -53,15 +56,15 @@ mod tests {
 
     #[test]
     fn annotation_backend_protocol_in_any_case() {
-        assert_eq!(protocol("https"), (UpstreamProtocol::Https, None, 0));
-        assert_eq!(protocol("gRPC"), (UpstreamProtocol::Grpc, None, 0));
-        assert_eq!(protocol("GRPCS"), (UpstreamProtocol::Grpcs, None, 0));
+        assert_eq!(protocol("https"), (Some(UpstreamProtocol::Https), None, 0));
+        assert_eq!(protocol("gRPC"), (Some(UpstreamProtocol::Grpc), None, 0));
+        assert_eq!(protocol("GRPCS"), (Some(UpstreamProtocol::Grpcs), None, 0));
     }
 
     #[test]
     fn annotation_backend_protocol_that_cannot_be_had_is_reported() {
-        assert_eq!(protocol("AUTO_HTTP"), (UpstreamProtocol::Http, None, 1));
-        assert_eq!(protocol("FCGI"), (UpstreamProtocol::Http, Some(503), 1));
-        assert_eq!(protocol("AJP"), (UpstreamProtocol::Http, None, 1));
+        assert_eq!(protocol("AUTO_HTTP"), (Some(UpstreamProtocol::Http), None, 1));
+        assert_eq!(protocol("FCGI"), (None, Some(503), 1));
+        assert_eq!(protocol("AJP"), (None, None, 1));
     }
 }

@@ -139,7 +139,8 @@ impl ClusterTable {
                 Some((object, user)) => (Some(object.clone()), Arc::clone(&user.wish)),
                 None => (None, Arc::new(defaults.clone())),
             };
-            let Resolved { endpoints, problem } = endpoints::resolve(&key, wish.service_address, store, options);
+            let Resolved { endpoints, protocol, problem } =
+                endpoints::resolve(&key, wish.service_address, store, options);
             if known.problem != problem || known.decided_by != decided_by {
                 touched.extend(known.users.keys().cloned());
                 (known.problem, known.decided_by) = (problem, decided_by);
@@ -149,12 +150,14 @@ impl ClusterTable {
                 report_default(&key, known.problem.as_deref(), reports);
             }
             let old = self.clusters.get(known.id);
-            if old.is_some_and(|old| *old.endpoints == *endpoints && old.balancing == balancing) {
+            let is_same =
+                |old: &Cluster| *old.endpoints == *endpoints && old.balancing == balancing && old.protocol == protocol;
+            if old.is_some_and(|old| is_same(old)) {
                 continue;
             }
             let identity = old.map_or(self.identity + 1, |old| old.identity);
             self.identity = self.identity.max(identity);
-            let new = Cluster::new(known.id, identity, key, endpoints.into(), balancing);
+            let new = Cluster::new(known.id, identity, key, endpoints.into(), balancing).with_protocol(protocol);
             self.clusters.set(known.id, Some(Arc::new(new)));
             self.changed = true;
         }

@@ -6,20 +6,22 @@ use std::sync::Arc;
 use super::store::Store;
 use crate::model::{EndpointAddress, Service, ServicePort, Subset, TargetPort};
 use crate::options::Options;
-use crate::snapshot::{ClusterKey, Endpoint, PortKey};
+use crate::snapshot::{ClusterKey, Endpoint, PortKey, UpstreamProtocol};
 
 /// What a Service port has.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Resolved {
     /// Sorted, each once.
     pub(super) endpoints: Vec<Endpoint>,
+    /// What the port says of itself.
+    pub(super) protocol: Option<UpstreamProtocol>,
     /// Why there can be none.
     pub(super) problem: Option<String>,
 }
 
 impl Resolved {
     fn problem(text: String) -> Self {
-        Self { endpoints: Vec::new(), problem: Some(text) }
+        Self { problem: Some(text), ..Self::default() }
     }
 }
 
@@ -36,16 +38,17 @@ pub(super) fn resolve(key: &ClusterKey, service_address: bool, store: &Store, op
         let message = format!("Service {} has no port {}", key.service, key.port);
         return Resolved::problem(message);
     };
+    let protocol = port.app_protocol.map(UpstreamProtocol::from);
     // A headless Service has no address of its own: its pods are asked, as in ingress-nginx.
     if let Some(address) = service.cluster_ip.filter(|_| service_address) {
-        return Resolved { endpoints: vec![at(address, port.port)], problem: None };
+        return Resolved { endpoints: vec![at(address, port.port)], protocol, problem: None };
     }
     let slices = store.slices(&key.service).map(|slice| &slice.subset).collect::<Vec<_>>();
     let endpoints = match store.endpoints(&key.service) {
         Some(endpoints) if slices.is_empty() => usable(&endpoints.subsets, port),
         _ => usable(slices, port),
     };
-    Resolved { endpoints, problem: None }
+    Resolved { endpoints, protocol, problem: None }
 }
 
 /// A number is a `port`, a name a `name`; as in ingress-nginx the target port counts too, when nothing else fits.
@@ -116,7 +119,10 @@ fn external(
         return Resolved::problem(message);
     };
     match name.parse::<IpAddr>() {
-        Ok(address) if !address.is_loopback() => Resolved { endpoints: vec![at(address, number)], problem: None },
+        Ok(address) if !address.is_loopback() => {
+            let protocol = port.and_then(|port| port.app_protocol).map(UpstreamProtocol::from);
+            Resolved { endpoints: vec![at(address, number)], protocol, problem: None }
+        }
         Ok(_) => {
             Resolved::problem(format!("Service {} points to this machine, which is not allowed", service.meta.key))
         }

@@ -331,10 +331,11 @@ impl RouteBuilder<'_> {
             empty_status: if is_default { 404 } else { 503 },
             protocol: policy.protocol,
             upstream_tls: match policy.protocol {
-                UpstreamProtocol::Https | UpstreamProtocol::Grpcs => {
+                Some(UpstreamProtocol::Http | UpstreamProtocol::Grpc) => None,
+                // Without a word of the route the port may say TLS.
+                Some(UpstreamProtocol::Https | UpstreamProtocol::Grpcs) | None => {
                     policy.upstream_tls.clone().or_else(|| self.upstream_tls.clone())
                 }
-                UpstreamProtocol::Http | UpstreamProtocol::Grpc => None,
             },
             timeouts: policy.timeouts,
             body: policy.body,

@@ -32,6 +32,34 @@ pub struct ServicePort {
     pub target: TargetPort,
     /// `protocol`.
     pub transport: Transport,
+    /// `appProtocol`, where it says something that changes how the port is spoken to.
+    pub app_protocol: Option<AppProtocol>,
+}
+
+/// The values of `appProtocol` that Kubernetes defines (KEP-3726). Others belong to somebody else and mean nothing here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppProtocol {
+    /// `kubernetes.io/h2c`: HTTP/2 in the clear by prior knowledge.
+    H2c,
+    /// `kubernetes.io/ws`: WebSocket in the clear.
+    Ws,
+    /// `kubernetes.io/wss`: WebSocket over TLS.
+    Wss,
+}
+
+impl AppProtocol {
+    fn parse(text: &str) -> Option<Self> {
+        [Self::H2c, Self::Ws, Self::Wss].into_iter().find(|known| known.as_str() == text)
+    }
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::H2c => "kubernetes.io/h2c",
+            Self::Ws => "kubernetes.io/ws",
+            Self::Wss => "kubernetes.io/wss",
+        }
+    }
 }
 
 /// The port on the pods.
@@ -71,6 +99,7 @@ struct WirePort {
     port: u16,
     target_port: Option<IntOrString>,
     protocol: Option<String>,
+    app_protocol: Option<String>,
 }
 
 impl Wire {
@@ -97,6 +126,7 @@ impl WirePort {
             None => None,
         };
         let target = target.unwrap_or(TargetPort::Number(self.port));
-        Some(ServicePort { name: self.name, port: self.port, target, transport })
+        let app_protocol = self.app_protocol.as_deref().and_then(AppProtocol::parse);
+        Some(ServicePort { name: self.name, port: self.port, target, transport, app_protocol })
     }
 }

@@ -117,6 +117,7 @@ fn client(keys: &mut Keys<'_>) -> ClientSettings {
         header_line_bytes_max: line,
         header_bytes_max: line.saturating_mul(number as usize),
         http2: keys.get("use-http2", value::bool).unwrap_or(default.http2),
+        h2c: keys.get("use-h2c", value::bool).unwrap_or(default.h2c),
         http2_streams_max: keys
             .get("http2-max-concurrent-streams", value::natural)
             .unwrap_or(default.http2_streams_max),

@@ -183,6 +183,8 @@ pub(super) static ROWS: &[Row] = &[
         "MIME types besides text/html."),
     row("use-http2", "bool", "true", P0, Honoured,
         "Offer h2 by ALPN."),
+    row("use-h2c", "bool", "false", P2, Honoured,
+        "Own key: HTTP/2 in the clear on the http port, by prior knowledge (RFC 9113 3.3), beside HTTP/1.1. Upgrade: h2c is never answered."),
     row("gzip-disable", "string", "", P2, Pending(NoEffect),
         "User-Agent regex list that gets no gzip."),
     row("gzip-level", "int", "1", P1, Pending(NoEffect),

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Affinity, Ring, Sessions, Template};
+use super::{Affinity, Ring, Sessions, Template, UpstreamProtocol};
 use crate::model::{ObjectKey, Transport};
 
 /// Index of a cluster in the snapshot it came from. Ids of removed clusters are given to later ones; see
@@ -192,7 +192,9 @@ pub struct Cluster {
     pub endpoints: Arc<[Endpoint]>,
     /// How they share its requests.
     pub balancing: Balancing,
-    /// Made of the two.
+    /// How its port says that it is spoken to (`appProtocol`).
+    pub protocol: Option<UpstreamProtocol>,
+    /// Made of endpoints and balancing.
     places: Arc<Places>,
 }
 
@@ -207,7 +209,12 @@ impl Cluster {
     ) -> Self {
         let name: Arc<str> = key.to_string().into();
         let places = Arc::new(Places::new(&name, &endpoints, &balancing));
-        Self { id, identity, key, name, endpoints, balancing, places }
+        Self { id, identity, key, name, endpoints, balancing, protocol: None, places }
+    }
+
+    /// The same, spoken to as its port says.
+    pub fn with_protocol(self, protocol: Option<UpstreamProtocol>) -> Self {
+        Self { protocol, ..self }
     }
 
     /// What consistent choices are made by.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ClusterId, Policies, UpstreamTls};
-use crate::model::ObjectRef;
+use super::{Cluster, ClusterId, Policies, UpstreamTls};
+use crate::model::{AppProtocol, ObjectRef};
 
 /// Index of a route's counters on every core. Ids of removed routes are given to later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,7 +77,7 @@ pub enum UpstreamProtocol {
     Http,
     /// HTTP/1.1 over TLS.
     Https,
-    /// HTTP/2 in the clear (gRPC).
+    /// HTTP/2 in the clear (gRPC, and Service ports that say `kubernetes.io/h2c`).
     Grpc,
     /// HTTP/2 over TLS (gRPC).
     Grpcs,
@@ -87,6 +87,21 @@ impl UpstreamProtocol {
     /// Whether requests share HTTP/2 connections.
     pub fn is_http2(self) -> bool {
         matches!(self, Self::Grpc | Self::Grpcs)
+    }
+
+    /// Whether TLS is spoken.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Grpcs)
+    }
+}
+
+impl From<AppProtocol> for UpstreamProtocol {
+    fn from(said: AppProtocol) -> Self {
+        match said {
+            AppProtocol::H2c => Self::Grpc,
+            AppProtocol::Ws => Self::Http,
+            AppProtocol::Wss => Self::Https,
+        }
     }
 }
 
@@ -166,8 +181,8 @@ pub struct Route {
     pub backend: Backend,
     /// Answer while the cluster of `backend` has no endpoint: 503, or 404 for the default backend.
     pub empty_status: u16,
-    /// How upstreams are spoken to.
-    pub protocol: UpstreamProtocol,
+    /// How upstreams are spoken to (`backend-protocol`); `None` leaves it to their Service port.
+    pub protocol: Option<UpstreamProtocol>,
     /// What is shown to upstreams over TLS and expected of them; by default nothing.
     pub upstream_tls: Option<Arc<UpstreamTls>>,
     /// Bounds on waiting.
@@ -178,4 +193,12 @@ pub struct Route {
     pub retry: RetryPolicy,
     /// Everything else that is done with its requests; most routes have nothing.
     pub policies: Option<Arc<Policies>>,
+}
+
+impl Route {
+    /// How the endpoints of `cluster`, to which it leads, are spoken to: its own word counts before that of the port.
+    #[inline]
+    pub fn protocol_to(&self, cluster: &Cluster) -> UpstreamProtocol {
+        self.protocol.or(cluster.protocol).unwrap_or_default()
+    }
 }

@@ -49,6 +49,8 @@ pub struct ClientSettings {
     pub header_bytes_max: usize,
     /// Offer HTTP/2 (`use-http2`).
     pub http2: bool,
+    /// Take HTTP/2 in the clear by prior knowledge (`use-h2c`).
+    pub h2c: bool,
     /// Streams of one HTTP/2 connection at a time (`http2-max-concurrent-streams`).
     pub http2_streams_max: u32,
 }
@@ -64,6 +66,7 @@ impl Default for ClientSettings {
             header_line_bytes_max: 8 << 10,
             header_bytes_max: 32 << 10,
             http2: true,
+            h2c: false,
             http2_streams_max: 128,
         }
     }

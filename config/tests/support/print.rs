@@ -95,8 +95,8 @@ fn print_route(out: &mut String, snapshot: &Snapshot, route: &Route, pattern: Op
     if route.empty_status != 503 {
         let _ = write!(out, ", {} if empty", route.empty_status);
     }
-    if route.protocol != Default::default() {
-        let _ = write!(out, ", {:?}", route.protocol);
+    if let Some(protocol) = route.protocol {
+        let _ = write!(out, ", {protocol:?}");
     }
     if let Some(tls) = &route.upstream_tls {
         let (verify, name) = (&tls.verify, &tls.server_name);

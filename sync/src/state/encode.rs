@@ -4,8 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ringress_config::model::{
-    Age, EndpointPort, EndpointSlice, Endpoints, Ingress, IngressBackend, IngressPathKind, Meta, Object, Secret,
-    Service, Subset, TargetPort,
+    Age, AppProtocol, EndpointPort, EndpointSlice, Endpoints, Ingress, IngressBackend, IngressPathKind, Meta, Object,
+    Secret, Service, Subset, TargetPort,
 };
 use ringress_config::snapshot::PortKey;
 use serde_json::{Map, Value, json};
@@ -94,7 +94,13 @@ fn spec_of_service(service: &Service) -> Value {
                 TargetPort::Number(number) => json!(number),
                 TargetPort::Name(name) => json!(name),
             };
-            json!({"name": port.name, "port": port.port, "targetPort": target, "protocol": port.transport.as_str()})
+            json!({
+                "name": port.name,
+                "port": port.port,
+                "targetPort": target,
+                "protocol": port.transport.as_str(),
+                "appProtocol": port.app_protocol.map(AppProtocol::as_str),
+            })
         })
         .collect();
     let kind = if service.external_name.is_some() { "ExternalName" } else { "ClusterIP" };
@@ -185,7 +191,7 @@ mod tests {
             comes_back(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec}));
         };
         service(json!({"clusterIP": "10.0.0.1", "ports": [
-            {"name": "a", "port": 80, "targetPort": "http"}, {"name": "b", "port": 81, "targetPort": 8081},
+            {"name": "a", "port": 80, "targetPort": "http", "appProtocol": "kubernetes.io/h2c"}, {"name": "b", "port": 81, "targetPort": 8081},
             {"name": "c", "port": 82}, {"name": "d", "port": 53, "protocol": "UDP"}]}));
         service(json!({"clusterIP": "None"}));
         service(json!({"type": "ExternalName", "externalName": "example.com"}));

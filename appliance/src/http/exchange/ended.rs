@@ -1,6 +1,6 @@
 //! The end of a request, for counters and the access log.
 
-#![expect(clippy::disallowed_types, reason = "durations for the metrics, as in forward.rs")]
+#![expect(clippy::disallowed_types, reason = "durations for the metrics, as in exchange.rs")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -8,17 +8,20 @@ use std::time::{Duration, Instant};
 
 use ringress_config::snapshot::{Backend, ClusterKey, Snapshot};
 
-use super::super::client::Client;
+use super::super::client::{Client, Facts};
 use super::super::edge::{Believed, Scheme};
+use super::super::forward::client_request_id;
 use super::super::head::Version;
 use super::super::request::RequestHead;
-use super::Exchange;
+use super::super::seen::Seen;
+use super::{Exchange, RequestId, Times};
 use crate::access_log::{Entry, Trail};
 use crate::metrics::{Method, Outcome};
-use crate::policy;
-use crate::route::Found;
+use crate::policy::{self, Shaping};
+use crate::route::{self, Found};
 use crate::stream::Stream;
-use crate::worker::Core;
+use crate::upstream::Hint;
+use crate::worker::{Core, Scratch};
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +47,15 @@ pub(super) struct From {
 }
 
 impl From {
-    pub(super) fn new(connection: &Client, client: IpAddr, scheme: Scheme, port: u16) -> Self {
-        let (peer, connection_requests) = (connection.facts.peer, connection.requests);
-        Self { peer, client, scheme, port, connection_requests, is_http2: matches!(connection.stream, Stream::Lane(_)) }
+    pub(super) fn new(connection: &Client, seen: &Seen<'_>) -> Self {
+        let is_http2 = matches!(connection.stream, Stream::Lane(_));
+        Self { is_http2, ..Self::stream(&connection.facts, seen, connection.requests) }
+    }
+
+    /// A stream of HTTP/2.
+    fn stream(facts: &Facts, seen: &Seen<'_>, connection_requests: u32) -> Self {
+        let Seen { client, scheme, port, .. } = *seen;
+        Self { peer: facts.peer, client, scheme, port, connection_requests, is_http2: true }
     }
 }
 
@@ -150,6 +159,45 @@ fn protocol(version: Version) -> &'static str {
         Version::Http10 => "HTTP/1.0",
         Version::Http11 => "HTTP/1.1",
     }
+}
+
+/// Counts and logs a request of HTTP/2 whose client took it back. Its exchange was dropped where it stood, so that
+/// nothing more is done for it; the line says what its head and the snapshot tell. `answered` is the status that the
+/// client has seen.
+pub(crate) fn taken_back(
+    core: &Rc<Core>,
+    facts: &Facts,
+    scratch: &mut Scratch,
+    inbox: &[u8],
+    (started, answered): (Instant, Option<u16>),
+) {
+    let snapshot = core.pin();
+    let request = &scratch.request;
+    let seen = Seen::of(&snapshot.settings.forwarded, facts, request, inbox);
+    let found = route::find(&snapshot, request, inbox, &mut scratch.path);
+    let route = match &found {
+        Ok((Found::Route(route) | Found::AddSlash(route), _)) => Some(&***route),
+        Ok((Found::Nothing, _)) | Err(_) => None,
+    };
+    let mut exchange = Exchange {
+        core: Rc::clone(core),
+        snapshot: &snapshot,
+        route,
+        shaping: Shaping::default(),
+        hint: Hint::default(),
+        request_id: RequestId::from(client_request_id(request, inbox).unwrap_or_default()),
+        from: From::stream(facts, &seen, 0),
+        cluster: None,
+        trail: Trail::default(),
+        unlogged: is_unlogged(&snapshot, &found),
+        is_page: false,
+        started,
+        times: Times::default(),
+        keep_alive: false,
+        bytes_received: request.consumed as u64,
+        _in_flight: None,
+    };
+    exchange.record(request, inbox, Ended { status: answered.unwrap_or(499), bytes: 0, body_bytes: 0 });
 }
 
 /// A head that could not be read was answered.

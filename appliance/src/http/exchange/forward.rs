@@ -80,7 +80,7 @@ impl<'s> Exchange<'s> {
         (route, cluster): Target<'s>,
     ) -> After {
         let mut body = Gathered::new(&self.core);
-        let decoder = self.receive_body(client, &scratch.request, inbox, route, &mut body).await;
+        let decoder = self.receive_body(client, &scratch.request, inbox, (route, cluster), &mut body).await;
         self.bytes_received += body.bytes.len() as u64;
         match decoder {
             Ok(decoder) if decoder.is_complete() => {
@@ -103,7 +103,7 @@ impl<'s> Exchange<'s> {
         client: &mut Client,
         head: &RequestHead,
         inbox: &mut Vec<u8>,
-        route: &Route,
+        (route, cluster): Target<'_>,
         body: &mut Gathered,
     ) -> Result<BodyDecoder, Failure> {
         let mut decoder = BodyDecoder::new(head.framing, route.body.bytes_max)?;
@@ -119,7 +119,7 @@ impl<'s> Exchange<'s> {
             request::send_continue(&mut client.stream).await?;
         }
         // Streams of gRPC may go on for ever, and their messages are answered one by one.
-        if route.body.buffer && !route.protocol.is_http2() {
+        if route.body.buffer && !route.protocol_to(cluster).is_http2() {
             let gap = self.snapshot.settings.client.body_timeout;
             request::gather(&mut decoder, inbox, &mut client.stream, body, gap).await?;
         }
@@ -381,7 +381,7 @@ impl<'s> Exchange<'s> {
         let address = lease.address();
         attempts.trail.begin(address);
         if !attempts.fresh {
-            let pooled = core.upstreams.borrow_mut().take(core, cluster, address, Speech::of(route));
+            let pooled = core.upstreams.borrow_mut().take(core, cluster, address, Speech::of(route, cluster));
             if let Some(mut connection) = pooled {
                 core.metrics.upstream_reuses.increment();
                 connection.requests += 1;
@@ -391,7 +391,7 @@ impl<'s> Exchange<'s> {
         }
         let began = Instant::now();
         // Boxed as it is rare and large, as handshakes are.
-        let connecting = Box::pin(upstream::connect(core, address, Speech::of(route), &route.timeouts));
+        let connecting = Box::pin(upstream::connect(core, address, Speech::of(route, cluster), &route.timeouts));
         let mut connection = match connecting.await {
             Ok(connection) => connection,
             Err(failure) => {

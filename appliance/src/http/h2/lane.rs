@@ -134,6 +134,11 @@ impl Lane {
         self.ends.deadline.aborter()
     }
 
+    /// Whether the head of what is sent here has left.
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(*self.ends.outgoing.borrow(), Outgoing::Body(_) | Outgoing::Ended)
+    }
+
     /// Waits until the peer breaks the stream off.
     pub(super) async fn reset_by_peer(&self) {
         poll_fn(|cx| self.ends.outgoing.borrow_mut().poll_reset(cx)).await;
@@ -151,7 +156,9 @@ impl Incoming {
             Self::Body(body) => body.poll_read(cx, buf),
             Self::Response(response) => {
                 let before = buf.len();
-                *self = Self::Body(ready!(response.poll_head(cx, buf))?);
+                if let Some(body) = ready!(response.poll_head(cx, buf))? {
+                    *self = Self::Body(body);
+                }
                 Poll::Ready(Ok(buf.len() - before))
             }
         }

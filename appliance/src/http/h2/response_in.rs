@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use h2::client::ResponseFuture;
+use http::StatusCode;
 use std::future::Future;
 
 use super::inflow::Inflow;
@@ -39,16 +40,25 @@ impl Promise {
 pub(super) struct AwaitedResponse(pub(super) Promise);
 
 impl AwaitedResponse {
-    /// Appends the response's head and gives the rest.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<io::Result<Inflow>> {
+    /// Appends the next head: that of an interim response, or the final one, and gives the rest then.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<io::Result<Option<Inflow>>> {
         let mut promised = self.0.0.borrow_mut();
         let Some(response) = &mut promised.response else {
             promised.waiting = Some(cx.waker().clone());
             return Poll::Pending;
         };
+        if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
+            let (parts, ()) = interim.map_err(io_error)?.into_parts();
+            // HTTP/2 switches no protocols (RFC 9113 8.6).
+            if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            translate::write_response(out, &parts, true, promised.asked_head);
+            return Poll::Ready(Ok(None));
+        }
         let response = ready!(Pin::new(response).poll(cx)).map_err(io_error)?;
         let (parts, body) = response.into_parts();
         let chunked = translate::write_response(out, &parts, body.is_end_stream(), promised.asked_head);
-        Poll::Ready(Ok(Inflow::new(body, chunked)))
+        Poll::Ready(Ok(Some(Inflow::new(body, chunked))))
     }
 }

@@ -5,8 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use rustls::{ClientConnection, StreamOwned};
-
+use super::client::Stream;
 use super::hpack::{self, Fields};
 use super::{PATIENCE, client};
 
@@ -140,7 +139,7 @@ impl Answer {
 
 /// A connection that speaks frames.
 pub(crate) struct Frames {
-    stream: StreamOwned<ClientConnection, TcpStream>,
+    stream: Stream,
     received: Vec<u8>,
     /// Read while something else was waited for.
     passed: VecDeque<Frame>,
@@ -151,17 +150,38 @@ impl Frames {
     pub(crate) fn silent(address: SocketAddr) -> io::Result<Self> {
         let stream = client::h2_session(address)?;
         assert_eq!(stream.conn.alpn_protocol(), Some(b"h2".as_slice()), "HTTP/2 is offered");
-        Ok(Self { stream, received: Vec::new(), passed: VecDeque::new() })
+        Ok(Self::over(Stream::Tls(Box::new(stream))))
+    }
+
+    /// Over a stream on which nothing was said, from either side.
+    pub(crate) fn over(stream: Stream) -> Self {
+        Self { stream, received: Vec::new(), passed: VecDeque::new() }
     }
 
     /// A connection after both prefaces, with these settings of the client.
     pub(crate) fn with(address: SocketAddr, values: &[(u16, u32)]) -> io::Result<Self> {
         let mut frames = Self::silent(address)?;
-        let values = [&[(1, 0)], values].concat();
-        frames.send(&[PREFACE, &settings(&values), &frame(SETTINGS, ACK, 0, &[])].concat())?;
-        // The settings count once they are acknowledged.
-        frames.wait(|frame| frame.kind == SETTINGS && frame.has(ACK))?;
+        frames.begin(values, Duration::ZERO)?;
         Ok(frames)
+    }
+
+    /// The same in the clear, by prior knowledge, with a pause between the bytes of the preface.
+    pub(crate) fn in_the_clear(address: SocketAddr, pause: Duration) -> io::Result<Self> {
+        let mut frames = Self::over(Stream::Plain(client::connect(address)?));
+        frames.begin(&[], pause)?;
+        Ok(frames)
+    }
+
+    fn begin(&mut self, values: &[(u16, u32)], pause: Duration) -> io::Result<()> {
+        let values = [&[(1, 0)], values].concat();
+        let preface = [PREFACE, &settings(&values), &frame(SETTINGS, ACK, 0, &[])].concat();
+        let step = if pause.is_zero() { preface.len() } else { 1 };
+        for piece in preface.chunks(step) {
+            self.send(piece)?;
+            std::thread::sleep(pause);
+        }
+        // The settings count once they are acknowledged.
+        self.wait(|frame| frame.kind == SETTINGS && frame.has(ACK)).map(drop)
     }
 
     pub(crate) fn open(address: SocketAddr) -> Self {
@@ -169,7 +189,7 @@ impl Frames {
     }
 
     pub(crate) fn socket(&self) -> &TcpStream {
-        &self.stream.sock
+        self.stream.socket()
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
