@@ -114,6 +114,7 @@ impl Side {
             date: b"Tue, 15 Nov 1994 08:12:31 GMT",
             hsts: None,
             keep_server: false,
+            recoded: false,
             set: &[],
             add: &[],
             remove: &[],

@@ -9,6 +9,7 @@ pub mod admin;
 mod buffers;
 pub mod check;
 pub mod cli;
+mod coding;
 pub mod demo;
 mod error;
 pub mod explain;

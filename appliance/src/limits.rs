@@ -38,6 +38,10 @@ pub(crate) const LINGER_BYTES_MAX: usize = 1 << 20;
 pub(crate) const BUFFERED_BODY_BYTES_MAX: u64 = 1 << 20;
 /// All request bodies kept in memory by one core.
 pub(crate) const BUFFERED_BODIES_BYTES_MAX: usize = 64 << 20;
+/// Encoders of the responses that one core compresses at a time; further responses go as they came.
+pub(crate) const ENCODERS_BYTES_MAX: usize = 64 << 20;
+/// Bytes of a response that are compressed before others of the core have their turn.
+pub(crate) const ENCODED_PER_TURN_BYTES: usize = 16 << 10;
 /// Descriptors that no worker may take: health, admin, API server, files, ports of TCP and UDP services.
 pub(crate) const RESERVED_DESCRIPTORS: u64 = 64;
 /// The same, for each core.

@@ -9,6 +9,7 @@ mod authorities;
 mod certificate;
 mod client_auth;
 mod cluster;
+mod compression;
 mod distinguished_name;
 mod host;
 mod literal;
@@ -34,6 +35,7 @@ pub use client_auth::{AuthContext, ClientAuth, ClientCertificate, ClientVerdict,
 pub use cluster::{
     Balancer, Balancing, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, HashBy, Places, PortKey, Resilience,
 };
+pub use compression::{CodingSettings, Compression};
 pub use host::{HostRoutes, HostTls, Hosts, PathMatch, PathTable};
 pub use literal::{Literal, LiteralTable};
 pub use pattern::{Pattern, PatternError, PatternTable};

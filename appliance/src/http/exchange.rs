@@ -9,6 +9,7 @@ mod answer;
 mod ended;
 mod error_page;
 mod forward;
+mod head;
 mod request_id;
 mod streaming;
 

@@ -20,6 +20,8 @@ pub struct Respond<'a> {
     pub hsts: Option<&'a [u8]>,
     /// The upstream's Server passes.
     pub keep_server: bool,
+    /// The body goes on in another coding: its length is not known.
+    pub recoded: bool,
     /// Fields written in place of the upstream's of the same name.
     pub set: &'a [NewField<'a>],
     /// Fields added beside the upstream's (Set-Cookie).
@@ -81,6 +83,7 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// A body whose end only the close shows is chunked for HTTP/1.1; for HTTP/1.0, chunked bodies end with the close.
 fn framing_for(head: &ResponseHead, respond: &Respond<'_>) -> Written {
     let body = match (head.body, respond.version) {
+        (ResponseBody::Length(_), Version::Http11) if respond.recoded => ResponseBody::Chunked,
         (ResponseBody::UntilClose | ResponseBody::Chunked, Version::Http11) => ResponseBody::Chunked,
         (ResponseBody::UntilClose | ResponseBody::Chunked, Version::Http10) => ResponseBody::UntilClose,
         (framed, _) => framed,

@@ -117,7 +117,20 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
     drop(monoio::spawn(task));
 }
 
-/// Waits. Only for what has no socket: connections use their deadline.
+/// Lets the other tasks of this core have their turn.
+pub(crate) async fn give_way() {
+    let mut is_called_again = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut is_called_again, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+/// Waits. Only for what waits for no socket: those have their deadline.
 pub(crate) async fn sleep(duration: Duration) {
     // Boxed: a timer of monoio is 768 bytes on a border of 128, which its holder would get too.
     Box::pin(monoio::time::sleep(duration)).await;

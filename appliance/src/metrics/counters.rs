@@ -127,6 +127,12 @@ pub struct CoreCounters {
     pub datagrams_dropped: Counter,
     /// Idle connections that were closed to make room for others.
     pub reclaimed: Counter,
+    /// Responses that were compressed.
+    pub compressed: Counter,
+    /// Responses that were not, because the memory for it was lent out.
+    pub compression_skipped: Counter,
+    /// Memory of encoders at work, bytes.
+    pub encoder_bytes: Gauge,
     /// Access log lines that were dropped because their writer was behind.
     pub access_log_dropped: Counter,
     /// Series that were not recorded because of their limit.

@@ -274,6 +274,8 @@ const CORE_COUNTERS: &[CoreRow] = &[
     ("ringress_retries_unpaid_total", "Attempts not made: retry budget spent", |c| c.retries_unpaid.get()),
     ("ringress_endpoint_ejections_total", "Endpoints passed over after failures", |c| c.endpoint_ejections.get()),
     ("ringress_endpoint_panics_total", "Requests to ejected endpoints, too few being left", |c| c.ejected_used.get()),
+    ("ringress_compressed_total", "Responses compressed", |c| c.compressed.get()),
+    ("ringress_compression_skipped_total", "Not compressed: memory of encoders spent", |c| c.compression_skipped.get()),
     ("ringress_access_log_dropped_total", "Access log lines dropped", |c| c.access_log_dropped.get()),
     ("ringress_metrics_dropped_series", "Requests not counted by route: too many series", |c| c.series_dropped.get()),
 ];
@@ -281,6 +283,7 @@ const CORE_COUNTERS: &[CoreRow] = &[
 const CORE_GAUGES: &[CoreRow] = &[
     ("ringress_connections", "Open client connections", |c| c.connections.get()),
     ("ringress_connections_idle", "Client connections waiting for a request", |c| c.connections_idle.get()),
+    ("ringress_encoder_bytes", "Memory of encoders at work, a second ago at most", |c| c.encoder_bytes.get()),
     ("ringress_udp_sessions", "Open sessions with UDP services", |c| c.udp_open.get()),
     ("ringress_endpoints_ejected", "Endpoints passed over or not seen well since", |c| c.endpoints_ejected.get()),
     ("ringress_upstream_idle", "Idle upstream connections", |c| c.pool_idle.get()),

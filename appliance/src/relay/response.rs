@@ -1,5 +1,7 @@
 //! The upstream's response on its way to the client: head with interim ones, then the body piece by piece.
 
+mod treated;
+
 use std::time::Duration;
 
 use crate::error::Failure;
@@ -13,6 +15,7 @@ use crate::http::trailer::write_last_chunk;
 use crate::limits::{CLIENT_SEND, INTERIM_RESPONSES_MAX, RESPONSE_HEAD_BYTES_MAX};
 use crate::stream::{Sink, Source};
 use crate::worker::Core;
+pub(crate) use treated::{Pace, Treatment};
 
 const LIMITS: HeadLimits =
     HeadLimits { line_bytes_max: RESPONSE_HEAD_BYTES_MAX, head_bytes_max: RESPONSE_HEAD_BYTES_MAX, fields_max: 512 };
@@ -153,7 +156,7 @@ pub(crate) async fn relay(
     core: &Core,
     (upstream, timeout): (&mut impl Source, Duration),
     client: &mut impl Sink,
-    (incoming, outgoing): (ResponseBody, Written),
+    (incoming, outgoing, treatment): (ResponseBody, Written, Option<Box<Treatment>>),
     first: &[u8],
     mut out: Vec<u8>,
 ) -> Result<Relayed, Failure> {
@@ -168,6 +171,11 @@ pub(crate) async fn relay(
         ResponseBody::UntilClose => Incoming::UntilClose,
     };
     let outgoing = Outgoing { chunked: outgoing.body == ResponseBody::Chunked, trailers: outgoing.trailers };
+    if let Some(treatment) = treatment {
+        // Boxed: it is the rarer case, and its state would make every connection's larger.
+        let framings = (incoming, outgoing);
+        return Box::pin(treated::relay(core, (upstream, timeout), client, framings, treatment, (first, out))).await;
+    }
     let (head_bytes, mut bytes) = (out.len() as u64, 0);
     let mut buf = Vec::new();
     let mut piece = if first.is_empty() && !matches!(incoming, Incoming::Length { left: 0 }) {

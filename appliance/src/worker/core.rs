@@ -14,6 +14,7 @@ use ringress_config::snapshot::Snapshot;
 
 use crate::access_log::{CoreLog, Outlet};
 use crate::buffers::Buffers;
+use crate::coding::Encoders;
 use crate::http::edge::EdgeFields;
 use crate::http::h2::session::Sessions;
 use crate::http::request::RequestHead;
@@ -38,6 +39,7 @@ pub(crate) struct Core {
     pub(crate) index: usize,
     pub(crate) timers: Rc<Timers>,
     pub(crate) buffers: Rc<Buffers>,
+    pub(crate) encoders: Rc<Encoders>,
     pub(crate) metrics: CoreMetrics,
     pub(crate) access_log: CoreLog,
     /// Balancers and pooled connections.
@@ -144,6 +146,7 @@ impl Core {
             index,
             timers: Timers::new(),
             buffers: Rc::default(),
+            encoders: Rc::default(),
             metrics,
             access_log: CoreLog::new(access_log),
             upstreams: RefCell::default(),

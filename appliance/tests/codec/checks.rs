@@ -189,6 +189,7 @@ fn written_response(head: &ResponseHead, data: &[u8], version: Version) {
         date: DATE,
         hsts: Some(b"max-age=1"),
         keep_server: false,
+        recoded: false,
         set: &[(b"X-Set", b"1\r\n2")],
         add: &[],
         remove: &[b"X-Removed"],

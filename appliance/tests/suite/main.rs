@@ -14,6 +14,7 @@ mod bad_input;
 mod balancing;
 mod change_under_load;
 mod client_certificates;
+mod compression;
 mod demo;
 mod drain;
 mod driver;

@@ -109,6 +109,15 @@ const BAD: &[(&str, &str)] = &[
     ("proxy-add-original-uri-header", "on"),
     ("generate-request-id", "no"),
     ("server-tokens", "off"),
+    ("use-gzip", "on"),
+    ("gzip-level", "0"),
+    ("gzip-min-length", "1k"),
+    ("gzip-types", "html"),
+    ("gzip-disable", "(a"),
+    ("enable-brotli", "yes"),
+    ("brotli-level", "12"),
+    ("brotli-min-length", "-1"),
+    ("brotli-types", "text/"),
 ];
 
 #[test]

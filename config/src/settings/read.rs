@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::{CipherSuite, NamedGroup};
 
-use super::{access_log, find};
+use super::{access_log, compression, find};
 use crate::annotation::{self, Meanwhile, Objects, Risk, Support};
 use crate::diagnostics::Finding;
 use crate::intent::{BalancingWish, RoutePolicy};
@@ -67,6 +67,7 @@ impl Globals {
             forwarded: forwarded(&mut keys),
             fields: field_settings(&mut keys),
             access_log: access_log::read(&mut keys),
+            compression: compression::read(&mut keys),
             streams: streams(&mut keys),
             drain_timeout: keys.get("worker-shutdown-timeout", value::time),
         };

@@ -44,6 +44,28 @@ fn the_defaults_of_the_table_are_the_defaults_that_act() {
 }
 
 #[test]
+fn compression_is_off_until_a_coding_is_switched_on() {
+    let compression = |pairs: &[(&str, &str)]| {
+        let (globals, findings) = read(pairs);
+        (globals.settings.compression.clone(), findings.len())
+    };
+    assert_eq!(compression(&[("gzip-level", "9")]), (None, 0));
+    let (gzip, findings) =
+        compression(&[("use-gzip", "true"), ("gzip-types", "text/css  *"), ("gzip-disable", "msie6")]);
+    let gzip = gzip.unwrap();
+    assert!(
+        gzip.brotli.is_none() && gzip.no_gzip_for.is_some_and(|s| s.is_found(b"Mozilla/4.0 (compatible; MSIE 6.0)"))
+    );
+    assert_eq!((gzip.gzip.unwrap().types.len(), findings), (2, 0));
+    let bad = ["gzip-level", "brotli-level", "gzip-types", "brotli-min-length", "gzip-disable"];
+    let bad: Vec<_> = bad.iter().map(|key| (*key, "(12")).chain([("enable-brotli", "true")]).collect();
+    let (brotli, findings) = compression(&bad);
+    let brotli = brotli.unwrap().brotli.unwrap();
+    assert_eq!((brotli.level, brotli.bytes_min, findings), (4, 20, 5));
+    assert!(brotli.covers(b"application/xml+rss", None));
+}
+
+#[test]
 fn values_act() {
     let (globals, findings) = read(&[
         ("keep-alive", "0"),

@@ -7,6 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 use rustls::{CipherSuite, NamedGroup};
 
 use super::AccessLogSettings;
+use super::Compression;
 use super::TlsVersions;
 
 /// All of them.
@@ -24,6 +25,8 @@ pub struct Settings {
     pub fields: FieldSettings,
     /// The log of requests.
     pub access_log: AccessLogSettings,
+    /// Compression of responses; `None` compresses nothing.
+    pub compression: Option<Box<Compression>>,
     /// TCP and UDP services.
     pub streams: StreamSettings,
     /// Bound of a drain when no flag says otherwise (`worker-shutdown-timeout`).

@@ -14,21 +14,20 @@ use ringress_config::snapshot::{Cluster, ForwardedSettings, Route, Settings};
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
 use super::super::edge::Believed;
-use super::super::field::FieldId;
 use super::super::forward::{FieldPolicy, Forward, write_request};
 use super::super::framing::BodyFraming;
 use super::super::request::{Method, RequestHead};
-use super::super::respond::{Respond, Written, write_response};
 use super::super::response::Asked;
+use super::head::Head;
 use super::{After, Ended, Exchange, end};
 use crate::access_log::Trail;
 use crate::error::Failure;
-use crate::policy::{Answer, Rewritten, Shaping};
+use crate::policy::{Answer, Shaping};
 use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
 use crate::relay::{self, tunnel};
 use crate::stream::Stream;
-use crate::upstream::{self, Connection, Lease, RetryAccount, Session, Speech, Tried};
+use crate::upstream::{self, Connection, Lease, RetryAccount, Speech, Tried};
 use crate::worker::{Core, Scratch};
 
 /// The request as it goes to each attempt.
@@ -209,7 +208,8 @@ impl<'s> Exchange<'s> {
             self.discard((route, cluster), connection, &scratch.response, received);
             return Box::pin(self.error_page(client, scratch, inbox, target, Answer::status(status))).await;
         }
-        let (out, written) = self.write_head(client.facts.secured.is_tls(), scratch, inbox, &received);
+        let Head { out, written, treatment } =
+            self.write_head(client.facts.secured.is_tls(), scratch, inbox, &received);
         let head_bytes = out.len() as u64;
         let rest = scratch.response.consumed;
         let status = scratch.response.status;
@@ -231,7 +231,7 @@ impl<'s> Exchange<'s> {
             &self.core,
             (&mut connection.stream, route.timeouts.read),
             &mut client.stream,
-            (scratch.response.body, written),
+            (scratch.response.body, written, treatment),
             &received[rest..],
             out,
         )
@@ -403,44 +403,6 @@ impl<'s> Exchange<'s> {
         connection.requests = 1;
         connection.lease = Some(lease);
         Ok(Connected { connection, took: began.elapsed(), reused: false })
-    }
-
-    /// The head of the response as the client gets it.
-    pub(super) fn write_head(
-        &self,
-        over_tls: bool,
-        scratch: &Scratch,
-        inbox: &[u8],
-        received: &[u8],
-    ) -> (Vec<u8>, Written) {
-        let mut out = self.core.buffers.body();
-        let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| over_tls);
-        let (mut set, mut add, mut remove) = self.shaping.response();
-        let words = self.route.and_then(|route| route.policies.as_ref()?.upstream_words.as_ref());
-        let rewritten = words.map(|words| Rewritten::of(words, scratch.response.fields(), received));
-        rewritten.iter().for_each(|rewritten| rewritten.join(&mut set, &mut add, &mut remove));
-        add.extend(self.own_server(&set, scratch.response.has(FieldId::Server)));
-        let cookie = self.hint.session().and_then(Session::set_cookie);
-        add.extend(cookie.as_ref().map(|cookie| (&b"Set-Cookie"[..], cookie.as_bytes())));
-        let written = self.core.with_date(|date| {
-            write_response(
-                &mut out,
-                &scratch.response,
-                received,
-                &Respond {
-                    version: scratch.request.version,
-                    keep_alive: self.keep_alive && !self.core.draining(),
-                    trailers: scratch.request.takes_trailers(inbox),
-                    date,
-                    hsts: hsts.map(str::as_bytes),
-                    keep_server: self.snapshot.settings.fields.server,
-                    set: &set,
-                    add: &add,
-                    remove: &remove,
-                },
-            )
-        });
-        (out, written)
     }
 
     /// Answers a request that could not be carried out, if there is still somebody to answer.

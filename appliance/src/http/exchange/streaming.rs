@@ -14,6 +14,7 @@ use super::super::client::Client;
 use super::super::request::Method;
 use super::super::response::Asked;
 use super::forward::{Attempts, Target};
+use super::head::Head;
 use super::{After, Ended, Exchange};
 use crate::error::Failure;
 use crate::policy::Answer;
@@ -192,9 +193,9 @@ impl<'s> Exchange<'s> {
             return Err(Streaming::Replaced(scratch.response.status));
         }
         head_sent.set(true);
-        let (out, written) = self.write_head(over_tls, scratch, inbox, &received);
+        let Head { out, written, treatment } = self.write_head(over_tls, scratch, inbox, &received);
         let first = &received[scratch.response.consumed..];
-        let framings = (scratch.response.body, written);
+        let framings = (scratch.response.body, written, treatment);
         let relayed = response::relay(&self.core, (upstream, timeout), client, framings, first, out).await;
         relayed.map_err(Streaming::AfterHead)
     }

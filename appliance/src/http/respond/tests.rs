@@ -16,6 +16,7 @@ fn responded(text: &str, asked: Asked, change: impl FnOnce(&mut Respond<'_>)) ->
         date: DATE,
         hsts: None,
         keep_server: false,
+        recoded: false,
         set: &[],
         add: &[],
         remove: &[],

@@ -233,18 +233,17 @@ impl Connection {
         if (read as u64) < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
+    /// Reads one chunk; false for the last, which is empty.
+    pub(crate) fn chunk(&mut self, body: &mut Vec<u8>) -> io::Result<bool> {
+        let size = u64::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
+        self.exactly(size, body)?;
+        let end = self.line()?;
+        if end.is_empty() { Ok(size > 0) } else { Err(io::Error::other(format!("after a chunk: {end:?}"))) }
+    }
+
     fn chunked(&mut self, body: &mut Vec<u8>) -> io::Result<()> {
-        loop {
-            let size = u64::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
-            self.exactly(size, body)?;
-            let end = self.line()?;
-            if !end.is_empty() {
-                return Err(io::Error::other(format!("after a chunk: {end:?}")));
-            }
-            if size == 0 {
-                return Ok(());
-            }
-        }
+        while self.chunk(body)? {}
+        Ok(())
     }
 }
 

@@ -1,0 +1,116 @@
+//! The head of a response as the client gets it, and what is to be done to the body that the head speaks of.
+
+use ringress_config::snapshot::Policies;
+
+use super::super::field::{self, FieldId, NewField};
+use super::super::respond::{Respond, Written, write_response};
+use super::Exchange;
+use crate::coding::{self, Coding, Encoder, Verdict};
+use crate::policy::Rewritten;
+use crate::relay::response::{Pace, Treatment};
+use crate::upstream::Session;
+use crate::worker::Scratch;
+
+/// A head, ready to go.
+pub(super) struct Head {
+    /// Its bytes.
+    pub(super) out: Vec<u8>,
+    /// What it says of the body.
+    pub(super) written: Written,
+    /// What is to be done to the body.
+    pub(super) treatment: Option<Box<Treatment>>,
+}
+
+/// What compression makes of a response.
+struct Recoded {
+    encoder: Option<(Coding, Encoder)>,
+    varies: bool,
+    /// The ETag of the coded form: it stands for other bytes than the upstream's.
+    etag: Option<Vec<u8>>,
+}
+
+impl Exchange<'_> {
+    /// The head of the response as the client gets it.
+    pub(super) fn write_head(&self, over_tls: bool, scratch: &Scratch, inbox: &[u8], received: &[u8]) -> Head {
+        let mut out = self.core.buffers.body();
+        let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| over_tls);
+        let (mut set, mut add, mut remove) = self.shaping.response();
+        let policies = self.route.and_then(|route| route.policies.as_deref());
+        let words = policies.and_then(|policies| policies.upstream_words.as_ref());
+        let rewritten = words.map(|words| Rewritten::of(words, scratch.response.fields(), received));
+        rewritten.iter().for_each(|rewritten| rewritten.join(&mut set, &mut add, &mut remove));
+        add.extend(self.own_server(&set, scratch.response.has(FieldId::Server)));
+        let cookie = self.hint.session().and_then(Session::set_cookie);
+        add.extend(cookie.as_ref().map(|cookie| (&b"Set-Cookie"[..], cookie.as_bytes())));
+        let recoded = self.recode(scratch, inbox, received, &set);
+        if let Some(recoded) = &recoded {
+            recoded.join(&mut set, &mut add, &mut remove);
+        }
+        let encoder = recoded.as_ref().and_then(|recoded| recoded.encoder.as_ref());
+        let written = self.core.with_date(|date| {
+            write_response(
+                &mut out,
+                &scratch.response,
+                received,
+                &Respond {
+                    version: scratch.request.version,
+                    keep_alive: self.keep_alive && !self.core.draining(),
+                    trailers: scratch.request.takes_trailers(inbox),
+                    date,
+                    hsts: hsts.map(str::as_bytes),
+                    keep_server: self.snapshot.settings.fields.server,
+                    recoded: encoder.is_some(),
+                    set: &set,
+                    add: &add,
+                    remove: &remove,
+                },
+            )
+        });
+        let encoder = recoded.and_then(|recoded| recoded.encoder).map(|(_, encoder)| encoder);
+        Head { out, written, treatment: treatment(encoder, policies) }
+    }
+
+    /// Decides on compression, where it is switched on.
+    fn recode(&self, scratch: &Scratch, inbox: &[u8], received: &[u8], set: &[NewField<'_>]) -> Option<Recoded> {
+        let compression = self.snapshot.settings.compression.as_ref()?;
+        if field::is_listed(set.iter().map(|&(name, _)| name), b"Content-Encoding") {
+            return None;
+        }
+        let (request, response) = (&scratch.request, &scratch.response);
+        let Verdict { varies, coding } = coding::decide(compression, (request, inbox), (response, received));
+        let metrics = &self.core.metrics;
+        let encoder = coding.and_then(|(coding, level)| {
+            let lent = self.core.encoders.lend(coding, level);
+            let counter = if lent.is_some() { &metrics.compressed } else { &metrics.compression_skipped };
+            counter.increment();
+            Some((coding, lent?))
+        });
+        let strong = response.find(received, FieldId::Etag).filter(|etag| encoder.is_some() && etag.starts_with(b"\""));
+        let says_so = response.fields().iter().any(|field| {
+            let words = || field.value.of(received).split(|b| *b == b',').map(<[u8]>::trim_ascii);
+            field.id == FieldId::Vary && words().any(|w| w == b"*" || w.eq_ignore_ascii_case(b"accept-encoding"))
+        });
+        let etag = strong.map(|etag| [b"W/", etag].concat());
+        Some(Recoded { encoder, varies: varies && !says_so, etag })
+    }
+}
+
+impl Recoded {
+    /// Adds what the head says to the changes that are made to it.
+    fn join<'a>(&'a self, set: &mut Vec<NewField<'a>>, add: &mut Vec<NewField<'a>>, remove: &mut Vec<&'a [u8]>) {
+        if self.varies {
+            add.push((b"Vary", b"Accept-Encoding"));
+        }
+        if let Some((coding, _)) = &self.encoder {
+            add.push((b"Content-Encoding", coding.name()));
+            // Ranges would be of the coded form.
+            remove.push(b"Accept-Ranges");
+        }
+        set.extend(self.etag.as_deref().map(|etag| (&b"ETag"[..], etag)));
+    }
+}
+
+fn treatment(encoder: Option<Encoder>, policies: Option<&Policies>) -> Option<Box<Treatment>> {
+    let pace = policies.and_then(|policies| policies.rate).map(Pace::new);
+    (encoder.is_some() || pace.is_some()).then(|| Box::new(Treatment { encoder, pace }))
+}
