@@ -156,5 +156,5 @@ fn the_other_commands_are_read() {
     assert!(matches!(parse_line("ringress version"), Ok(Command::Version)));
     assert!(matches!(parse_line("ringress run --version"), Ok(Command::Version)));
     assert!(refusal("explain http://a.test/ --source kube").starts_with("--source: expected dir:PATH"));
-    assert!(refusal("report x").contains("unrecognized subcommand 'report'"));
+    assert!(refusal("reprot x").contains("unrecognized subcommand 'reprot'"));
 }
