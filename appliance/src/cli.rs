@@ -12,6 +12,7 @@ mod own_flags;
 #[cfg(test)]
 mod reference;
 mod settings;
+mod shadow;
 mod value;
 
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ pub use settings::{
     AccessLogForm, AccessLogTarget, AdminAddress, Health, HttpListeners, Kube, LogFormat, LogLevel, LogSettings,
     RunSettings, Shutdown, Source, WorkerCores,
 };
+pub use shadow::{Against, Peer, Peers, Shadow};
 
 use flag::Flag;
 use layers::{Layers, Values};
@@ -47,6 +49,8 @@ pub enum Command {
     Explain(Explain),
     /// Compare with ingress-nginx.
     Report(Box<Report>),
+    /// Hold recorded requests against two controllers.
+    Shadow(Box<Shadow>),
     /// Print version and make.
     Version,
 }
@@ -162,6 +166,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, surroundings: &Surro
         Some(("check", m)) => check(m).map(Command::Check),
         Some(("explain", m)) => explain(m).map(Command::Explain),
         Some(("report", m)) => migration::report(m, surroundings).map(|report| Command::Report(Box::new(report))),
+        Some(("shadow", m)) => shadow::shadow(m).map(|shadow| Command::Shadow(Box::new(shadow))),
         Some(("version", _)) => Ok(Command::Version),
         _ => unreachable!("clap demands one of the commands above"),
     }
@@ -185,24 +190,28 @@ fn check(matches: &ArgMatches) -> Result<Check, CliError> {
 
 fn explain(matches: &ArgMatches) -> Result<Explain, CliError> {
     let one = |name: &str| matches.get_one::<String>(name).cloned();
-    let from = match (one("source"), one("admin")) {
-        (Some(source), _) => match settings::source_folder(&source) {
-            Some(path) => ExplainFrom::Folder(path, Box::new(offline_options(matches)?)),
-            None => return Err(CliError::setting("source", "expected dir:PATH; a cluster is asked through --admin")),
-        },
-        (None, admin) => {
-            let address = admin.unwrap_or_else(|| settings::ADMIN_ADDRESS.to_owned());
-            ExplainFrom::Admin(settings::admin_address("admin", &address)?)
-        }
-    };
     Ok(Explain {
         url: one("url").unwrap_or_default(),
         method: one("method").unwrap_or_default(),
         headers: matches.get_many::<String>("header").into_iter().flatten().cloned().collect(),
         client_ip: matches.get_one::<IpAddr>("client-ip").copied(),
-        from,
+        from: explain_from(matches)?,
         output: output(matches),
     })
+}
+
+fn explain_from(matches: &ArgMatches) -> Result<ExplainFrom, CliError> {
+    let one = |name: &str| matches.get_one::<String>(name).cloned();
+    match (one("source"), one("admin")) {
+        (Some(source), _) => match settings::source_folder(&source) {
+            Some(path) => Ok(ExplainFrom::Folder(path, Box::new(offline_options(matches)?))),
+            None => Err(CliError::setting("source", "expected dir:PATH; a cluster is asked through --admin")),
+        },
+        (None, admin) => {
+            let address = admin.unwrap_or_else(|| settings::ADMIN_ADDRESS.to_owned());
+            Ok(ExplainFrom::Admin(settings::admin_address("admin", &address)?))
+        }
+    }
 }
 
 /// The compile options of commands that read manifests without serving them: flags only, so that the result does not
@@ -255,6 +264,7 @@ fn command() -> clap::Command {
         .subcommand(check_command())
         .subcommand(explain_command())
         .subcommand(migration::report_command())
+        .subcommand(shadow::shadow_command())
         .subcommand(clap::Command::new("version").about("Print version, commit, driver and TLS provider"))
 }
 

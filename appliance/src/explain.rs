@@ -6,12 +6,17 @@ mod lookup;
 mod question;
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 pub use answer::{Answer, Explanation, Rule, Target};
 pub use lookup::explain;
-pub(crate) use lookup::kind_name;
+pub(crate) use lookup::{NO_ENDPOINTS, kind_name};
 pub use question::{Question, QuestionError};
+
+use ringress_config::options::Options;
+use ringress_config::snapshot::Snapshot;
 
 use crate::admin::client;
 use crate::check;
@@ -39,10 +44,7 @@ pub enum ExplainError {
 
 /// Runs the command.
 pub fn run(explain: &Explain) -> ExitCode {
-    let answer = match &explain.from {
-        ExplainFrom::Folder(path, options) => from_folder(explain, path, options),
-        ExplainFrom::Admin(address) => from_instance(explain, address),
-    };
+    let answer = asked(explain);
     let text = match answer {
         Ok(answer) if explain.output == Output::Text => Ok(answer.to_string()),
         Ok(answer) => serde_json::to_string_pretty(&answer).map(|text| text + "\n").map_err(ExplainError::from),
@@ -61,30 +63,63 @@ pub fn run(explain: &Explain) -> ExitCode {
     }
 }
 
-fn from_folder(
-    asked: &Explain,
-    path: &std::path::Path,
-    options: &ringress_config::options::Options,
-) -> Result<Explanation, ExplainError> {
-    let question = Question::new(&asked.url, &asked.method, &asked.headers, asked.client_ip)?;
-    let checked = check::read(&[path.to_path_buf()], options.clone());
-    if let Some((path, error)) = checked.unreadable.first() {
-        return Err(ExplainError::Folder(format!("{}: {error}", path.display())));
-    }
-    let nothing = || ExplainError::Folder(format!("{}: nothing to serve", path.display()));
-    checked.snapshot.map(|snapshot| explain(&snapshot, &question)).ok_or_else(nothing)
+fn asked(asked: &Explain) -> Result<Explanation, ExplainError> {
+    let explainer = Explainer::open(&asked.from)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(explainer.ask(&asked.url, &asked.method, &asked.headers, asked.client_ip))
 }
 
-fn from_instance(asked: &Explain, address: &AdminAddress) -> Result<Explanation, ExplainError> {
-    // Said here, so that a mistake is named without an instance.
-    Question::new(&asked.url, &asked.method, &asked.headers, asked.client_ip)?;
-    let mut pairs = vec![("url", asked.url.clone()), ("method", asked.method.clone())];
-    pairs.extend(asked.headers.iter().map(|header| ("header", header.clone())));
-    pairs.extend(asked.client_ip.map(|ip| ("client_ip", ip.to_string())));
-    let query = pairs.iter().map(|(key, value)| format!("{key}={}", escape(value))).collect::<Vec<_>>().join("&");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let body = runtime.block_on(client::get(address, &format!("/api/explain?{query}")))?;
-    Ok(serde_json::from_slice(&body)?)
+impl ExplainError {
+    /// Whether another request could have an answer.
+    pub(crate) fn is_of_the_request(&self) -> bool {
+        matches!(self, Self::Question(_) | Self::Client(client::ClientError::Status { status: 400, .. }))
+    }
+}
+
+/// Who explains.
+pub(crate) enum Explainer {
+    /// The routes of a folder, as read when it was opened.
+    Folder(Arc<Snapshot>),
+    /// A running instance.
+    Instance(AdminAddress),
+}
+
+impl Explainer {
+    /// Reads the folder, if it is one.
+    pub(crate) fn open(from: &ExplainFrom) -> Result<Self, ExplainError> {
+        let (path, options) = match from {
+            ExplainFrom::Folder(path, options) => (path, options),
+            ExplainFrom::Admin(address) => return Ok(Self::Instance(address.clone())),
+        };
+        let checked = check::read(std::slice::from_ref(path), Options::clone(options));
+        if let Some((path, error)) = checked.unreadable.first() {
+            return Err(ExplainError::Folder(format!("{}: {error}", path.display())));
+        }
+        let nothing = || ExplainError::Folder(format!("{}: nothing to serve", path.display()));
+        checked.snapshot.map(Self::Folder).ok_or_else(nothing)
+    }
+
+    /// Explains one request.
+    pub(crate) async fn ask(
+        &self,
+        url: &str,
+        method: &str,
+        headers: &[String],
+        client: Option<IpAddr>,
+    ) -> Result<Explanation, ExplainError> {
+        // Made here for an instance too, so that a mistake is named without one.
+        let question = Question::new(url, method, headers, client)?;
+        let address = match self {
+            Self::Folder(snapshot) => return Ok(explain(snapshot, &question)),
+            Self::Instance(address) => address,
+        };
+        let mut pairs = vec![("url", url.to_owned()), ("method", method.to_owned())];
+        pairs.extend(headers.iter().map(|header| ("header", header.clone())));
+        pairs.extend(client.map(|ip| ("client_ip", ip.to_string())));
+        let query = pairs.iter().map(|(key, value)| format!("{key}={}", escape(value))).collect::<Vec<_>>().join("&");
+        let body = client::get(address, &format!("/api/explain?{query}")).await?;
+        Ok(serde_json::from_slice(&body)?)
+    }
 }
 
 /// Percent-encodes all but letters and digits.

@@ -28,6 +28,7 @@ mod relay;
 pub mod report;
 mod resolve;
 mod route;
+pub mod shadow;
 mod stream;
 mod sys;
 mod tls;

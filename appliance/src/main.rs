@@ -17,7 +17,7 @@ use ringress::demo::{Demo, Reached};
 use ringress::io::Driver;
 use ringress::lifecycle::{self, End, Process};
 use ringress::worker::{self, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
-use ringress::{check, explain, logging, metrics, report};
+use ringress::{check, explain, logging, metrics, report, shadow};
 use ringress_sync::{
     KubeSettings, PodIdentity, Publisher, SourceSettings, StatusAddresses, StatusSettings, SyncHandle, SyncSettings,
     WebhookSettings, WorkerLink, WriteSettings,
@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Report(options) => report::run(&options, |kube| cluster(kube, &options.options)),
+        Command::Shadow(options) => shadow::run(&options),
         Command::Version => {
             println!("{}", version());
             ExitCode::SUCCESS

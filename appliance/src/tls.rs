@@ -11,7 +11,7 @@ mod stream;
 mod tickets;
 
 pub(crate) use accept::{Accepted, accept};
-pub(crate) use client::{Alpn, ClientTls};
+pub(crate) use client::{Alpn, ClientTls, unverified_client};
 pub(crate) use identity::Secured;
 pub(crate) use server::{ServerTls, SharedTls};
 pub(crate) use stream::{TlsReader, TlsStream, TlsWriter};

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::annotation::{self, Meanwhile, Scope, Support};
 use crate::settings;
+use crate::snapshot::VARIABLES;
 
 /// The text of `docs/annotations.md`.
 pub fn annotations() -> String {
@@ -35,11 +36,24 @@ pub fn annotations() -> String {
             described(row.doc, row.support),
         );
     }
+    variables(&mut page);
     page
 }
 
 const HEAD: &str = "| annotation | value | default | priority | acts on | risk | a bad value | what it does |\n\
                     |---|---|---|---|---|---|---|---|\n";
+
+/// What texts with variables may hold.
+fn variables(page: &mut String) {
+    page.push_str(
+        "\n## Variables\n\nValues that may hold variables are read once, when the Ingress or ConfigMap changes. `$name` and \
+         `${name}` are the same. A name that is not listed here is a finding.\n\n| variable | stands for |\n|---|---|\n",
+    );
+    for (names, doc) in VARIABLES {
+        let names: Vec<_> = names.iter().map(|name| format!("`${name}`")).collect();
+        let _ = writeln!(page, "| {} | {} |", names.join(", "), cell(doc));
+    }
+}
 
 /// The text of `docs/configmap.md`.
 pub fn config_map() -> String {

@@ -56,7 +56,7 @@ pub use settings::{
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};
 pub use suites::{CipherList, parse_groups};
-pub use template::{Part, Template, UnknownVariable, Variable};
+pub use template::{Part, Template, UnknownVariable, VARIABLES, Variable};
 pub use upstream_tls::{TlsVersions, UpstreamTls, UpstreamVerify};
 
 /// One complete, consistent state of the routing world.

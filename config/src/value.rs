@@ -12,6 +12,13 @@ use crate::snapshot::Template;
 /// Why a value is refused: what it should have been.
 pub(crate) type Expected = &'static str;
 
+/// Says that a text is not what was expected, and names the variable that is not known, where it is that.
+pub(crate) fn is_not(text: &str, expected: Expected) -> String {
+    let unknown = expected.contains("variables").then(|| Template::parse(text).err()).flatten();
+    let why = unknown.map(|unknown| format!(" ({unknown})")).unwrap_or_default();
+    format!("`{text}` is not {expected}{why}")
+}
+
 /// Where options come from: the annotations of an Ingress, or the ConfigMap.
 pub(crate) trait Source {
     /// The trimmed text of an option; `None` when absent or empty.
@@ -29,7 +36,7 @@ pub(crate) trait Source {
         match parse(text) {
             Ok(value) => Some(value),
             Err(expected) => {
-                let message = format!("`{text}` is not {expected}; the default is used");
+                let message = format!("{}; the default is used", is_not(text, expected));
                 self.warn(name, message);
                 None
             }

@@ -31,6 +31,7 @@ complete -c ringress -n "__fish_ringress_needs_command" -f -a "demo" -d 'Serve a
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "check" -d 'Read manifests and print what would not be served as written'
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "explain" -d 'Say which Ingress, rule and backend serve a request, and why the others do not'
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "report" -d 'Say Ingress by Ingress what acts as in ingress-nginx, what differs and what is refused'
+complete -c ringress -n "__fish_ringress_needs_command" -f -a "shadow" -d 'Hold recorded requests against an old controller and this one, and say what differs'
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "version" -d 'Print version, commit, driver and TLS provider'
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l access-log -d 'auto (as the ConfigMap says; off with a dir: source that has none), off, or a file. [default: auto]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l access-log-format -d 'Form of access log lines: the ConfigMap\'s log-format-upstream, or a built-in JSON object. [default: configmap]' -r
@@ -388,4 +389,94 @@ complete -c ringress -n "__fish_ringress_using_subcommand report" -l skip_log_he
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l stderrthreshold -d 'Flag of ingress-nginx\' logger.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l vmodule -d 'Flag of ingress-nginx\' logger.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l old -d 'Where the old controller listens' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l new -d 'Where the new one listens' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l header -d 'A header of answers to compare, repeatable' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l backend-header -d 'Header in which backends say who they are' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l rate -d 'Most requests a second' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l concurrency -d 'Most requests in flight' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l timeout -d 'Longest wait for an answer' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l source -d 'Compare with the manifests of a folder' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l admin -d 'Compare with the routes of a running instance' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l host -d 'Host of requests that do not say theirs' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l scheme -d 'Scheme of requests that do not say theirs, for --source and --admin' -r -f -a "http\t''
+https\t''"
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l limit -d 'Most requests that are read' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l time-limit -d 'Longest time for the whole' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l output -d 'Form of the result' -r -f -a "text\t''
+json\t''"
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l annotations-prefix -d 'Prefix of the Ingress annotations that are read. [default: nginx.ingress.kubernetes.io]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l apiserver-host -d 'URL of the API server, for running outside the cluster.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l bucket-factor -d 'Growth factor of native histograms. [default: 0]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l certificate-authority -d 'CA file for --apiserver-host.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l configmap -d 'The ConfigMap with the global options.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l controller-class -d 'IngressClasses whose spec.controller is this belong to this controller. [default: k8s.io/ingress-nginx]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l deep-inspect -d 'Refuse Ingresses whose hosts or paths hold fragments of nginx configuration. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l default-backend-service -d 'Service (first port) for requests that no rule matches; without it the answer is 404.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l default-server-port -d 'Port of the 404 server. [default: 8181]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l default-ssl-certificate -d 'Secret with the certificate for names without their own; without it a self-signed one is made.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l disable-catch-all -d 'Ignore Ingresses that have spec.defaultBackend. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l disable-full-test -d 'The webhook renders only the Ingress under review. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l disable-leader-election -d 'No Lease, and no writing of Ingress status. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l disable-svc-external-name -d 'Ignore Services of type ExternalName. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l disable-sync-events -d 'Do not write a Sync event for each Ingress. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l dynamic-configuration-retries -d 'Retries of pushing state into the Lua layer. [default: 15]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l election-id -d 'Name of the Lease of the leader election. [default: ingress-controller-leader]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l election-ttl -d 'How long the Lease is held. [default: 30s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-annotation-validation -d 'Validate the values of annotations. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-metrics -d 'Count requests by route and serve the counters. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-ssl-chain-completion -d 'Fetch missing intermediate certificates. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this zone. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l healthz-host -d 'Address of the health and metrics port; empty is all.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l healthz-port -d 'Port for health and metrics; 0 turns it off. [default: 10254]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l http-port -d 'Port for plain http; 0 turns it off. [default: 80]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l https-port -d 'Port for https; 0 turns it off. [default: 443]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l ingress-class -d 'Value of the kubernetes.io/ingress.class annotation that is served. [default: nginx]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l ingress-class-by-name -d 'Serve the IngressClass whose name is --ingress-class, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l internal-logger-address -d 'Syslog address of chroot images. [default: 127.0.0.1:11514]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l kubeconfig -d 'File with the API server\'s address and credentials; also KUBECONFIG.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l length-buckets -d 'Buckets of the request and response length histograms, in bytes. [default: 10,20,30,40,50,60,70,80,90,100]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l max-buckets -d 'Most buckets of a native histogram. [default: 100]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l maxmind-edition-ids -d 'GeoIP2 databases. [default: GeoLite2-City,GeoLite2-ASN]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l maxmind-license-key -d 'Key for downloading them.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l maxmind-mirror -d 'Where to download them.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l maxmind-retries-count -d 'Download attempts. [default: 1]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l maxmind-retries-timeout -d 'Pause between download attempts. [default: 0s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l metrics-per-host -d 'Put the host label on request metrics. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l metrics-per-undefined-host -d 'Count requests for hosts that no Ingress defines, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l monitor-max-batch-size -d 'Size of a batch of metrics. [default: 10000]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l post-shutdown-grace-period -d 'Wait between the end of the drain and the end of the process. [default: 10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l profiler-address -d 'Address of the profiler. [default: 127.0.0.1]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l profiler-port -d 'Port of the profiler. [default: 10245]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l profiling -d 'Serve profiles. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l publish-service -d 'Service whose addresses are written to Ingress status.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l publish-status-address -d 'Addresses that are written to Ingress status.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l report-node-internal-ip-address -d 'Write internal node addresses to Ingress status. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l report-status-classes -d 'Label request metrics with 2xx, 3xx, … instead of codes. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l shutdown-grace-period -d 'Wait between SIGTERM and the start of the drain. [default: 0]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l size-buckets -d 'Buckets of the bytes_sent histogram. [default: 10,100,1000,10000,100000,1000000,10000000]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l ssl-passthrough-proxy-port -d 'TLS port behind the server name proxy. [default: 442]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l status-port -d 'Control port of the Lua layer. [default: 10246]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l status-update-interval -d 'How often Ingress status is checked. [default: 60]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l stream-port -d 'Control port of the Lua layer for TCP and UDP. [default: 10247]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l sync-period -d 'How often everything is listed again. [default: 0s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l sync-rate-limit -d 'Most syncs per second. [default: 0.3]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l tcp-services-configmap -d 'ConfigMap that maps ports to TCP services.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l time-buckets -d 'Buckets of the duration histograms, in seconds. [default: 0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l udp-services-configmap -d 'ConfigMap that maps ports to UDP services.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l update-status -d 'Write the addresses of this controller to Ingress status. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l update-status-on-shutdown -d 'The last replica clears the status when it stops. [default: true]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l validating-webhook -d 'Address of the admission server.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l validating-webhook-certificate -d 'Its certificate file.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l validating-webhook-key -d 'Its key file.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l version -d 'Print the version and end. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l watch-ingress-without-class -d 'Serve Ingresses that name no class, too. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l watch-namespace -d 'The only namespace to be served; empty is all.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l watch-namespace-selector -d 'Serve the namespaces with these labels; excludes --watch-namespace.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l all-methods -d 'Send methods other than GET, HEAD and OPTIONS too; they may change something, twice'
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringress -n "__fish_ringress_using_subcommand version" -s h -l help -d 'Print help'

@@ -79,6 +79,9 @@ pub struct Explanation {
     pub host_match: String,
     /// What becomes of the request.
     pub answer: Answer,
+    /// The clusters that the rule leads to, those of its canaries too, whether or not the request gets there.
+    #[serde(default)]
+    pub backends: Vec<String>,
     /// The rule that decided, if one did.
     pub rule: Option<Rule>,
     /// The certificate that an https client is shown.
@@ -97,6 +100,7 @@ impl Explanation {
             host: String::new(),
             host_match: String::new(),
             answer: Answer::Refused { status: 400, reason: String::new() },
+            backends: Vec::new(),
             rule: None,
             certificate: None,
             others: Vec::new(),

@@ -12,6 +12,9 @@ use crate::route::{self, Found};
 /// Routes of the host that are listed beside the one that serves.
 const OTHERS_MAX: usize = 100;
 
+/// Why a Service that nobody stands behind answers.
+pub(crate) const NO_ENDPOINTS: &str = "the service has no endpoints";
+
 /// Says what a snapshot does with a request.
 pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
     let mut explanation = Explanation { generation: snapshot.generation, ..Explanation::new(question.line()) };
@@ -56,6 +59,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
         Found::Route(route) | Found::AddSlash(route) => Some(*route),
         Found::Nothing => None,
     };
+    explanation.backends = chosen.map(|route| backends(snapshot, route)).unwrap_or_default();
     explanation.rule = chosen.map(|route| rule(route, chosen_why(route).into()));
     explanation.others = others(host, chosen, path);
     explanation
@@ -111,9 +115,21 @@ fn proxied(snapshot: &Snapshot, route: &Route) -> Answer {
         Backend::Status(_) => Vec::new(),
     };
     if clusters.iter().all(|cluster| cluster.endpoints.is_empty()) {
-        return Answer::Status { status: route.empty_status, reason: "the service has no endpoints".into() };
+        return Answer::Status { status: route.empty_status, reason: NO_ENDPOINTS.into() };
     }
     Answer::Proxied { clusters }
+}
+
+/// The names of the clusters of a route, those of its canaries too.
+fn backends(snapshot: &Snapshot, route: &Route) -> Vec<String> {
+    let own: Vec<_> = match &route.backend {
+        Backend::Cluster(id) => vec![*id],
+        Backend::Weighted(parts) => parts.iter().map(|part| part.cluster).collect(),
+        Backend::Status(_) => Vec::new(),
+    };
+    let canaries = route.policies.iter().flat_map(|policies| policies.canaries.iter().map(|canary| canary.cluster));
+    let named = own.into_iter().chain(canaries).filter_map(|id| snapshot.clusters.get(id));
+    named.map(|cluster| cluster.name.to_string()).collect()
 }
 
 fn certificate(snapshot: &Snapshot, host: &str) -> String {

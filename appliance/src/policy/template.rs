@@ -35,6 +35,7 @@ pub(crate) fn render_variable(
     let label = |of: fn(&RouteLabels) -> &str| labels.map_or("", of).as_bytes();
     match variable {
         Variable::RequestUri => out.extend_from_slice(head.path_and_query(bytes)),
+        Variable::EscapedRequestUri => escape(head.path_and_query(bytes), out),
         Variable::Uri => out.extend_from_slice(request.path),
         Variable::Args => out.extend_from_slice(head.query(bytes).unwrap_or_default()),
         Variable::IsArgs => {
@@ -50,6 +51,7 @@ pub(crate) fn render_variable(
         Variable::RemoteAddr => drop(write!(out, "{}", request.client)),
         Variable::RemotePort => drop(write!(out, "{}", request.client_port)),
         Variable::RemoteUser => out.extend_from_slice(&request.user().unwrap_or_default()),
+        Variable::ForwardedFor => out.extend_from_slice(request.forwarded_for),
         Variable::RequestMethod => out.extend_from_slice(head.method_bytes(bytes)),
         Variable::RequestId => out.extend_from_slice(request.request_id),
         Variable::Field(name) => out.extend_from_slice(request.field(name).unwrap_or_default()),
@@ -61,6 +63,21 @@ pub(crate) fn render_variable(
         Variable::ServiceName => out.extend_from_slice(label(|labels| &labels.service)),
         Variable::ServicePort => out.extend_from_slice(label(|labels| &labels.service_port)),
         Variable::LocationPath => out.extend_from_slice(label(|labels| &labels.path)),
+        Variable::UpstreamName => {
+            if let Some(RouteLabels { namespace, service, service_port, .. }) = labels {
+                drop(write!(out, "{namespace}-{service}-{service_port}"));
+            }
+        }
+    }
+}
+
+/// Appends a text with all but the unreserved letters (RFC 3986 section 2.3) percent-encoded.
+pub(super) fn escape(text: &[u8], out: &mut Vec<u8>) {
+    for byte in text {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(*byte),
+            other => drop(write!(out, "%{other:02X}")),
+        }
     }
 }
 

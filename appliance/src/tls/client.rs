@@ -113,6 +113,14 @@ impl ClientTls {
     }
 }
 
+/// A client for tools that compare two controllers: whose certificate it is, is not the question there.
+pub(crate) fn unverified_client() -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let verifier = Arc::new(ByPolicy::new(&provider, None));
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
 /// Takes the certificate that the policy wants, or any without one; the handshake proves in any case that the upstream
 /// holds its key.
 #[derive(Debug)]

@@ -35,6 +35,7 @@ mod passthrough;
 mod report;
 mod routing;
 mod settings;
+mod shadow;
 mod stalls;
 mod streaming;
 mod streams;

@@ -81,7 +81,7 @@ fn read_named(source: &mut impl Source, names: &Names) -> Option<ExternalAuth> {
 /// A value without which the check would be another one: if it cannot be read, everything is refused.
 fn guarded<T>(source: &mut impl Source, name: &str, parse: impl Fn(&str) -> Result<T, Expected>) -> Option<T> {
     let text = source.text(name)?.to_owned();
-    parse(&text).map_err(|expected| source.deny(name, format!("`{text}` is not {expected}"))).ok()
+    parse(&text).map_err(|expected| source.deny(name, value::is_not(&text, expected))).ok()
 }
 
 fn url(text: &str) -> Result<Template, Expected> {

@@ -35,7 +35,8 @@ pub(crate) fn fields_of(
     let field = |(name, text): (&std::sync::Arc<str>, &std::sync::Arc<str>)| {
         let of = || format!("of ConfigMap {}", config_map.meta.key);
         let field = value::field_name(name).map_err(|expected| format!("`{name}` {} is not {expected}", of()))?;
-        let text = parse(text.trim()).map_err(|expected| format!("{name} {} is not {expected}", of()))?;
+        let text = text.trim();
+        let text = parse(text).map_err(|expected| format!("{name} {}: {}", of(), value::is_not(text, expected)))?;
         Ok((field, text))
     };
     config_map.data.iter().map(field).collect()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{BadValue, Meanwhile, Row, Support, find};
 use crate::diagnostics::Finding;
 use crate::model::{ConfigMap, Ingress, Kind, ObjectKey, ObjectRef, Secret};
-use crate::value::{Expected, Source};
+use crate::value::{self, Expected, Source};
 
 /// The objects that annotations and ConfigMap keys may name.
 pub(crate) trait Objects {
@@ -75,7 +75,7 @@ impl Source for Annotations<'_> {
             Ok(value) => return Some(value),
             Err(expected) => expected,
         };
-        let message = format!("`{text}` is not {expected}");
+        let message = value::is_not(text, expected);
         match find(name).map(|row| row.bad_value) {
             Some(BadValue::NotLoaded) => {
                 self.outcome.refused = true;

@@ -20,6 +20,8 @@ pub enum Part {
 pub enum Variable {
     /// `$request_uri`: path and query as sent.
     RequestUri,
+    /// `$escaped_request_uri`: the same with all but unreserved letters percent-encoded.
+    EscapedRequestUri,
     /// `$uri`: the normalised path.
     Uri,
     /// `$args`, `$query_string`.
@@ -38,12 +40,14 @@ pub enum Variable {
     ServerName,
     /// `$server_port`, `$pass_server_port`.
     ServerPort,
-    /// `$remote_addr`, `$the_real_ip`: the client as resolved.
+    /// `$remote_addr`, `$the_real_ip`, `$binary_remote_addr`: the client as resolved.
     RemoteAddr,
     /// `$remote_port`.
     RemotePort,
     /// `$remote_user`.
     RemoteUser,
+    /// `$proxy_add_x_forwarded_for`: what upstreams are told as `X-Forwarded-For`.
+    ForwardedFor,
     /// `$request_method`.
     RequestMethod,
     /// `$request_id`, `$req_id`.
@@ -66,7 +70,37 @@ pub enum Variable {
     ServicePort,
     /// `$location_path`.
     LocationPath,
+    /// `$proxy_upstream_name`: namespace, name and port of the rule's service.
+    UpstreamName,
 }
+
+/// The names that a text may hold, and what each stands for; ALL CAPS are for any name.
+pub const VARIABLES: &[(&[&str], &str)] = &[
+    (&["request_uri"], "path and query as sent"),
+    (&["escaped_request_uri"], "the same, percent-encoded"),
+    (&["uri", "document_uri"], "the path: decoded, slashes merged, dot segments resolved"),
+    (&["args", "query_string"], "the query"),
+    (&["is_args"], "`?` when there is a query, else nothing"),
+    (&["arg_NAME"], "an argument of the query, as sent"),
+    (&["scheme", "pass_access_scheme"], "`http` or `https`, as far as forwarded fields are believed"),
+    (&["host"], "the host that was asked for, lower case, without port"),
+    (&["http_host"], "the Host field as sent"),
+    (&["best_http_host"], "the host with its port, as far as forwarded fields are believed"),
+    (&["server_name"], "the host of the rule"),
+    (&["server_port", "pass_server_port", "pass_port"], "the port that was asked"),
+    (&["remote_addr", "the_real_ip", "binary_remote_addr"], "the client's address, as far as it is believed"),
+    (&["remote_port"], "the client's port"),
+    (&["remote_user"], "the user of basic authentication"),
+    (&["proxy_add_x_forwarded_for"], "what backends are told as X-Forwarded-For"),
+    (&["request_method"], "the method"),
+    (&["request_id", "req_id"], "the request's id"),
+    (&["http_NAME"], "a field of the request, `_` for `-`"),
+    (&["content_type", "content_length"], "the fields of these names"),
+    (&["cookie_NAME"], "a cookie"),
+    (&["1"], "and up to `$9`: a group of the path's pattern"),
+    (&["namespace", "ingress_name", "service_name", "service_port", "location_path"], "of the rule that serves"),
+    (&["proxy_upstream_name"], "namespace, name and port of the rule's service, with `-` between"),
+];
 
 /// A `$` that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -160,6 +194,7 @@ pub(super) fn variable(name: &str) -> Option<Variable> {
     let named = |prefix| name.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty());
     Some(match name {
         "request_uri" => Variable::RequestUri,
+        "escaped_request_uri" => Variable::EscapedRequestUri,
         "uri" | "document_uri" => Variable::Uri,
         "args" | "query_string" => Variable::Args,
         "is_args" => Variable::IsArgs,
@@ -168,10 +203,13 @@ pub(super) fn variable(name: &str) -> Option<Variable> {
         "http_host" => Variable::HttpHost,
         "best_http_host" => Variable::BestHttpHost,
         "server_name" => Variable::ServerName,
-        "server_port" | "pass_server_port" => Variable::ServerPort,
-        "remote_addr" | "the_real_ip" => Variable::RemoteAddr,
+        "server_port" | "pass_server_port" | "pass_port" => Variable::ServerPort,
+        "remote_addr" | "the_real_ip" | "binary_remote_addr" => Variable::RemoteAddr,
         "remote_port" => Variable::RemotePort,
         "remote_user" => Variable::RemoteUser,
+        "proxy_add_x_forwarded_for" => Variable::ForwardedFor,
+        "content_type" => Variable::Field("content-type".into()),
+        "content_length" => Variable::Field("content-length".into()),
         "request_method" => Variable::RequestMethod,
         "request_id" | "req_id" => Variable::RequestId,
         "namespace" => Variable::Namespace,
@@ -179,6 +217,7 @@ pub(super) fn variable(name: &str) -> Option<Variable> {
         "service_name" => Variable::ServiceName,
         "service_port" => Variable::ServicePort,
         "location_path" => Variable::LocationPath,
+        "proxy_upstream_name" => Variable::UpstreamName,
         _ => {
             if let Some(field) = named("http_") {
                 Variable::Field(field.replace('_', "-").into())
@@ -220,6 +259,14 @@ mod tests {
     fn a_digit_is_one_group_and_what_follows_is_text() {
         let template = Template::parse("/$12").unwrap();
         assert_eq!(template.parts()[1..], [Part::Variable(Variable::Capture(1)), Part::Text("2".into())]);
+    }
+
+    #[test]
+    fn every_name_that_is_listed_is_known() {
+        for name in VARIABLES.iter().flat_map(|(names, _)| *names) {
+            assert!(variable(name).is_some(), "{name}");
+        }
+        assert_eq!(variable("escaped_request_uri"), Some(Variable::EscapedRequestUri));
     }
 
     #[test]

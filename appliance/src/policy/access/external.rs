@@ -259,11 +259,6 @@ fn signin(auth: &ExternalAuth, route: &Route, request: &Request<'_>) -> Vec<u8> 
     location.extend_from_slice(request.scheme.as_str().as_bytes());
     location.extend_from_slice(b"://");
     location.extend_from_slice(request.head.authority(request.bytes));
-    for byte in request.head.path_and_query(request.bytes) {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => location.push(*byte),
-            other => location.extend_from_slice(format!("%{other:02X}").as_bytes()),
-        }
-    }
+    template::escape(request.head.path_and_query(request.bytes), &mut location);
     location
 }
