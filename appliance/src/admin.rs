@@ -21,11 +21,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub(crate) use api::Rejected;
-pub use listen::{ListenError, Listeners};
+pub use listen::{AdminSockets, ListenError, Listeners};
 pub use sources::{ControlPlane, ControlStatus, Phase, Sources, SyncFuture, WorkerPlane};
+
+use crate::worker::Gate;
+
+/// How often the gate is looked at.
+const GATE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How often announced series are gathered.
 const GATHER_INTERVAL: Duration = Duration::from_secs(2);
@@ -40,11 +45,14 @@ pub struct AdminSettings {
     pub health_path: String,
     /// Bound of one health answer.
     pub health_timeout: Duration,
+    /// Nobody is answered before it is open: until then another process answers.
+    pub gate: Gate,
 }
 
 /// The running admin thread; ends when dropped.
 pub struct Admin {
     stop: Option<oneshot::Sender<()>>,
+    leave: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -52,17 +60,23 @@ impl Admin {
     /// Starts the thread on listeners that are bound already.
     pub fn start(listeners: Listeners, settings: AdminSettings, sources: Sources) -> std::io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
+        let (leave, leaving) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = run(listeners, &settings, sources) => {}
+                    () = run(listeners, &settings, sources, leaving) => {}
                     // Dropped or sent, both mean the end.
                     _ = stopped => {}
                 }
             });
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { stop: Some(stop), leave, thread: Some(thread) })
+    }
+
+    /// Another process serves the listeners: nothing more is accepted, what is being answered is finished.
+    pub fn leave(&self) {
+        self.leave.send_replace(true);
     }
 
     /// Whether the thread still serves.
@@ -82,12 +96,21 @@ impl Drop for Admin {
     }
 }
 
-async fn run(listeners: Listeners, settings: &AdminSettings, sources: Sources) {
+async fn run(listeners: Listeners, settings: &AdminSettings, sources: Sources, leaving: serve::Leaving) {
     let sources = Arc::new(sources);
     let health = probes(settings, &sources, Some(&settings.health_path));
     // Without the path of the flag, which could be one of the API's.
     let admin = probes(settings, &sources, None).merge(api::router(Arc::clone(&sources)));
-    tokio::join!(serve::health(listeners.health, health), serve::admin(listeners.admin, admin), housekeeping(&sources));
+    let serving = async {
+        while !settings.gate.is_open() {
+            tokio::time::sleep(GATE_INTERVAL).await;
+        }
+        tokio::join!(
+            serve::health(listeners.health, health, leaving.clone()),
+            serve::admin(listeners.admin, admin, leaving)
+        )
+    };
+    tokio::join!(serving, housekeeping(&sources));
 }
 
 /// The three paths of the health listener, and perhaps one more for health.

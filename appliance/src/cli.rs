@@ -1,6 +1,7 @@
 //! The commands of `ringress` and their flags, parsed into typed settings. Nothing is started here.
 
 mod cluster;
+mod control;
 mod file;
 mod flag;
 mod layers;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches};
 
 pub use cluster::{IngressStatus, Webhook, WriteBack};
+pub use control::{ControlAddress, Upgrade, UpgradeSettings};
 pub use layers::Surroundings;
 pub use migration::{FlagUse, Report, ReportOutput, ReportSource};
 pub use settings::{
@@ -51,6 +53,8 @@ pub enum Command {
     Report(Box<Report>),
     /// Hold recorded requests against two controllers.
     Shadow(Box<Shadow>),
+    /// Have the running process replaced by what is installed now.
+    Upgrade(Upgrade),
     /// Print version and make.
     Version,
 }
@@ -167,6 +171,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, surroundings: &Surro
         Some(("explain", m)) => explain(m).map(Command::Explain),
         Some(("report", m)) => migration::report(m, surroundings).map(|report| Command::Report(Box::new(report))),
         Some(("shadow", m)) => shadow::shadow(m).map(|shadow| Command::Shadow(Box::new(shadow))),
+        Some(("upgrade", m)) => control::upgrade(m, surroundings).map(Command::Upgrade),
         Some(("version", _)) => Ok(Command::Version),
         _ => unreachable!("clap demands one of the commands above"),
     }
@@ -265,6 +270,7 @@ fn command() -> clap::Command {
         .subcommand(explain_command())
         .subcommand(migration::report_command())
         .subcommand(shadow::shadow_command())
+        .subcommand(control::upgrade_command())
         .subcommand(clap::Command::new("version").about("Print version, commit, driver and TLS provider"))
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::cli::{self, AdminAddress, RunSettings, Shutdown, Source};
+use crate::cli::{self, AdminAddress, ControlAddress, RunSettings, Shutdown, Source};
 use backends::Backends;
 
 pub use certificate::{SelfSigned, SelfSignedError, self_signed};
@@ -70,6 +70,8 @@ impl Demo {
         let moved = move_to_loopback(&mut settings).map_err(|e| DemoError::System("find free ports", e))?;
         settings.source = Source::Folder(folder.path().to_path_buf());
         settings.options.assume_class = true;
+        // A started copy would not know the folder of this one.
+        settings.upgrade.control = ControlAddress::Off;
         settings.state_dir = Some(folder.path().join(".state"));
         settings.shutdown =
             Shutdown { grace_before: Duration::ZERO, drain_timeout: Some(DRAIN_TIMEOUT), grace_after: Duration::ZERO };

@@ -1,9 +1,12 @@
-//! From readiness to the end of the process: signals, systemd, drain.
+//! From readiness to the end of the process: signals, systemd, upgrade, drain.
 //!
 //! Runs on the main thread, which has nothing else to do; workers and the other threads never handle signals.
 
+mod control;
 mod systemd;
+mod upgrade;
 
+use std::io;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -11,6 +14,11 @@ use tokio::time::{interval, sleep, timeout};
 
 use crate::admin::Sources;
 use crate::cli::Shutdown;
+use crate::handover::{Given, Predecessor, Program};
+use crate::worker::Gate;
+
+pub use control::{ControlError, ControlSocket};
+pub(crate) use control::{REQUEST_UPGRADE, Reply};
 
 /// Bound of a drain when neither flag nor ConfigMap has one.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,8 +40,23 @@ pub trait Process {
     /// Whether all workers have ended.
     fn ended(&self) -> bool;
 
+    /// Clients may be taken from now on.
+    fn open(&self);
+
     /// The process is ready for the first time.
     fn ready(&self);
+
+    /// Copies of every listening socket, for a successor.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    fn give(&self) -> io::Result<Vec<Given>>;
+
+    /// There will be no successor.
+    fn keep(&self);
+
+    /// A successor serves on the same sockets: accept nothing more, finish what runs, leave the sockets as they are.
+    fn hand_over(&self);
 }
 
 /// How the process ends.
@@ -43,10 +66,44 @@ pub enum End {
     Drained,
     /// Time ran out; what still ran was cut.
     DrainTimeout,
+    /// Another process has taken over.
+    Replaced,
     /// A second signal, of this number.
     Interrupted(i32),
     /// The workers ended without being asked.
     WorkersDied,
+}
+
+/// What a process has to do with the ones before and after it.
+pub struct Succession {
+    /// The process that is relieved by this one.
+    pub predecessor: Option<Predecessor>,
+    /// Open from the start when there is none.
+    pub gate: Gate,
+    /// What is started by an upgrade.
+    pub program: Program,
+    /// Where an upgrade is asked for, besides SIGUSR2.
+    pub control: Option<ControlSocket>,
+    /// How long a successor may take to be ready.
+    pub timeout: Duration,
+}
+
+/// What a signal means.
+enum Order {
+    /// End; the number of the signal.
+    Stop(i32),
+    /// Open log files anew.
+    Reopen,
+    /// Start a successor.
+    Upgrade,
+}
+
+/// Why the process leaves.
+enum Leave {
+    /// By a signal of this number.
+    Stopped(i32),
+    /// The process of this number serves.
+    Replaced(u32),
 }
 
 /// The signals of the contract.
@@ -59,7 +116,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -69,45 +126,97 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal that ends the process; the others are dealt with on the way.
-    async fn stop(&mut self, process: &impl Process) -> i32 {
+    async fn next(&mut self) -> Order {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return SignalKind::terminate().as_raw_value(),
-                _ = self.interrupt.recv() => return SignalKind::interrupt().as_raw_value(),
+                _ = self.terminate.recv() => return Order::Stop(SignalKind::terminate().as_raw_value()),
+                _ = self.interrupt.recv() => return Order::Stop(SignalKind::interrupt().as_raw_value()),
+                _ = self.reopen.recv() => return Order::Reopen,
+                _ = self.upgrade.recv() => return Order::Upgrade,
                 _ = self.hangup.recv() => {
-                    tracing::info!("SIGHUP: sources update by themselves, options are read at the start only");
+                    tracing::info!("SIGHUP: sources update by themselves; options are read anew by an upgrade");
                 }
-                _ = self.reopen.recv() => process.reopen_logs(),
-                _ = self.upgrade.recv() => {
-                    tracing::warn!("SIGUSR2: this version cannot upgrade in place, restart it instead");
-                }
+            }
+        }
+    }
+
+    /// Waits for a signal that ends a process which is on its way out.
+    async fn stop(&mut self, process: &impl Process) -> i32 {
+        loop {
+            match self.next().await {
+                Order::Stop(signal) => return signal,
+                Order::Reopen => process.reopen_logs(),
+                Order::Upgrade => tracing::warn!("SIGUSR2: this process is on its way out and starts no other"),
             }
         }
     }
 }
 
 /// Runs until the process may end.
-pub async fn run(process: &impl Process, sources: &Sources, shutdown: Shutdown) -> std::io::Result<End> {
+pub async fn run(
+    process: &impl Process,
+    sources: &Sources,
+    shutdown: Shutdown,
+    succession: &Succession,
+) -> io::Result<End> {
     let mut signals = Signals::new()?;
-    let stopped = tokio::select! {
-        signal = signals.stop(process) => Some(signal),
-        () = serve(process, sources) => None,
+    let left = tokio::select! {
+        leave = upgrade::orders(&mut signals, process, sources, succession) => Some(leave),
+        () = serve(process, sources, succession) => None,
     };
-    let Some(signal) = stopped else { return Ok(End::WorkersDied) };
-    sources.phase.begin_drain();
-    systemd::stopping();
     let bound = drain_timeout(sources, shutdown);
-    tracing::info!(signal, timeout = ?bound, "draining");
+    match left {
+        None => Ok(End::WorkersDied),
+        Some(Leave::Stopped(signal)) => {
+            systemd::stopping();
+            tracing::info!(signal, timeout = ?bound, "draining");
+            sources.phase.begin_drain();
+            Ok(stop(&mut signals, process, sources, shutdown, bound).await)
+        }
+        Some(Leave::Replaced(successor)) => {
+            tracing::info!(successor, timeout = ?bound, "another process serves; draining");
+            sources.phase.begin_drain();
+            Ok(leave(&mut signals, process, sources, bound).await)
+        }
+    }
+}
+
+/// The end by a signal; a second one cuts it short.
+async fn stop(
+    signals: &mut Signals,
+    process: &impl Process,
+    sources: &Sources,
+    shutdown: Shutdown,
+    bound: Duration,
+) -> End {
     let end = tokio::select! {
         end = drain(process, shutdown, bound) => end,
         signal = signals.stop(process) => End::Interrupted(signal),
     };
+    tell(end, sources);
+    end
+}
+
+/// The end after an upgrade. The service manager stops old and new process by one signal each: only the second one is
+/// meant for a process that drains already.
+async fn leave(signals: &mut Signals, process: &impl Process, sources: &Sources, bound: Duration) -> End {
+    let twice = async {
+        signals.stop(process).await;
+        signals.stop(process).await
+    };
+    let end = tokio::select! {
+        ended = timeout(bound, all_ended(process)) => ended.map_or(End::DrainTimeout, |()| End::Drained),
+        signal = twice => End::Interrupted(signal),
+    };
+    tell(end, sources);
+    End::Replaced
+}
+
+fn tell(end: End, sources: &Sources) {
     match end {
         End::Drained => tracing::info!("drained"),
         _ => tracing::warn!(?end, connections = connections(sources), "not drained completely"),
     }
-    Ok(end)
 }
 
 fn drain_timeout(sources: &Sources, shutdown: Shutdown) -> Duration {
@@ -119,14 +228,21 @@ fn connections(sources: &Sources) -> u64 {
     sources.metrics.counters().iter().map(|core| core.connections.get()).sum()
 }
 
-/// Tells that the process is ready, then that it is alive; returns only when the workers are gone.
-async fn serve(process: &impl Process, sources: &Sources) {
+/// Relieves the process before, tells that this one is ready, then that it is alive; returns only when the workers are
+/// gone.
+async fn serve(process: &impl Process, sources: &Sources, succession: &Succession) {
     let mut poll = interval(POLL_INTERVAL);
     while sources.unready().is_some() {
         poll.tick().await;
         if process.ended() {
             return;
         }
+    }
+    if let Some(predecessor) = &succession.predecessor {
+        predecessor.relieve().await;
+        process.open();
+        systemd::is_main();
+        predecessor.serving();
     }
     process.ready();
     systemd::ready();
@@ -141,15 +257,16 @@ async fn serve(process: &impl Process, sources: &Sources) {
 async fn drain(process: &impl Process, shutdown: Shutdown, bound: Duration) -> End {
     sleep(shutdown.grace_before).await;
     process.drain();
-    let ended = async {
-        let mut poll = interval(POLL_INTERVAL);
-        while !process.ended() {
-            poll.tick().await;
-        }
-    };
-    let end = if timeout(bound, ended).await.is_ok() { End::Drained } else { End::DrainTimeout };
+    let end = if timeout(bound, all_ended(process)).await.is_ok() { End::Drained } else { End::DrainTimeout };
     sleep(shutdown.grace_after).await;
     end
+}
+
+async fn all_ended(process: &impl Process) {
+    let mut poll = interval(POLL_INTERVAL);
+    while !process.ended() {
+        poll.tick().await;
+    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,11 @@ pub(crate) const ANSWERS_PER_READ_MAX: u32 = 16;
 pub(crate) const PASSTHROUGH_IDLE: Duration = Duration::from_secs(3600);
 /// A connection that is silent for so long gives its buffers back and waits for readiness.
 pub(crate) const IDLE_WITH_BUFFER: Duration = Duration::from_secs(1);
+/// After an upgrade the old process keeps a silent connection for so long: its client may be sending a request just now,
+/// and is told with the answer. A client that is silent for longer hardly meets the end.
+pub(crate) const REPLACED_IDLE: Duration = Duration::from_secs(5);
+/// A core that ends waits so long for the others to stop accepting, as they may hand it connections.
+pub(crate) const STOP_ACCEPTING: Duration = Duration::from_secs(1);
 /// Connections of one core that may wait for a request with a buffer. Those beyond it wait for readiness at once, so
 /// that a crowd of connections never costs a buffer each, not even for the second above.
 pub(crate) const WAITING_WITH_BUFFER_MAX: usize = 512;

@@ -2,7 +2,7 @@
 //!
 //! The only file that knows `ringress_sync`; it hands what the other crate offers to this one as plain values.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use ringress::access_log::AccessLog;
 use ringress::admin::{
-    Admin, AdminSettings, ControlPlane, ControlStatus, Listeners, Phase, Sources, SyncFuture, WorkerPlane,
+    Admin, AdminSettings, AdminSockets, ControlPlane, ControlStatus, Listeners, Phase, Sources, SyncFuture, WorkerPlane,
 };
 use ringress::cli::{self, Command, HttpListeners, RunSettings, Source, Surroundings, WriteBack};
 use ringress::demo::{Demo, Reached};
+use ringress::handover::{Given, Inherited, Predecessor, Program};
 use ringress::io::Driver;
-use ringress::lifecycle::{self, End, Process};
-use ringress::worker::{self, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
-use ringress::{check, explain, logging, metrics, report, shadow};
+use ringress::lifecycle::{self, ControlSocket, End, Process, Succession};
+use ringress::worker::{self, Gate, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
+use ringress::{check, explain, logging, metrics, report, shadow, upgrade};
 use ringress_sync::{
     KubeSettings, PodIdentity, Publisher, SourceSettings, StatusAddresses, StatusSettings, SyncHandle, SyncSettings,
     WebhookSettings, WorkerLink, WriteSettings,
@@ -33,21 +34,37 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(120);
 type BoxError = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
+    let start = match Start::of_process() {
+        Ok(start) => start,
+        Err(error) => return fail(&error),
+    };
     let command = match cli::parse(std::env::args_os(), &Surroundings::of_process()) {
         Ok(command) => command,
-        Err(cli::CliError::Usage(message)) => message.exit(),
-        Err(error) => return fail(&error.into()),
+        Err(error) => {
+            start.refuse(&error);
+            match error {
+                cli::CliError::Usage(message) => message.exit(),
+                error => return fail(&error.into()),
+            }
+        }
     };
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return fail(&"a TLS provider was installed before main".into());
     }
     match command {
-        Command::Run(settings) => finish(run(&settings, |_| {})),
+        Command::Run(settings) => finish(run(&settings, start, |_| {})),
         Command::Demo(demo) => finish(run_demo(demo)),
         Command::Check(options) => check::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Report(options) => report::run(&options, |kube| cluster(kube, &options.options)),
         Command::Shadow(options) => shadow::run(&options),
+        Command::Upgrade(how) => match upgrade::run(&how) {
+            Ok(process) => {
+                println!("process {process} serves");
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error.into()),
+        },
         Command::Version => {
             println!("{}", version());
             ExitCode::SUCCESS
@@ -55,15 +72,37 @@ fn main() -> ExitCode {
     }
 }
 
+/// What was there before this process.
+struct Start {
+    predecessor: Option<Predecessor>,
+    inherited: Inherited,
+    program: Program,
+}
+
+impl Start {
+    fn of_process() -> Result<Self, BoxError> {
+        let program = Program::of_process();
+        Ok(match Predecessor::of_process()? {
+            Some((predecessor, inherited)) => Self { predecessor: Some(predecessor), inherited, program },
+            None => Self { predecessor: None, inherited: Inherited::from_service_manager()?, program },
+        })
+    }
+
+    /// Tells the process before why this one will not take over.
+    fn refuse(&self, error: &impl std::fmt::Display) {
+        self.predecessor.iter().for_each(|predecessor| predecessor.refuse(&error.to_string()));
+    }
+}
+
 fn fail(error: &BoxError) -> ExitCode {
     // Standard error may be closed; there is nobody else to tell.
-    let _ = writeln!(std::io::stderr(), "ringress: {error}");
+    let _ = writeln!(io::stderr(), "ringress: {error}");
     ExitCode::FAILURE
 }
 
 fn finish(result: Result<End, BoxError>) -> ExitCode {
     match result {
-        Ok(End::Drained | End::DrainTimeout) => ExitCode::SUCCESS,
+        Ok(End::Drained | End::DrainTimeout | End::Replaced) => ExitCode::SUCCESS,
         // As a shell reports a process that the signal ended.
         Ok(End::Interrupted(signal)) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
         Ok(End::WorkersDied) => fail(&"all workers have ended".into()),
@@ -86,7 +125,7 @@ fn run_demo(demo: cli::Demo) -> Result<End, BoxError> {
     for message in &demo.moved {
         println!("{message}");
     }
-    run(&demo.settings, |serving| {
+    run(&demo.settings, Start::of_process()?, |serving| {
         let address = |kind| serving.workers.addresses().iter().find(|(k, _)| *k == kind).map(|(_, address)| *address);
         if let (Some(http), Some(https)) = (address(ListenerKind::Http), address(ListenerKind::Https)) {
             print!("{}", demo.instructions(Reached { http, https, admin: serving.admin.as_deref() }));
@@ -100,14 +139,32 @@ struct Serving {
     admin: Option<String>,
 }
 
-/// Serves until a signal.
-fn run(settings: &RunSettings, on_ready: impl Fn(&Serving)) -> Result<End, BoxError> {
+/// Serves until a signal, or until another process does.
+fn run(settings: &RunSettings, start: Start, on_ready: impl Fn(&Serving)) -> Result<End, BoxError> {
+    let Start { predecessor, inherited, program } = start;
+    let gate = Gate::new(predecessor.is_none());
+    let mut succession = Succession { predecessor, gate, program, control: None, timeout: settings.upgrade.timeout };
+    let result = serve(settings, inherited, &mut succession, on_ready);
+    if let (Err(error), Some(predecessor)) = (&result, &succession.predecessor) {
+        predecessor.refuse(&error.to_string());
+    }
+    result
+}
+
+fn serve(
+    settings: &RunSettings,
+    mut inherited: Inherited,
+    succession: &mut Succession,
+    on_ready: impl Fn(&Serving),
+) -> Result<End, BoxError> {
     let _log = logging::start(settings.log)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     let health = settings.health.port.map(|port| (settings.health.host, port));
-    let listeners = Listeners::bind(health, &settings.admin)?;
+    let listeners = Listeners::bind(health, &settings.admin, &mut inherited)?;
+    let admin_sockets = listeners.copies()?;
+    succession.control = control_socket(settings, &mut inherited)?;
     let admin_address = listeners.admin_address();
 
     let (driver, refused) = Driver::choose(settings.workers.driver)?;
@@ -118,12 +175,19 @@ fn run(settings: &RunSettings, on_ready: impl Fn(&Serving)) -> Result<End, BoxEr
     tracing::info!(workers = placement.workers(), placement = placement.reason(), %driver, "starting");
     let (core_metrics, reader) = metrics::channel(&settings.metrics, placement.workers());
     let stream_addresses = listen_ips(&settings.listeners);
-    let listen = listen_addresses(&settings.listeners, &stream_addresses);
+    let listen = listen_addresses(&settings.listeners, &stream_addresses, &inherited);
     let access_log = AccessLog::start(&settings.access_log, settings.access_log_form)?;
     let outlet = access_log.as_ref().map(AccessLog::outlet);
-    let worker_settings =
-        WorkerSettings { placement, driver, listen, stream_addresses, metrics: core_metrics, access_log: outlet };
-    let mut workers = worker::start(worker_settings)?;
+    let worker_settings = WorkerSettings {
+        placement,
+        driver,
+        listen,
+        stream_addresses,
+        metrics: core_metrics,
+        access_log: outlet,
+        gate: succession.gate.clone(),
+    };
+    let mut workers = worker::start(worker_settings, inherited)?;
 
     let sync = ringress_sync::spawn(sync_settings(settings), publisher(&mut workers))?;
     let sources = Sources {
@@ -136,15 +200,23 @@ fn run(settings: &RunSettings, on_ready: impl Fn(&Serving)) -> Result<End, BoxEr
         metrics: Arc::new(reader),
         phase: Arc::new(Phase::default()),
     };
-    let admin_settings =
-        AdminSettings { health_path: settings.health.path.clone(), health_timeout: settings.health.timeout };
+    let admin_settings = AdminSettings {
+        health_path: settings.health.path.clone(),
+        health_timeout: settings.health.timeout,
+        gate: succession.gate.clone(),
+    };
     let admin = Admin::start(listeners, admin_settings, sources.clone())?;
 
     let serving = Serving { workers: workers.control(), admin: admin_address };
-    let running = Running { workers: &workers, serving, access_log: access_log.as_ref(), on_ready };
+    let access_log = access_log.as_ref();
+    let control = succession.control.as_ref();
+    let running = Running { workers: &workers, serving, admin: &admin, admin_sockets, control, access_log, on_ready };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let end = runtime.block_on(lifecycle::run(&running, &sources, settings.shutdown))?;
-    sync.stop();
+    let end = runtime.block_on(lifecycle::run(&running, &sources, settings.shutdown, succession))?;
+    // What is said to the API server at the end would unsay what the successor says.
+    if end != End::Replaced {
+        sync.stop();
+    }
     drop(admin);
     Ok(end)
 }
@@ -153,6 +225,9 @@ fn run(settings: &RunSettings, on_ready: impl Fn(&Serving)) -> Result<End, BoxEr
 struct Running<'a, F> {
     workers: &'a Workers,
     serving: Serving,
+    admin: &'a Admin,
+    admin_sockets: AdminSockets,
+    control: Option<&'a ControlSocket>,
     access_log: Option<&'a AccessLog>,
     on_ready: F,
 }
@@ -171,12 +246,57 @@ impl<F: Fn(&Serving)> Process for Running<'_, F> {
         self.access_log.inspect(|log| log.reopen());
     }
 
+    fn open(&self) {
+        self.serving.workers.open();
+        self.set_owned(true);
+    }
+
+    fn give(&self) -> io::Result<Vec<Given>> {
+        let mut sockets = self.serving.workers.give()?;
+        sockets.extend(self.admin_sockets.give()?);
+        if let Some(control) = self.control {
+            sockets.push(control.give()?);
+        }
+        Ok(sockets)
+    }
+
+    fn keep(&self) {
+        self.serving.workers.keep();
+    }
+
+    fn hand_over(&self) {
+        self.set_owned(false);
+        self.admin.leave();
+        self.serving.workers.hand_over();
+    }
+
     fn ready(&self) {
         for (kind, address) in self.serving.workers.addresses() {
             tracing::info!(%kind, %address, "listening");
         }
         tracing::info!(admin = self.serving.admin.as_deref().unwrap_or("off"), "ready");
         (self.on_ready)(&self.serving);
+    }
+}
+
+impl<F> Running<'_, F> {
+    fn set_owned(&self, owned: bool) {
+        self.admin_sockets.set_owned(owned);
+        self.control.iter().for_each(|control| control.set_owned(owned));
+    }
+}
+
+/// The control socket. One that nobody asked for by name is done without when it cannot be had.
+fn control_socket(settings: &RunSettings, inherited: &mut Inherited) -> Result<Option<ControlSocket>, BoxError> {
+    let control = &settings.upgrade.control;
+    let Some(path) = control.to_bind(settings.state_dir_or_default().as_deref()) else { return Ok(None) };
+    match ControlSocket::bind(&path, inherited) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if control.is_demanded() => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "no control socket; SIGUSR2 upgrades all the same");
+            Ok(None)
+        }
     }
 }
 
@@ -190,12 +310,18 @@ fn listen_ips(listeners: &HttpListeners) -> Vec<IpAddr> {
     v4.into_iter().chain(v6.then_some(IpAddr::from(Ipv6Addr::UNSPECIFIED))).collect()
 }
 
-fn listen_addresses(listeners: &HttpListeners, ips: &[IpAddr]) -> Vec<ListenAddress> {
+/// Where a service manager listens for clients of a kind, nothing else is listened on for them.
+fn listen_addresses(listeners: &HttpListeners, ips: &[IpAddr], inherited: &Inherited) -> Vec<ListenAddress> {
     let ports = [(ListenerKind::Http, listeners.http_port), (ListenerKind::Https, listeners.https_port)];
-    let ports = ports.into_iter().filter_map(|(kind, port)| Some((kind, port?)));
-    ports
-        .flat_map(|(kind, port)| ips.iter().map(move |ip| ListenAddress { kind, address: SocketAddr::new(*ip, port) }))
-        .collect()
+    let mut listen = Vec::new();
+    for (kind, port) in ports {
+        let mut addresses = inherited.passed(kind);
+        if addresses.is_empty() {
+            addresses.extend(port.into_iter().flat_map(|port| ips.iter().map(move |ip| SocketAddr::new(*ip, port))));
+        }
+        listen.extend(addresses.into_iter().map(|address| ListenAddress { kind, address }));
+    }
+    listen
 }
 
 fn sync_settings(settings: &RunSettings) -> SyncSettings {

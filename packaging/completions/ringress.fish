@@ -32,12 +32,13 @@ complete -c ringress -n "__fish_ringress_needs_command" -f -a "check" -d 'Read m
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "explain" -d 'Say which Ingress, rule and backend serve a request, and why the others do not'
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "report" -d 'Say Ingress by Ingress what acts as in ingress-nginx, what differs and what is refused'
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "shadow" -d 'Hold recorded requests against an old controller and this one, and say what differs'
+complete -c ringress -n "__fish_ringress_needs_command" -f -a "upgrade" -d 'Replace the running process by the binary that is installed now, without losing a request'
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "version" -d 'Print version, commit, driver and TLS provider'
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l access-log -d 'auto (as the ConfigMap says; off with a dir: source that has none), off, or a file. [default: auto]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l access-log-format -d 'Form of access log lines: the ConfigMap\'s log-format-upstream, or a built-in JSON object. [default: configmap]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l admin-address -d 'Where dashboard and API are served: ADDRESS:PORT, unix:PATH, or off. [default: 127.0.0.1:10280]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l config -d 'YAML file with the same options; /etc/ringress/ringress.yaml when it exists.' -r
-complete -c ringress -n "__fish_ringress_using_subcommand run" -l control-socket -d 'Socket of the upgrade command; /run/ringress/control.sock, else in the state folder.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l control-socket -d 'Socket of the upgrade command, or off; /run/ringress/control.sock, else in the state folder.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l cpus -d 'The CPUs to pin worker cores to, such as 0-3,6.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l drain-timeout -d 'Longest drain; else the ConfigMap\'s worker-shutdown-timeout, else 30s.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l driver -d 'How workers wait for sockets; auto takes io_uring where it is allowed. [default: auto]' -r
@@ -46,6 +47,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand run" -l log-format -d 
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l log-level -d 'Least severity of the own log; info when neither this nor -v is given.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l source -d 'kube (the cluster\'s API server) or dir:PATH (a folder of manifests). [default: kube]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l state-dir -d 'Folder of the last known good state; /var/lib/ringress when it can be written to.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l upgrade-timeout -d 'How long an upgrade waits for the new process to be ready; then the old one goes on. [default: 60s]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l workers -d 'Number of worker cores; the CPUs this process may use when not given.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l annotations-prefix -d 'Prefix of the Ingress annotations that are read. [default: nginx.ingress.kubernetes.io]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l apiserver-host -d 'URL of the API server, for running outside the cluster.' -r
@@ -479,4 +481,8 @@ complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l watch-names
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l watch-namespace-selector -d 'Serve the namespaces with these labels; excludes --watch-namespace.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l all-methods -d 'Send methods other than GET, HEAD and OPTIONS too; they may change something, twice'
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringress -n "__fish_ringress_using_subcommand upgrade" -l config -d 'YAML file with the same options; /etc/ringress/ringress.yaml when it exists.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand upgrade" -l control-socket -d 'Socket of the upgrade command, or off; /run/ringress/control.sock, else in the state folder.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand upgrade" -l state-dir -d 'Folder of the last known good state; /var/lib/ringress when it can be written to.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringress -n "__fish_ringress_using_subcommand version" -s h -l help -d 'Print help'

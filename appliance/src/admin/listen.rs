@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use ringress_config::model::Transport;
 use socket2::{Domain, Socket, Type};
 
 use crate::cli::AdminAddress;
+use crate::handover::{Given, Inherited};
+use crate::local_socket::{LocalSocket, SocketFile};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -40,42 +41,43 @@ pub struct Listeners {
 #[derive(Debug)]
 pub(super) enum AdminListener {
     Tcp(std::net::TcpListener),
-    Unix(UnixSocket),
+    Unix(LocalSocket),
 }
 
-/// A listening Unix socket; its file is removed when it is dropped.
+/// The listeners as a successor needs them, while the admin thread serves them.
 #[derive(Debug)]
-pub(super) struct UnixSocket {
-    pub(super) listener: UnixListener,
-    path: PathBuf,
-}
-
-impl Drop for UnixSocket {
-    fn drop(&mut self) {
-        // Nobody is left to be told of a failure.
-        drop(std::fs::remove_file(&self.path));
-    }
+pub struct AdminSockets {
+    sockets: Vec<Socket>,
+    file: Option<Arc<SocketFile>>,
 }
 
 impl Listeners {
-    /// Binds what is asked for: `health` as address (`None` is all) and port.
-    pub fn bind(health: Option<(Option<IpAddr>, u16)>, admin: &AdminAddress) -> Result<Self, ListenError> {
+    /// Binds what is asked for, or takes it over: `health` as address (`None` is all) and port.
+    pub fn bind(
+        health: Option<(Option<IpAddr>, u16)>,
+        admin: &AdminAddress,
+        inherited: &mut Inherited,
+    ) -> Result<Self, ListenError> {
         let error = |purpose, address: String| move |error| ListenError { purpose, address, error };
         let health = match health {
             None => None,
             Some((Some(ip), port)) => {
                 let address = SocketAddr::new(ip, port);
-                Some(tcp(address).map_err(error("health and metrics", address.to_string()))?)
+                Some(tcp(address, inherited).map_err(error("health and metrics", address.to_string()))?)
             }
-            Some((None, port)) => Some(all(port).map_err(error("health and metrics", format!("port {port}")))?),
+            Some((None, port)) => {
+                Some(all(port, inherited).map_err(error("health and metrics", format!("port {port}")))?)
+            }
         };
         let admin = match admin {
             AdminAddress::Off => None,
             AdminAddress::Tcp(address) => {
-                Some(AdminListener::Tcp(tcp(*address).map_err(error("the admin API", address.to_string()))?))
+                let listener = tcp(*address, inherited).map_err(error("the admin API", address.to_string()))?;
+                Some(AdminListener::Tcp(listener))
             }
             AdminAddress::Unix(path) => {
-                let socket = unix(path).map_err(error("the admin API", format!("unix:{}", path.display())))?;
+                let socket = LocalSocket::bind(path, inherited)
+                    .map_err(error("the admin API", format!("unix:{}", path.display())))?;
                 Some(AdminListener::Unix(socket))
             }
         };
@@ -91,20 +93,49 @@ impl Listeners {
     pub fn admin_address(&self) -> Option<String> {
         match self.admin.as_ref()? {
             AdminListener::Tcp(listener) => listener.local_addr().ok().map(|address| address.to_string()),
-            AdminListener::Unix(socket) => Some(format!("unix:{}", socket.path.display())),
+            AdminListener::Unix(socket) => Some(format!("unix:{}", socket.file.path().display())),
         }
+    }
+
+    /// Copies for a successor.
+    pub fn copies(&self) -> io::Result<AdminSockets> {
+        let health = self.health.as_ref().map(|listener| listener.try_clone().map(Socket::from));
+        let (admin, file) = match &self.admin {
+            None => (None, None),
+            Some(AdminListener::Tcp(listener)) => (Some(listener.try_clone().map(Socket::from)), None),
+            Some(AdminListener::Unix(socket)) => {
+                (Some(socket.listener.try_clone().map(Socket::from)), Some(Arc::clone(&socket.file)))
+            }
+        };
+        Ok(AdminSockets { sockets: health.into_iter().chain(admin).collect::<io::Result<_>>()?, file })
+    }
+}
+
+impl AdminSockets {
+    /// What a successor gets.
+    pub fn give(&self) -> io::Result<Vec<Given>> {
+        self.sockets.iter().map(|socket| socket.try_clone().map(Given::of_process)).collect()
+    }
+
+    /// Whether the end of this process ends them.
+    pub fn set_owned(&self, owned: bool) {
+        self.file.iter().for_each(|file| file.set_owned(owned));
     }
 }
 
 /// All addresses: one socket for IPv6 and IPv4, or IPv4 alone where IPv6 is off.
-fn all(port: u16) -> io::Result<std::net::TcpListener> {
-    match tcp((Ipv6Addr::UNSPECIFIED, port).into()) {
-        Err(error) if error.kind() != io::ErrorKind::AddrInUse => tcp((Ipv4Addr::UNSPECIFIED, port).into()),
+fn all(port: u16, inherited: &mut Inherited) -> io::Result<std::net::TcpListener> {
+    match tcp((Ipv6Addr::UNSPECIFIED, port).into(), inherited) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => tcp((Ipv4Addr::UNSPECIFIED, port).into(), inherited),
         result => result,
     }
 }
 
-fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+fn tcp(address: SocketAddr, inherited: &mut Inherited) -> io::Result<std::net::TcpListener> {
+    if let Some(given) = inherited.take(Transport::Tcp, address).pop() {
+        given.socket.set_nonblocking(true)?;
+        return Ok(given.socket.into());
+    }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED) {
         socket.set_only_v6(false)?;
@@ -116,34 +147,29 @@ fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// For the same user only. A socket file that nobody listens on any more is replaced.
-fn unix(path: &Path) -> io::Result<UnixSocket> {
-    if UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
-        std::fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    let socket = UnixSocket { listener, path: path.to_path_buf() };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    socket.listener.set_nonblocking(true)?;
-    Ok(socket)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::net::UnixListener;
+
     use super::*;
+
+    fn bind(health: Option<(Option<IpAddr>, u16)>, admin: &AdminAddress) -> Result<Listeners, ListenError> {
+        Listeners::bind(health, admin, &mut Inherited::default())
+    }
 
     #[test]
     fn a_taken_port_is_named_with_its_purpose() {
-        let first = Listeners::bind(Some((Some(Ipv4Addr::LOCALHOST.into()), 0)), &AdminAddress::Off).unwrap();
+        let first = bind(Some((Some(Ipv4Addr::LOCALHOST.into()), 0)), &AdminAddress::Off).unwrap();
         let address = first.health_address().unwrap();
-        let error = Listeners::bind(None, &AdminAddress::Tcp(address)).unwrap_err();
+        let error = bind(None, &AdminAddress::Tcp(address)).unwrap_err();
         assert!(error.is_taken());
         assert!(error.to_string().starts_with(&format!("cannot listen on {address} for the admin API")), "{error}");
     }
 
     #[test]
     fn health_is_on_all_addresses_by_default() {
-        let listeners = Listeners::bind(Some((None, 0)), &AdminAddress::Off).unwrap();
+        let listeners = bind(Some((None, 0)), &AdminAddress::Off).unwrap();
         assert!(listeners.health_address().unwrap().ip().is_unspecified());
     }
 
@@ -153,9 +179,9 @@ mod tests {
         let path = folder.path().join("admin.sock");
         drop(UnixListener::bind(&path).unwrap());
         let address = AdminAddress::Unix(path.clone());
-        let listeners = Listeners::bind(None, &address).unwrap();
+        let listeners = bind(None, &address).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(Listeners::bind(None, &address).unwrap_err().is_taken(), "a living one is not replaced");
+        assert!(bind(None, &address).unwrap_err().is_taken(), "a living one is not replaced");
         drop(listeners);
         assert!(!path.exists());
     }

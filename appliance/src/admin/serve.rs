@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::guard;
 use super::listen::AdminListener;
@@ -30,31 +30,34 @@ const CONNECTION_AGE_MAX: Duration = Duration::from_secs(600);
 /// Pause after a failed accept, which mostly means that descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the health listener, for ever.
-pub(super) async fn health(listener: Option<std::net::TcpListener>, router: Router) {
+/// Turns true when another process serves the same listeners.
+pub(super) type Leaving = watch::Receiver<bool>;
+
+/// Serves the health listener until another process does.
+pub(super) async fn health(listener: Option<std::net::TcpListener>, router: Router, leaving: Leaving) {
     let Some(listener) = listener else { return };
     match TcpListener::from_std(listener) {
-        Ok(listener) => accept(async || listener.accept().await.map(|(stream, _)| stream), router).await,
+        Ok(listener) => accept(async || listener.accept().await.map(|(stream, _)| stream), router, leaving).await,
         Err(error) => tracing::error!(%error, "the health listener does not work"),
     }
 }
 
-/// Serves the admin listener, for ever. Web pages can reach a TCP listener, so that is guarded.
-pub(super) async fn admin(listener: Option<AdminListener>, router: Router) {
+/// Serves the admin listener until another process does. Web pages can reach a TCP listener, so that is guarded.
+pub(super) async fn admin(listener: Option<AdminListener>, router: Router, leaving: Leaving) {
     let result = match listener {
         None => return,
         Some(AdminListener::Tcp(listener)) => match TcpListener::from_std(listener) {
             Ok(listener) => {
                 let router = router.layer(axum::middleware::from_fn(guard::check));
-                accept(async || listener.accept().await.map(|(stream, _)| stream), router).await;
+                accept(async || listener.accept().await.map(|(stream, _)| stream), router, leaving).await;
                 Ok(())
             }
             Err(error) => Err(error),
         },
         Some(AdminListener::Unix(socket)) => match socket.listener.try_clone().and_then(UnixListener::from_std) {
             Ok(listener) => {
-                // `socket` lives as long as this loop: dropping it removes the file.
-                accept(async || listener.accept().await.map(|(stream, _)| stream), router).await;
+                // `socket` lives as long as this loop: dropping it may remove the file.
+                accept(async || listener.accept().await.map(|(stream, _)| stream), router, leaving).await;
                 drop(socket);
                 Ok(())
             }
@@ -66,16 +69,20 @@ pub(super) async fn admin(listener: Option<AdminListener>, router: Router) {
     }
 }
 
-async fn accept<S>(next: impl AsyncFn() -> io::Result<S>, router: Router)
+async fn accept<S>(next: impl AsyncFn() -> io::Result<S>, router: Router, mut leaving: Leaving)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match next().await {
+        let accepted = tokio::select! {
+            accepted = next() => accepted,
+            _ = left(&mut leaving) => return,
+        };
+        match accepted {
             Ok(stream) => {
-                let connection = serve(stream, router.clone());
+                let connection = serve(stream, router.clone(), leaving.clone());
                 tokio::spawn(async move {
                     connection.await;
                     drop(place);
@@ -89,8 +96,16 @@ where
     }
 }
 
+/// Returns when another process serves.
+async fn left(leaving: &mut Leaving) {
+    if leaving.wait_for(|left| *left).await.is_err() {
+        // The admin thread is about to end.
+        std::future::pending().await
+    }
+}
+
 /// Errors of a connection are its client's business: it has gone or does not speak HTTP.
-fn serve<S>(stream: S, router: Router) -> impl Future<Output = ()>
+fn serve<S>(stream: S, router: Router, mut leaving: Leaving) -> impl Future<Output = ()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -99,6 +114,14 @@ where
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection = async move {
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            served = &mut connection => return served,
+            () = left(&mut leaving) => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await
+    };
     async move {
         if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_AGE_MAX, connection).await {
             tracing::debug!(%error, "a connection to the admin thread ended early");

@@ -1,6 +1,6 @@
 //! The flags that ingress-nginx does not have. Each has an environment variable, `RINGRESS_` and its name.
 
-use super::flag::Support::{Honoured, NotYet};
+use super::flag::Support::Honoured;
 use super::flag::{Flag, Support};
 use super::value::ValueType::{self, Choice, Duration, Int, Repeated, Text};
 
@@ -42,8 +42,8 @@ pub(crate) const OWN_FLAGS: &[Flag] = &[
         "control-socket",
         Text,
         "",
-        NotYet("there is no upgrade command yet that would use it"),
-        "Socket of the upgrade command; /run/ringress/control.sock, else in the state folder.",
+        Honoured,
+        "Socket of the upgrade command, or off; /run/ringress/control.sock, else in the state folder.",
     ),
     flag("cpus", Text, "", Honoured, "The CPUs to pin worker cores to, such as 0-3,6."),
     flag(
@@ -88,6 +88,13 @@ pub(crate) const OWN_FLAGS: &[Flag] = &[
         "",
         Honoured,
         "Folder of the last known good state; /var/lib/ringress when it can be written to.",
+    ),
+    flag(
+        "upgrade-timeout",
+        Duration,
+        "60s",
+        Honoured,
+        "How long an upgrade waits for the new process to be ready; then the old one goes on.",
     ),
     flag("workers", Int, "", Honoured, "Number of worker cores; the CPUs this process may use when not given."),
 ];

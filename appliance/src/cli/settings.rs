@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::CliError;
 use super::cluster::{self, Webhook, WriteBack};
+use super::control::{ControlAddress, UpgradeSettings};
 use super::layers::{Layers, Surroundings};
 use crate::io::DriverChoice;
 use crate::metrics::{RequestMetric, RequestMetrics, RequestMetricsSettings};
@@ -39,6 +40,8 @@ pub struct RunSettings {
     pub state_dir: Option<PathBuf>,
     /// How the process ends.
     pub shutdown: Shutdown,
+    /// How the process is replaced.
+    pub upgrade: UpgradeSettings,
     /// `--access-log`.
     pub access_log: AccessLogTarget,
     /// `--access-log-format`.
@@ -188,7 +191,7 @@ pub enum LogLevel {
 }
 
 /// The state folder when no flag names one.
-const STATE_DIR: &str = "/var/lib/ringress";
+pub(super) const STATE_DIR: &str = "/var/lib/ringress";
 
 impl RunSettings {
     /// The state folder, or the default one if it exists and can be written to.
@@ -210,6 +213,10 @@ impl RunSettings {
             workers: worker_cores(&layers)?,
             state_dir: layers.text("state-dir").map(PathBuf::from),
             shutdown: shutdown(&layers, &source),
+            upgrade: UpgradeSettings {
+                control: ControlAddress::of(&layers),
+                timeout: layers.duration("upgrade-timeout").unwrap_or_default(),
+            },
             access_log: access_log(&layers),
             access_log_form: match layers.choice("access-log-format") {
                 Some("json") => AccessLogForm::Json,

@@ -167,7 +167,7 @@ async fn handshake(core: &Rc<Core>, socket: Socket, peer: SocketAddr, early: Vec
 /// Waits for the next request without holding a buffer. False when the connection's time is over or it closed.
 async fn park(core: &Rc<Core>, key: u64, client: &mut Client) -> bool {
     let Some(left) = idle_time(core, client).checked_sub(idle_for(core, client)) else { return false };
-    if core.draining() {
+    if core.ends_idle() {
         Box::pin(client.stream.shutdown_write()).await;
         return false;
     }

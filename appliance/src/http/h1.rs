@@ -111,7 +111,7 @@ async fn read_head(core: &Core, client: &mut Client, scratch: &mut Scratch, inbo
             Ok(0) => return Head::Closed,
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut && !begun => {
-                return if core.draining() || idle_for(core, client) >= idle_time(core, client) {
+                return if core.ends_idle() || idle_for(core, client) >= idle_time(core, client) {
                     Head::Closed
                 } else {
                     Head::Idle

@@ -39,11 +39,15 @@ struct Session {
     responses: Cell<u32>,
 }
 
-/// Serves a port until its socket is shut down.
+/// Serves a port until its socket is shut down, or another process serves it.
 pub(crate) async fn serve(core: Rc<Core>, socket: Datagrams, port: u16) {
     let scratch = RefCell::new(vec![0; DATAGRAM_BYTES_MAX]);
     let service = Rc::new(Service { core, port, socket, sessions: RefCell::default(), scratch });
     while service.socket.readable().await.is_ok() {
+        if service.core.draining() {
+            // Answers to what was taken in still leave by the socket.
+            return;
+        }
         if !service.take_in() {
             break;
         }

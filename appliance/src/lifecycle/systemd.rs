@@ -1,4 +1,4 @@
-//! What systemd is told (`Type=notify`), when it listens.
+//! What systemd is told (`Type=notify`, `NotifyAccess=all`), when it listens.
 #![expect(clippy::disallowed_types, reason = "the main thread")]
 
 use std::time::{Duration, Instant};
@@ -7,17 +7,30 @@ use sd_notify::NotifyState;
 
 /// The process serves.
 pub(super) fn ready() {
-    notify(NotifyState::Ready);
+    notify(&[NotifyState::Ready]);
+}
+
+/// This process is the service from now on. The one before ends by itself, and its end is not the service's.
+pub(super) fn is_main() {
+    notify(&[NotifyState::MainPid(std::process::id())]);
+}
+
+/// A successor is started: `READY=1` follows, from it or from this process again.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "systemd is not told of the upgrade"),
+    }
 }
 
 /// The process is on its way out.
 pub(super) fn stopping() {
-    notify(NotifyState::Stopping);
+    notify(&[NotifyState::Stopping]);
 }
 
 /// Does nothing when nobody listens.
-fn notify(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "systemd cannot be told how this service is");
     }
 }
@@ -40,7 +53,7 @@ impl Watchdog {
         let now = Instant::now();
         if now >= self.next && is_alive() {
             self.next = now + interval;
-            notify(NotifyState::Watchdog);
+            notify(&[NotifyState::Watchdog]);
         }
     }
 }

@@ -10,6 +10,19 @@ struct FakeProcess {
     draining: AtomicBool,
     dead: AtomicBool,
     ready: AtomicBool,
+    open: AtomicBool,
+    kept: AtomicBool,
+}
+
+/// A process without one before it.
+fn first() -> Succession {
+    Succession {
+        predecessor: None,
+        gate: Gate::new(true),
+        program: Program::of_process(),
+        control: None,
+        timeout: Duration::from_secs(1),
+    }
 }
 
 impl Process for FakeProcess {
@@ -18,6 +31,22 @@ impl Process for FakeProcess {
     }
 
     fn reopen_logs(&self) {}
+
+    fn open(&self) {
+        self.open.store(true, Relaxed);
+    }
+
+    fn give(&self) -> io::Result<Vec<Given>> {
+        Ok(Vec::new())
+    }
+
+    fn keep(&self) {
+        self.kept.store(true, Relaxed);
+    }
+
+    fn hand_over(&self) {
+        self.drain();
+    }
 
     fn ended(&self) -> bool {
         self.dead.load(Relaxed) || (self.ends_when_drained && self.draining.load(Relaxed))
@@ -68,15 +97,16 @@ fn a_drain_is_bounded() {
 fn readiness_is_told_once_every_worker_serves() {
     let fake = Fake::new(1);
     let process = Arc::new(FakeProcess::default());
+    let succession = first();
     timed(async {
-        assert!(timeout(Duration::from_millis(100), serve(&*process, &fake.sources)).await.is_err());
+        assert!(timeout(Duration::from_millis(100), serve(&*process, &fake.sources, &succession)).await.is_err());
         assert!(!process.ready.load(Relaxed));
         fake.control.set(|status| status.generation = 1);
         worker_adopts(&fake, 0, 1);
-        assert!(timeout(Duration::from_millis(100), serve(&*process, &fake.sources)).await.is_err());
+        assert!(timeout(Duration::from_millis(100), serve(&*process, &fake.sources, &succession)).await.is_err());
         assert!(process.ready.load(Relaxed));
         process.dead.store(true, Relaxed);
-        serve(&*process, &fake.sources).await;
+        serve(&*process, &fake.sources, &succession).await;
     });
 }
 

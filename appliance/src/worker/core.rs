@@ -63,6 +63,7 @@ pub(crate) struct Core {
     retired: Sender<Arc<Snapshot>>,
     date: RefCell<String>,
     draining: Cell<bool>,
+    ending_idle: Cell<bool>,
     /// Every connection, to be ended by a drain when it is parked, or by the death of this worker.
     live: RefCell<HashMap<u64, Live>>,
     live_next: Cell<u64>,
@@ -79,6 +80,8 @@ pub(crate) struct Core {
 pub(crate) enum End {
     /// By order.
     Drain,
+    /// By order, as another process serves on the same sockets.
+    Replaced,
     /// A task of the core itself panicked: what the core keeps cannot be trusted any more.
     Fault,
 }
@@ -164,6 +167,7 @@ impl Core {
             retired,
             date: RefCell::default(),
             draining: Cell::new(false),
+            ending_idle: Cell::new(false),
             live: RefCell::default(),
             live_next: Cell::new(0),
             parking_order: ParkingOrder::default(),
@@ -211,16 +215,23 @@ impl Core {
         self.draining.get()
     }
 
-    /// Begins the drain: idle connections end now, active ones with their response.
+    /// Whether a connection that waits for a request is ended.
+    #[inline]
+    pub(crate) fn ends_idle(&self) -> bool {
+        self.ending_idle.get()
+    }
+
+    /// Begins the drain: connections end with their response.
     pub(super) fn drain(&self) {
         self.draining.set(true);
-        for live in self.live.borrow().values() {
-            match &live.goodbye {
-                Some(goodbye) => goodbye.abort(),
-                None if live.parked => live.aborter.abort(),
-                None => {}
-            }
-        }
+        self.live.borrow().values().filter_map(|live| live.goodbye.as_ref()).for_each(Aborter::abort);
+    }
+
+    /// Ends the connections that wait for a request. HTTP/2 has said goodbye and ends by itself.
+    pub(super) fn end_idle(&self) {
+        self.ending_idle.set(true);
+        let live = self.live.borrow();
+        live.values().filter(|live| live.parked && live.goodbye.is_none()).for_each(|live| live.aborter.abort());
     }
 
     /// Ends every connection now.
@@ -260,7 +271,7 @@ impl Core {
         self.waiting_with_buffer.get() < WAITING_WITH_BUFFER_MAX
     }
 
-    /// Whether a connection waits for a request: [`Core::drain`] ends it then.
+    /// Whether a connection waits for a request: [`Core::end_idle`] ends it then.
     pub(crate) fn set_parked(&self, key: u64, parked: bool) {
         if let Some(live) = self.live.borrow_mut().get_mut(&key) {
             live.parked = parked;

@@ -1,4 +1,7 @@
 //! Listening sockets: one per address and core in a reuse-port group, owned by the supervisor, lent to the workers.
+//!
+//! Sockets that were there before this process are as many as they are: each one is accepted on, or its queue would
+//! swallow clients, and none is added, as it would be gone with its clients if this process does not come to serve.
 
 use std::fmt;
 use std::io;
@@ -7,6 +10,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener};
 use ringress_config::model::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::handover::{Given, Inherited, Keeper};
 use crate::limits::BACKLOG;
 
 /// What a listener speaks.
@@ -56,22 +60,30 @@ fn hint(source: &io::Error) -> &'static str {
     }
 }
 
-/// The sockets of one address, one for each core.
+/// The sockets of one address: one for each core, or as many as there were before.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) kind: ListenerKind,
     pub(super) address: SocketAddr,
+    keeper: Keeper,
+    cores: usize,
     sockets: Vec<TcpListener>,
 }
 
 impl Group {
-    /// Binds an address once for each core.
+    /// Takes over the sockets of an address, or binds it once for each core.
     ///
     /// # Errors
     /// When it cannot be bound, also when another process already listens there: with `SO_REUSEPORT` the kernel would
     /// share the clients between the two without a word.
-    pub(super) fn bind(listen: ListenAddress, cores: usize) -> Result<Self, BindError> {
+    pub(super) fn bind(listen: ListenAddress, cores: usize, inherited: &mut Inherited) -> Result<Self, BindError> {
         let ListenAddress { kind, address } = listen;
+        let taken = inherited.take(Transport::Tcp, address);
+        if let Some(Given { keeper, .. }) = taken.first() {
+            let keeper = *keeper;
+            let sockets = taken.into_iter().map(|given| given.socket.into()).collect();
+            return Ok(Self { kind, address, keeper, cores, sockets });
+        }
         let failed = |source| BindError { kind, address, source };
         // The address may name port 0: the first socket finds a port, the others join it.
         let first = bind(address, Transport::Tcp, false)
@@ -81,22 +93,36 @@ impl Group {
             .map(|_| bind(address, Transport::Tcp, true).map(Into::into))
             .collect::<io::Result<_>>()
             .map_err(failed)?;
-        Ok(Self { kind, address, sockets })
+        Ok(Self { kind, address, keeper: Keeper::Process, cores, sockets })
     }
 
-    /// A descriptor of a core's socket; the queue is shared with every other one.
-    pub(super) fn lend(&self, core: usize) -> io::Result<TcpListener> {
-        self.sockets[core].try_clone()
+    /// Descriptors of a core's sockets; the queues are shared with every other one.
+    pub(super) fn lend(&self, core: usize) -> io::Result<Vec<TcpListener>> {
+        shares(core, self.cores, self.sockets.len()).map(|index| self.sockets[index].try_clone()).collect()
     }
 
-    /// Stops listening: who connects from now on is refused, instead of waiting in a queue that nobody serves.
+    /// Descriptors for a successor.
+    pub(super) fn give(&self) -> impl Iterator<Item = io::Result<Given>> {
+        self.sockets.iter().map(|socket| Ok(Given { socket: socket.try_clone()?.into(), keeper: self.keeper }))
+    }
+
+    /// Stops listening: who connects from now on is refused, instead of waiting in a queue that nobody serves. In the
+    /// queue of a service manager clients wait for the next process.
     pub(super) fn close(&self) {
+        if self.keeper != Keeper::Process {
+            return;
+        }
         for socket in &self.sockets {
             if let Err(error) = socket2::SockRef::from(socket).shutdown(Shutdown::Both) {
                 tracing::warn!(address = %self.address, %error, "a listener cannot be closed");
             }
         }
     }
+}
+
+/// The sockets of a core: every socket has a core, and every core has one, shared when there are not enough.
+pub(super) fn shares(core: usize, cores: usize, sockets: usize) -> impl Iterator<Item = usize> {
+    (core..cores.max(sockets)).step_by(cores).map(move |turn| turn % sockets)
 }
 
 /// A bound socket; one of TCP listens.
@@ -129,15 +155,26 @@ mod tests {
     fn a_port_that_another_process_has_is_refused() {
         let taken = bind("127.0.0.1:0".parse().unwrap(), Transport::Tcp, true).unwrap();
         let address = taken.local_addr().unwrap().as_socket().unwrap();
-        let error = Group::bind(ListenAddress { kind: ListenerKind::Http, address }, 2).unwrap_err();
+        let listen = ListenAddress { kind: ListenerKind::Http, address };
+        let error = Group::bind(listen, 2, &mut Inherited::default()).unwrap_err();
         assert!(error.to_string().contains("another process listens there"), "{error}");
     }
 
     #[test]
     fn port_zero_gives_all_cores_the_same_port() {
         let listen = ListenAddress { kind: ListenerKind::Http, address: "127.0.0.1:0".parse().unwrap() };
-        let group = Group::bind(listen, 2).unwrap();
+        let group = Group::bind(listen, 2, &mut Inherited::default()).unwrap();
         assert_ne!(group.address.port(), 0);
-        assert_eq!(group.lend(0).unwrap().local_addr().unwrap(), group.lend(1).unwrap().local_addr().unwrap());
+        let [first, second] = [0, 1].map(|core| group.lend(core).unwrap()[0].local_addr().unwrap());
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn every_socket_has_a_core_and_every_core_a_socket() {
+        for (cores, sockets) in [(1, 1), (2, 2), (1, 4), (3, 4), (4, 1), (4, 3), (2, 5)] {
+            let all: Vec<Vec<usize>> = (0..cores).map(|core| shares(core, cores, sockets).collect()).collect();
+            assert!(all.iter().all(|own| !own.is_empty()), "{cores} cores, {sockets} sockets: {all:?}");
+            assert!((0..sockets).all(|socket| all.iter().flatten().any(|own| *own == socket)), "{all:?}");
+        }
     }
 }

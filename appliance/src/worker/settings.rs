@@ -6,7 +6,7 @@ use crate::access_log::Outlet;
 use crate::io::Driver;
 use crate::metrics::CoreMetricsSource;
 
-use super::{ListenAddress, Placement};
+use super::{Gate, ListenAddress, Placement};
 
 /// Settings of all workers.
 pub struct WorkerSettings {
@@ -22,4 +22,6 @@ pub struct WorkerSettings {
     pub metrics: CoreMetricsSource,
     /// Where lines of the access log go; `None` is nowhere.
     pub access_log: Option<Outlet>,
+    /// No client is accepted before it is open.
+    pub gate: Gate,
 }

@@ -18,9 +18,10 @@ use ringress_config::model::Transport;
 use ringress_config::snapshot::Snapshot;
 use socket2::{SockRef, Socket};
 
-use super::Core;
-use super::listeners::bind;
+use super::listeners::{bind, shares};
+use super::{Core, Gate};
 use crate::accept::{self, Acceptor, Peer, Service};
+use crate::handover::{Given, Inherited};
 use crate::io::{Datagrams, Listener, Stopper};
 use crate::l4::udp;
 
@@ -31,6 +32,7 @@ type Port = (Transport, u16);
 pub(crate) struct StreamTable {
     addresses: Vec<IpAddr>,
     cores: usize,
+    gate: Gate,
     state: Mutex<State>,
 }
 
@@ -41,12 +43,17 @@ struct State {
     ports: BTreeMap<Port, Result<Arc<Group>, io::Error>>,
     /// Nothing is opened any more.
     closed: bool,
+    /// A successor has been given what is open: it stays as it is until there is one, or none.
+    lent: bool,
+    /// What the process before listened on.
+    inherited: Inherited,
 }
 
 /// The sockets of a port.
 struct Group {
-    /// By address, then by core.
+    /// By address; each has one for each core, or as many as there were before.
     sockets: Vec<Vec<Socket>>,
+    cores: usize,
 }
 
 /// A port of a TCP or UDP service and how it is.
@@ -61,14 +68,19 @@ pub struct StreamStatus {
 }
 
 impl StreamTable {
-    pub(super) fn new(addresses: Vec<IpAddr>, cores: usize) -> Arc<Self> {
-        Arc::new(Self { addresses, cores, state: Mutex::default() })
+    pub(super) fn new(addresses: Vec<IpAddr>, cores: usize, gate: Gate, inherited: Inherited) -> Arc<Self> {
+        let state = State { inherited, ..State::default() };
+        Arc::new(Self { addresses, cores, gate, state: Mutex::new(state) })
     }
 
     /// Brings the table up to a snapshot. What could not be opened before is tried again.
     fn follow(&self, snapshot: &Snapshot) {
-        let mut state = self.lock();
-        if state.closed || snapshot.generation < state.generation {
+        if !self.gate.is_open() {
+            return;
+        }
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if state.closed || state.lent || snapshot.generation < state.generation {
             return;
         }
         state.generation = snapshot.generation;
@@ -87,7 +99,7 @@ impl StreamTable {
             if matches!(state.ports.get(&port), Some(Ok(_))) {
                 continue;
             }
-            let group = Group::open(port, &self.addresses, self.cores).map(Arc::new);
+            let group = Group::open(port, &self.addresses, self.cores, &mut state.inherited).map(Arc::new);
             let known = state.ports.contains_key(&port);
             match &group {
                 Ok(_) => tracing::info!(protocol = %port.0, port = port.1, "listening"),
@@ -99,6 +111,28 @@ impl StreamTable {
             }
             state.ports.insert(port, group);
         }
+        // Services and listeners that were there before and are no longer wanted.
+        state.inherited.close_rest();
+    }
+
+    /// Everything that is open, for a successor; it stays as it is until [`StreamTable::keep`] or the end.
+    pub(super) fn give(&self) -> io::Result<Vec<Given>> {
+        let mut state = self.lock();
+        state.lent = true;
+        let sockets = state.ports.values().flatten().flat_map(|group| group.sockets.iter().flatten());
+        sockets.map(|socket| socket.try_clone().map(Given::of_process)).collect()
+    }
+
+    /// There is no successor: snapshots are followed again.
+    pub(super) fn keep(&self) {
+        self.lock().lent = false;
+    }
+
+    /// Leaves everything to a successor: nothing is opened or closed any more.
+    pub(super) fn release(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.ports.clear();
     }
 
     /// What is open now.
@@ -138,18 +172,33 @@ impl Group {
     ///
     /// # Errors
     /// When one cannot be bound, also when another process has it: see `listeners::Group::bind`.
-    fn open((transport, port): Port, addresses: &[IpAddr], cores: usize) -> io::Result<Self> {
+    fn open(
+        (transport, port): Port,
+        addresses: &[IpAddr],
+        cores: usize,
+        inherited: &mut Inherited,
+    ) -> io::Result<Self> {
         let open = |ip: &IpAddr| {
             let address = SocketAddr::new(*ip, port);
+            let taken = inherited.take(transport, address);
+            if !taken.is_empty() {
+                return Ok(taken.into_iter().map(|given| given.socket).collect());
+            }
             drop(bind(address, transport, false)?);
             (0..cores).map(|_| bind(address, transport, true)).collect()
         };
-        Ok(Self { sockets: addresses.iter().map(open).collect::<io::Result<_>>()? })
+        Ok(Self { sockets: addresses.iter().map(open).collect::<io::Result<_>>()?, cores })
     }
 
     /// Descriptors of a core's sockets; the queues are shared with every other one.
-    fn lend(&self, core: usize) -> io::Result<Vec<Socket>> {
-        self.sockets.iter().map(|of_cores| of_cores[core].try_clone()).collect()
+    fn lend(&self, core: usize, transport: Transport) -> io::Result<Vec<Socket>> {
+        let of_address = |sockets: &[Socket]| match transport {
+            Transport::Tcp => shares(core, self.cores, sockets.len()).collect::<Vec<_>>(),
+            // Sessions belong to a core: a socket that two cores read would mix them.
+            Transport::Udp => (core..sockets.len()).step_by(self.cores).collect(),
+        };
+        let own = self.sockets.iter().flat_map(|sockets| of_address(sockets).into_iter().map(|index| &sockets[index]));
+        own.map(Socket::try_clone).collect()
     }
 
     fn close(&self) {
@@ -197,7 +246,7 @@ impl Streams {
     }
 
     fn start(&self, core: &Rc<Core>, (transport, port): Port, group: &Group) -> io::Result<()> {
-        for socket in group.lend(core.index)? {
+        for socket in group.lend(core.index, transport)? {
             match transport {
                 Transport::Tcp => {
                     let listener = Listener::new(TcpListener::from(socket), &self.stopper.borrow())?;
@@ -240,16 +289,16 @@ mod tests {
     fn a_port_that_another_process_has_is_refused_for_both_transports() {
         let tcp = TcpListener::bind((LOCAL[0], 0)).unwrap();
         let port = tcp.local_addr().unwrap().port();
-        assert!(Group::open((Transport::Tcp, port), &LOCAL, 2).is_err());
+        assert!(Group::open((Transport::Tcp, port), &LOCAL, 2, &mut Inherited::default()).is_err());
         let udp = UdpSocket::bind((LOCAL[0], 0)).unwrap();
         let port = udp.local_addr().unwrap().port();
-        assert!(Group::open((Transport::Udp, port), &LOCAL, 2).is_err());
+        assert!(Group::open((Transport::Udp, port), &LOCAL, 2, &mut Inherited::default()).is_err());
     }
 
     #[test]
     fn a_closed_port_refuses_clients_at_once() {
         let free = TcpListener::bind((LOCAL[0], 0)).unwrap().local_addr().unwrap();
-        let group = Group::open((Transport::Tcp, free.port()), &LOCAL, 2).unwrap();
+        let group = Group::open((Transport::Tcp, free.port()), &LOCAL, 2, &mut Inherited::default()).unwrap();
         assert!(std::net::TcpStream::connect(free).is_ok());
         group.close();
         assert!(std::net::TcpStream::connect(free).is_err());

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,9 @@ use ringress_config::snapshot::{Adopted, Snapshot};
 use super::adopt::Inlet;
 use super::listeners::Group;
 use super::streams::{StreamStatus, StreamTable};
-use super::{BindError, ListenAddress, ListenerKind, Share, WorkerSettings};
+use super::{BindError, Gate, ListenAddress, ListenerKind, Share, WorkerSettings};
 use crate::accept::{Handed, Peer};
+use crate::handover::{Given, Inherited};
 use crate::io::{Wake, WakeReceiver};
 use crate::limits::HANDED_OVER_MAX;
 use crate::metrics::{CoreCounters, CoreMetricsSource};
@@ -64,13 +65,44 @@ struct Seat {
     current: Arc<ArcSwapOption<Snapshot>>,
     retired: Sender<Arc<Snapshot>>,
     handed: Receiver<Handed>,
-    /// Set once, for every worker and its replacements.
-    draining: Arc<AtomicBool>,
+    orders: Arc<Orders>,
     wake: WakeReceiver,
     peers: Arc<[Peer]>,
     tls: SharedTls,
     limits: Arc<LimitTable>,
     share: Share,
+}
+
+/// What all workers and their replacements are told.
+#[derive(Debug, Default)]
+struct Orders {
+    /// 0, or the [`Leave`] plus one; set once.
+    leave: AtomicU8,
+    /// Workers that accept nothing any more.
+    stopped: AtomicUsize,
+}
+
+/// Why workers end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leave {
+    /// The process ends.
+    Drain,
+    /// Another process serves on the same sockets.
+    Replaced,
+}
+
+impl Orders {
+    fn give(&self, leave: Leave) {
+        self.leave.store(leave as u8 + 1, Ordering::Release);
+    }
+
+    fn leave(&self) -> Option<Leave> {
+        match self.leave.load(Ordering::Acquire) {
+            0 => None,
+            given if given == Leave::Drain as u8 + 1 => Some(Leave::Drain),
+            _ => Some(Leave::Replaced),
+        }
+    }
 }
 
 /// How a worker thread ended.
@@ -105,7 +137,8 @@ pub struct Workers {
 
 /// What can be asked of running workers from any thread.
 pub struct Control {
-    draining: Arc<AtomicBool>,
+    orders: Arc<Orders>,
+    gate: Gate,
     wakes: Vec<Wake>,
     metrics: CoreMetricsSource,
     groups: Arc<[Group]>,
@@ -135,9 +168,42 @@ impl Workers {
 impl Control {
     /// Begins the drain: no new connections, running requests finish, workers end.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
-        self.groups.iter().for_each(Group::close);
-        self.streams.close();
+        self.orders.give(Leave::Drain);
+        // Before the gate is open another process serves on these sockets.
+        if self.gate.is_open() {
+            self.groups.iter().for_each(Group::close);
+            self.streams.close();
+        }
+        self.wakes.iter().for_each(Wake::wake);
+    }
+
+    /// Takes clients from now on.
+    pub fn open(&self) {
+        self.gate.open();
+        self.wakes.iter().for_each(Wake::wake);
+    }
+
+    /// Copies of every listening socket for a successor. The ports of services stay as they are until
+    /// [`Control::keep`] or [`Control::hand_over`].
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn give(&self) -> std::io::Result<Vec<Given>> {
+        let mut given: Vec<Given> = self.groups.iter().flat_map(Group::give).collect::<Result<_, _>>()?;
+        given.extend(self.streams.give()?);
+        Ok(given)
+    }
+
+    /// There will be no successor.
+    pub fn keep(&self) {
+        self.streams.keep();
+    }
+
+    /// A successor serves on the same sockets: as [`Control::drain`], but they stay open, and a client that is silent
+    /// has a while to send the request that it may be sending just now.
+    pub fn hand_over(&self) {
+        self.orders.give(Leave::Replaced);
+        self.streams.release();
         self.wakes.iter().for_each(Wake::wake);
     }
 
@@ -167,15 +233,16 @@ impl Control {
     }
 }
 
-/// Binds the listeners and starts a thread for each worker. They accept from their first snapshot on.
+/// Binds the listeners, or takes them from `inherited`, and starts a thread for each worker. They accept from their
+/// first snapshot on, once the gate is open.
 ///
 /// # Errors
 /// When a listener cannot be bound or the system refuses a thread.
-pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
+pub fn start(settings: WorkerSettings, mut inherited: Inherited) -> Result<Workers, StartError> {
     let cores = settings.placement.workers();
-    let groups: Arc<[Group]> =
-        settings.listen.iter().map(|l: &ListenAddress| Group::bind(*l, cores)).collect::<Result<_, _>>()?;
-    let streams = StreamTable::new(settings.stream_addresses.clone(), cores);
+    let bind = |listen: &ListenAddress| Group::bind(*listen, cores, &mut inherited);
+    let groups: Arc<[Group]> = settings.listen.iter().map(bind).collect::<Result<_, _>>()?;
+    let streams = StreamTable::new(settings.stream_addresses.clone(), cores, settings.gate.clone(), inherited);
     let settings = Arc::new(settings);
     let (adopted, adopted_out) = bounded(cores * 8);
     let (retired, retired_out) = bounded(1024);
@@ -185,7 +252,7 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
 
     let share = Share::of_process(cores);
 
-    let draining = Arc::new(AtomicBool::new(false));
+    let orders = Arc::<Orders>::default();
     let (mut links, mut for_control, mut seats) = (Vec::new(), Vec::new(), Vec::new());
     let wakes = (0..cores).map(|_| Wake::pair()).collect::<std::io::Result<Vec<_>>>()?;
     let hand_overs: Vec<_> = (0..cores).map(|_| bounded::<Handed>(HANDED_OVER_MAX)).collect();
@@ -207,7 +274,7 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
             current: Arc::clone(&current),
             retired: retired.clone(),
             handed: hand_overs[index].1.clone(),
-            draining: Arc::clone(&draining),
+            orders: Arc::clone(&orders),
             wake: wake_receiver.try_clone()?,
             peers: Arc::clone(&peers),
             tls: tls.clone(),
@@ -216,7 +283,8 @@ pub fn start(settings: WorkerSettings) -> Result<Workers, StartError> {
         });
     }
     let control = Arc::new(Control {
-        draining,
+        orders,
+        gate: settings.gate.clone(),
         wakes: for_control,
         metrics: settings.metrics.clone(),
         addresses: groups.iter().map(|g| (g.kind, g.address)).collect(),

@@ -168,8 +168,9 @@ impl Running {
             stream_addresses: Vec::new(),
             metrics,
             access_log: None,
+            gate: Gate::new(true),
         };
-        let workers = start(settings).unwrap();
+        let workers = start(settings, crate::handover::Inherited::default()).unwrap();
         let address = workers.control().addresses()[0].1;
         let mut running = Self { workers, address, generation: 0 };
         running.publish(endpoints);

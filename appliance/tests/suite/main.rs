@@ -41,4 +41,5 @@ mod streaming;
 mod streams;
 mod support;
 mod tls;
+mod upgrade;
 mod websocket;

@@ -10,7 +10,7 @@ use crate::support::process::{Builder, Driver, Ringress, on_each_driver, own_add
 use crate::support::{PATIENCE, client, eventually};
 
 /// Ports of this test's own, free at this moment for both transports.
-fn free(address: Ipv4Addr) -> u16 {
+pub(crate) fn free(address: Ipv4Addr) -> u16 {
     loop {
         let tcp = TcpListener::bind((address, 0)).expect("a free port");
         let port = tcp.local_addr().expect("its address").port();
@@ -20,12 +20,12 @@ fn free(address: Ipv4Addr) -> u16 {
     }
 }
 
-fn config_map(name: &str, entries: &[(u16, &str)]) -> Value {
+pub(crate) fn config_map(name: &str, entries: &[(u16, &str)]) -> Value {
     let data: Map<String, Value> = entries.iter().map(|(port, to)| (port.to_string(), json!(to))).collect();
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 }
 
-fn service(name: &str, protocol: &str, endpoints: &[SocketAddr]) -> Vec<Value> {
+pub(crate) fn service(name: &str, protocol: &str, endpoints: &[SocketAddr]) -> Vec<Value> {
     let port = |number: u16| json!([{"name": "a", "port": number, "protocol": protocol}]);
     let slice = |(index, at): (usize, &SocketAddr)| {
         json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
@@ -38,7 +38,7 @@ fn service(name: &str, protocol: &str, endpoints: &[SocketAddr]) -> Vec<Value> {
 }
 
 /// Sends back what it receives, with `greeting` before it, until the client ends its side.
-fn tcp_echo(greeting: &'static [u8]) -> SocketAddr {
+pub(crate) fn tcp_echo(greeting: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
     let address = listener.local_addr().expect("its address");
     std::thread::spawn(move || {
@@ -55,7 +55,7 @@ fn tcp_echo(greeting: &'static [u8]) -> SocketAddr {
 }
 
 /// Answers each datagram with its name, the client that it sees, and the datagram.
-fn udp_echo(name: &'static str) -> SocketAddr {
+pub(crate) fn udp_echo(name: &'static str) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
     let address = socket.local_addr().expect("its address");
     std::thread::spawn(move || {

@@ -12,6 +12,8 @@ pub(crate) mod frame_origin;
 pub(crate) mod frames;
 #[path = "support/hpack.rs"]
 pub(crate) mod hpack;
+#[path = "support/load.rs"]
+pub(crate) mod load;
 #[path = "support/manifests.rs"]
 pub(crate) mod manifests;
 #[path = "support/origin.rs"]

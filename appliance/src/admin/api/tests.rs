@@ -8,6 +8,8 @@ use super::*;
 use crate::admin::testkit::{Fake, worker_adopts};
 use crate::admin::{Admin, AdminSettings, Listeners, client};
 use crate::cli::AdminAddress;
+use crate::handover::Inherited;
+use crate::worker::Gate;
 
 /// A running admin thread on free ports.
 struct Running {
@@ -25,10 +27,14 @@ fn start_with(workers: usize, health_path: &str) -> Running {
     let fake = Fake::new(workers);
     let loopback = Ipv4Addr::LOCALHOST.into();
     let any = AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into());
-    let listeners = Listeners::bind(Some((Some(loopback), 0)), &any).unwrap();
+    let listeners = Listeners::bind(Some((Some(loopback), 0)), &any, &mut Inherited::default()).unwrap();
     let health = AdminAddress::Tcp(listeners.health_address().unwrap());
     let admin = AdminAddress::Tcp(listeners.admin_address().unwrap().parse().unwrap());
-    let settings = AdminSettings { health_path: health_path.into(), health_timeout: Duration::from_secs(10) };
+    let settings = AdminSettings {
+        health_path: health_path.into(),
+        health_timeout: Duration::from_secs(10),
+        gate: Gate::new(true),
+    };
     let running = Admin::start(listeners, settings, fake.sources.clone()).unwrap();
     Running { fake, health, admin, _admin: running }
 }

@@ -1,6 +1,6 @@
 //! The life of one worker thread: pin, wait for a snapshot, accept, serve, drain.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::{Ended, Seat};
+use super::{Ended, Leave, Seat};
 use crate::accept::{self, Acceptor, Service};
 use crate::io::{self, Listener, Stopper, WakeReceiver};
+use crate::limits::{REPLACED_IDLE, STOP_ACCEPTING};
 use crate::worker::streams::Streams;
 use crate::worker::{Core, End};
 
@@ -45,9 +46,12 @@ fn run(seat: &Arc<Seat>) -> std::io::Result<()> {
     io::run(seat.settings.driver, move || async move { serve(&seat).await })?
 }
 
-async fn serve(seat: &Seat) -> std::io::Result<()> {
+async fn serve(seat: &Arc<Seat>) -> std::io::Result<()> {
     let metrics = seat.settings.metrics.core(seat.index);
-    let Some(snapshot) = first_snapshot(seat, &metrics).await else { return Ok(()) };
+    let Some(snapshot) = first_snapshot(seat, &metrics).await else {
+        seat.orders.stopped.fetch_add(1, Ordering::AcqRel);
+        return Ok(());
+    };
     let generation = snapshot.generation;
     let sight = (metrics, seat.settings.access_log.clone());
     let shared = (seat.tls.clone(), Arc::clone(&seat.limits), seat.share);
@@ -55,59 +59,106 @@ async fn serve(seat: &Seat) -> std::io::Result<()> {
     core.spawn(Rc::clone(&core.timers).run());
     core.spawn(housekeeping(Rc::clone(&core)));
 
-    let stopper = Stopper::default();
-    let accepting = Rc::new(Cell::new(0));
-    for group in &*seat.groups {
-        let listener = Listener::new(group.lend(seat.index)?, &stopper)?;
-        let acceptor = Acceptor {
-            core: Rc::clone(&core),
-            service: Service::Http { kind: group.kind, port: group.address.port() },
-            peers: Arc::clone(&seat.peers),
-        };
-        let accepting = Rc::clone(&accepting);
-        accepting.set(accepting.get() + 1);
-        core.spawn(async move {
-            accept::accept_loop(listener, acceptor).await;
-            accepting.set(accepting.get() - 1);
-        });
-    }
+    let doors = Rc::new(Doors::default());
+    doors.open(seat, &core)?;
     let streams = Streams::new(Arc::clone(&seat.streams), Arc::clone(&seat.peers));
     streams.follow(&core);
     seat.inlet.acknowledge(&core, generation);
-    if seat.draining.load(Ordering::Acquire) {
-        core.end(End::Drain);
-    }
     // What was sent before this thread listened, to it or to the one that it replaces, has lost its wake-up.
-    on_wake(seat, &core, &streams)();
-    core.spawn(follow_wakes(seat.wake.try_clone()?, on_wake(seat, &core, &streams)));
-    core.spawn(look_again(on_wake(seat, &core, &streams)));
+    on_wake(seat, &core, &doors, &streams)();
+    core.spawn(follow_wakes(seat.wake.try_clone()?, on_wake(seat, &core, &doors, &streams)));
+    core.spawn(look_again(on_wake(seat, &core, &doors, &streams)));
     core.spawn(listen_again(Rc::clone(&core), Rc::clone(&streams)));
     let end = core.ended().await;
     // An accept that is pending when the ring goes away would take a client with it.
-    stopper.stop();
+    doors.stop();
     streams.stop();
-    settle(|| accepting.get() == 0 && streams.stopped()).await;
-    finish(&core, end).await
+    let closed = || doors.stopped() && streams.stopped();
+    settle(closed).await;
+    finish(seat, &core, end, closed).await
+}
+
+/// The accept loops of http and https.
+#[derive(Default)]
+struct Doors {
+    stopper: RefCell<Stopper>,
+    is_open: Cell<bool>,
+    accepting: Rc<Cell<usize>>,
+}
+
+impl Doors {
+    /// Accepts, if that has not begun and clients may be taken.
+    fn open(&self, seat: &Seat, core: &Rc<Core>) -> std::io::Result<()> {
+        if self.is_open.get() || !seat.settings.gate.is_open() {
+            return Ok(());
+        }
+        self.is_open.set(true);
+        for group in &*seat.groups {
+            for socket in group.lend(seat.index)? {
+                let listener = Listener::new(socket, &self.stopper.borrow())?;
+                let service = Service::Http { kind: group.kind, port: group.address.port() };
+                let acceptor = Acceptor { core: Rc::clone(core), service, peers: Arc::clone(&seat.peers) };
+                let accepting = Rc::clone(&self.accepting);
+                accepting.set(accepting.get() + 1);
+                core.spawn(async move {
+                    accept::accept_loop(listener, acceptor).await;
+                    accepting.set(accepting.get() - 1);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends pending and future accepts.
+    fn stop(&self) {
+        self.is_open.set(true);
+        self.stopper.take().stop();
+    }
+
+    /// Whether every accept has ended.
+    fn stopped(&self) -> bool {
+        self.accepting.get() == 0
+    }
 }
 
 /// Ends the connections as the reason demands.
-async fn finish(core: &Core, end: End) -> std::io::Result<()> {
+async fn finish(seat: &Seat, core: &Core, end: End, closed: impl Fn() -> bool) -> std::io::Result<()> {
     match end {
-        End::Drain => {
-            core.drain();
-            while core.metrics.connections.get() > 0 {
-                io::sleep(POLL).await;
-            }
-            core.access_log.hand_over(core);
-            core.metrics.tick();
-            Ok(())
-        }
+        End::Drain => drain(seat, core, closed, Duration::ZERO).await,
+        End::Replaced => drain(seat, core, closed, REPLACED_IDLE).await,
         End::Fault => {
             core.abort_all();
             settle(|| core.metrics.connections.get() == 0).await;
             core.access_log.hand_over(core);
-            Err(std::io::Error::other("a task of the core panicked"))
+            return Err(std::io::Error::other("a task of the core panicked"));
         }
+    }
+    core.access_log.hand_over(core);
+    core.metrics.tick();
+    Ok(())
+}
+
+/// Waits for the last connection; those that are idle end after `idle`, which bounds the answers of UDP services too.
+async fn drain(seat: &Seat, core: &Core, closed: impl Fn() -> bool, idle: Duration) {
+    let began = core.timers.now_ms();
+    let passed = |time: Duration| u128::from(core.timers.now_ms() - began) >= time.as_millis();
+    core.drain();
+    let mut counted = false;
+    loop {
+        if !core.ends_idle() && passed(idle) {
+            core.end_idle();
+        }
+        if !counted && closed() {
+            counted = true;
+            seat.orders.stopped.fetch_add(1, Ordering::AcqRel);
+        }
+        // What another core hands over is served here.
+        let all_stopped = seat.orders.stopped.load(Ordering::Acquire) >= seat.peers.len() && seat.handed.is_empty();
+        let answered = core.metrics.udp_open.get() == 0 || passed(idle);
+        if core.metrics.connections.get() == 0 && answered && (all_stopped || passed(STOP_ACCEPTING)) {
+            return;
+        }
+        io::sleep(POLL).await;
     }
 }
 
@@ -156,28 +207,35 @@ async fn first_snapshot(
         if let Some(snapshot) = seat.inlet.newest().or_else(|| seat.current.load_full()) {
             return Some(snapshot);
         }
-        if seat.draining.load(Ordering::Acquire) {
+        if seat.orders.leave().is_some() {
             return None;
         }
         io::sleep(POLL).await;
     }
 }
 
-/// What a wake-up means: a snapshot, a handed-over connection or the drain.
-fn on_wake(seat: &Seat, core: &Rc<Core>, streams: &Rc<Streams>) -> impl FnMut() + 'static {
-    let (inlet, handed, draining) = (seat.inlet.clone(), seat.handed.clone(), Arc::clone(&seat.draining));
-    let core = Rc::clone(core);
-    let streams = Rc::clone(streams);
+/// What a wake-up means: a snapshot, a handed-over connection, the opening of the gate or the end.
+fn on_wake(seat: &Arc<Seat>, core: &Rc<Core>, doors: &Rc<Doors>, streams: &Rc<Streams>) -> impl FnMut() + 'static {
+    let (seat, core, doors, streams) = (Arc::clone(seat), Rc::clone(core), Rc::clone(doors), Rc::clone(streams));
     move || {
         if core.is_faulty() {
             return; // What waits is for the replacement.
         }
-        inlet.adopt(&core, &streams);
-        for socket in handed.try_iter() {
+        seat.inlet.adopt(&core, &streams);
+        for socket in seat.handed.try_iter() {
             accept::take_over(&core, socket);
         }
-        if draining.load(Ordering::Acquire) {
-            core.end(End::Drain);
+        if !doors.is_open.get() && seat.settings.gate.is_open() {
+            if let Err(error) = doors.open(&seat, &core) {
+                tracing::error!(worker = seat.index, %error, "a worker cannot accept");
+                return core.end(End::Fault);
+            }
+            streams.follow(&core);
+        }
+        match seat.orders.leave() {
+            None => {}
+            Some(Leave::Drain) => core.end(End::Drain),
+            Some(Leave::Replaced) => core.end(End::Replaced),
         }
     }
 }

@@ -143,6 +143,7 @@ pub(crate) struct Frames {
     received: Vec<u8>,
     /// Read while something else was waited for.
     passed: VecDeque<Frame>,
+    goodbye: bool,
 }
 
 impl Frames {
@@ -155,7 +156,7 @@ impl Frames {
 
     /// Over a stream on which nothing was said, from either side.
     pub(crate) fn over(stream: Stream) -> Self {
-        Self { stream, received: Vec::new(), passed: VecDeque::new() }
+        Self { stream, received: Vec::new(), passed: VecDeque::new(), goodbye: false }
     }
 
     /// A connection after both prefaces, with these settings of the client.
@@ -192,6 +193,11 @@ impl Frames {
         self.stream.socket()
     }
 
+    /// Whether a GOAWAY has been read.
+    pub(crate) fn said_goodbye(&self) -> bool {
+        self.goodbye
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut left = bytes;
         while !left.is_empty() {
@@ -225,6 +231,7 @@ impl Frames {
                     let (kind, flags) = (head[3], head[4]);
                     let payload = self.received.drain(..9 + length).skip(9).collect();
                     let frame = Frame { kind, flags, stream, payload };
+                    self.goodbye |= kind == GOAWAY;
                     if kind == PING && !frame.has(ACK) {
                         let _ending = self.send(&self::frame(PING, ACK, 0, &frame.payload));
                     }

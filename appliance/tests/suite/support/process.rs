@@ -1,19 +1,26 @@
 //! The built binary as a process: started on a folder of manifests, found ready, ended with the test.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, waitpid};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::client::{self, Response};
 use super::{PATIENCE, within};
+
+/// Files in the folder of an instance.
+const CONTROL: &str = "control.sock";
+const CONFIG: &str = "ringress.yaml";
 
 /// Start-up in an unoptimised build on a busy machine.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -77,6 +84,10 @@ pub(crate) struct Builder {
     flags: Vec<String>,
     manifests: Vec<(String, String)>,
     launcher: Vec<OsString>,
+    environment: Vec<(String, OsString)>,
+    listener: Option<TcpListener>,
+    own_copy: bool,
+    config: Option<String>,
 }
 
 impl Builder {
@@ -98,6 +109,31 @@ impl Builder {
     /// Started by these words, followed by the binary and its arguments.
     pub(crate) fn through(mut self, launcher: &[&str]) -> Self {
         self.launcher = launcher.iter().map(OsString::from).collect();
+        self
+    }
+
+    /// An environment variable.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Passes a listening socket by a name, as a service manager does.
+    pub(crate) fn passing(mut self, listener: &TcpListener, name: &str) -> Self {
+        const PASS: &str = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@""#;
+        self.listener = Some(listener.try_clone().expect("a copy of the socket"));
+        self.through(&["sh", "-c", PASS, "sh"]).env("LISTEN_FDNAMES", name)
+    }
+
+    /// Runs a copy of the binary, which may be replaced: see [`Ringress::install`].
+    pub(crate) fn own_copy(mut self) -> Self {
+        self.own_copy = true;
+        self
+    }
+
+    /// A `--config` file, in place of the flags for workers and port of https: see [`Ringress::configure`].
+    pub(crate) fn config(mut self, text: &str) -> Self {
+        self.config = Some(text.to_owned());
         self
     }
 
@@ -127,7 +163,13 @@ impl Builder {
         let listeners = [(); 4].map(|()| TcpListener::bind((address, 0)).expect("a free port"));
         let [http, https, health, admin] = listeners.map(|listener| listener.local_addr().expect("its address"));
         let mut words = self.launcher;
-        words.push(binary().into());
+        let mut program = binary();
+        if self.own_copy {
+            program = folder.path().join("ringress");
+            let copied = fs::hard_link(binary(), &program).or_else(|_| fs::copy(binary(), &program).map(drop));
+            copied.expect("a copy of the binary");
+        }
+        words.push(program.into());
         let mut command = Command::new(words.remove(0));
         command.args(words);
         command
@@ -135,29 +177,45 @@ impl Builder {
             .arg(format!("--source=dir:{}", manifests.display()))
             .arg(format!("--listen-address={address}"))
             .arg(format!("--http-port={}", http.port()))
-            .arg(format!("--https-port={}", https.port()))
             .arg(format!("--healthz-host={address}"))
             .arg(format!("--healthz-port={}", health.port()))
             .arg(format!("--admin-address={admin}"))
             .arg(format!("--state-dir={}", folder.path().join("state").display()))
-            .arg(format!("--workers={}", self.workers))
+            .arg(format!("--control-socket={}", folder.path().join(CONTROL).display()))
             .arg(format!("--driver={}", self.driver))
-            .args(&self.flags);
-        let child = spawn(command, &folder.path().join("log"));
-        Ringress { child, folder, manifests, http, https, health, admin }
+            .args(&self.flags)
+            .envs(self.environment);
+        match self.config {
+            None => {
+                command.arg(format!("--workers={}", self.workers)).arg(format!("--https-port={}", https.port()));
+            }
+            Some(text) => {
+                configure(&folder, https, &text);
+                command.arg(format!("--config={}", folder.path().join(CONFIG).display()));
+            }
+        }
+        let input = self.listener.map_or_else(Stdio::null, |listener| Stdio::from(OwnedFd::from(listener)));
+        let child = spawn_with(command, input, &folder.path().join("log"));
+        Ringress { child, successor: Cell::new(None), folder, manifests, http, https, health, admin }
     }
 }
 
 /// Starts a command with its output in `log`.
-pub(crate) fn spawn(mut command: Command, log: &Path) -> Child {
+pub(crate) fn spawn(command: Command, log: &Path) -> Child {
+    spawn_with(command, Stdio::null(), log)
+}
+
+fn spawn_with(mut command: Command, input: Stdio, log: &Path) -> Child {
     let output = File::create(log).expect("a log file");
     let errors = output.try_clone().expect("a log file");
-    command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn().expect("start ringress")
+    command.stdin(input).stdout(output).stderr(errors).spawn().expect("start ringress")
 }
 
 /// A running ringress.
 pub(crate) struct Ringress {
     child: Child,
+    /// The process that serves, after an upgrade.
+    successor: Cell<Option<Pid>>,
     folder: TempDir,
     manifests: PathBuf,
     pub(crate) http: SocketAddr,
@@ -168,11 +226,22 @@ pub(crate) struct Ringress {
 
 impl Ringress {
     pub(crate) fn on(driver: Driver) -> Builder {
-        Builder { driver: driver.name(), workers: 2, flags: Vec::new(), manifests: Vec::new(), launcher: Vec::new() }
+        Builder {
+            driver: driver.name(),
+            workers: 2,
+            flags: Vec::new(),
+            manifests: Vec::new(),
+            launcher: Vec::new(),
+            environment: Vec::new(),
+            listener: None,
+            own_copy: false,
+            config: None,
+        }
     }
 
+    /// The process that serves.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.process().as_raw_nonzero().get().unsigned_abs()
     }
 
     /// Where its manifests are.
@@ -229,11 +298,52 @@ impl Ringress {
         assert!(within(START_PATIENCE, ready), "not ready within {START_PATIENCE:?}; its log:\n{}", self.log());
     }
 
+    /// `ringress upgrade`; what it says when there is no upgrade.
+    pub(crate) fn upgrade(&self) -> Result<(), String> {
+        // What an upgrade leaves behind is a process of the test then, which can be waited for.
+        set_child_subreaper(Some(rustix::process::getpid())).expect("become a reaper");
+        let (code, output, errors) = ask_for_upgrade(&self.control_socket());
+        if code != Some(0) {
+            return Err(errors);
+        }
+        let number = output.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
+        self.succeeded_by(number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{output}")));
+        Ok(())
+    }
+
+    /// Another process serves now.
+    pub(crate) fn succeeded_by(&self, number: i32) {
+        self.successor.set(Pid::from_raw(number));
+    }
+
+    /// Puts another program in the place of the running one; for one with [`Builder::own_copy`].
+    pub(crate) fn install(&self, program: Option<&str>) {
+        let (new, path) = (self.folder.path().join("new"), self.folder.path().join("ringress"));
+        match program {
+            Some(script) => {
+                fs::write(&new, script).expect("a program");
+                fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).expect("make it one");
+            }
+            None => fs::hard_link(binary(), &new).or_else(|_| fs::copy(binary(), &new).map(drop)).expect("a copy"),
+        }
+        fs::rename(new, path).expect("put it in place");
+    }
+
+    /// Writes the `--config` file; for one with [`Builder::config`].
+    pub(crate) fn configure(&self, text: &str) {
+        configure(&self.folder, self.https, text);
+    }
+
+    /// The control socket.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.folder.path().join(CONTROL)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.process(), signal).expect("send a signal");
     }
 
-    /// How it ended, when it has.
+    /// How the first process ended, when it has.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("look at the process")
     }
@@ -253,7 +363,21 @@ impl Ringress {
     }
 
     fn process(&self) -> Pid {
-        Pid::from_child(&self.child)
+        self.successor.get().unwrap_or_else(|| Pid::from_child(&self.child))
+    }
+
+    /// Ends a successor; it is waited for where it is a child of this process by now.
+    fn stop_successor(&self) {
+        let Some(successor) = self.successor.take() else { return };
+        for signal in [Signal::TERM, Signal::TERM, Signal::KILL] {
+            let gone = || {
+                kill_process(successor, signal).is_err()
+                    || matches!(waitpid(Some(successor), WaitOptions::NOHANG), Ok(Some(_)))
+            };
+            if within(Duration::from_secs(1), gone) {
+                return;
+            }
+        }
     }
 }
 
@@ -262,8 +386,20 @@ impl Drop for Ringress {
         if std::thread::panicking() {
             println!("--- log of {}\n{}", self.http, self.log());
         }
+        self.stop_successor();
         stop(&mut self.child);
     }
+}
+
+/// `ringress upgrade`: exit code, standard output and standard error.
+pub(crate) fn ask_for_upgrade(socket: &Path) -> (Option<i32>, String, String) {
+    run(["upgrade".to_owned(), format!("--control-socket={}", socket.display())])
+}
+
+/// Writes a `--config` file, with the port of https unless it names one.
+fn configure(folder: &TempDir, https: SocketAddr, text: &str) {
+    let port = if text.contains("https-port") { String::new() } else { format!("https-port: {}\n", https.port()) };
+    fs::write(folder.path().join(CONFIG), format!("{port}{text}")).expect("a configuration");
 }
 
 /// Ends a process: SIGTERM twice (the second one skips the drain), then by force.
