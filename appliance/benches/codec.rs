@@ -18,6 +18,7 @@ use ringress::http::head::{HeadLimits, Progress, Version};
 use ringress::http::request::RequestHead;
 use ringress::http::respond::{Respond, write_response};
 use ringress::http::response::{Asked, ResponseHead};
+use ringress_config::snapshot::UpstreamHop;
 
 const WRK_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:18080\r\n\r\n";
 
@@ -91,6 +92,7 @@ impl Side {
             policy: FieldPolicy::default(),
             set: &[],
             remove: &[],
+            hop: UpstreamHop::default(),
             address_field: None,
             host_field: None,
         };

@@ -67,8 +67,8 @@ pub(crate) const DATAGRAMS_PER_TURN: usize = 64;
 pub(crate) const ERROR_PAGE: Duration = Duration::from_secs(10);
 /// Interim responses that an upstream may send for one request.
 pub(crate) const INTERIM_RESPONSES_MAX: u32 = 16;
-/// Bytes of a response head. nginx' default of 4k (`proxy-buffer-size`) is the operator's to set.
-pub(crate) const RESPONSE_HEAD_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a response head; `proxy-buffer-size` lowers it for a route.
+pub(crate) const RESPONSE_HEAD_BYTES_MAX: usize = ringress_config::snapshot::RESPONSE_HEAD_BYTES_MAX as usize;
 /// Accepted connections that may wait for the core they were handed to.
 pub(crate) const HANDED_OVER_MAX: usize = 4096;
 /// Pause of an accept loop that ran out of descriptors or memory.

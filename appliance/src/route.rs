@@ -17,6 +17,16 @@ pub(crate) enum Found<'s> {
     Nothing,
 }
 
+impl<'s> Found<'s> {
+    /// The route, whatever it does.
+    pub(crate) fn route(&self) -> Option<&'s Route> {
+        match self {
+            Self::Route(route) | Self::AddSlash(route) => Some(route),
+            Self::Nothing => None,
+        }
+    }
+}
+
 /// Looks a request up; the normalised path comes along.
 ///
 /// # Errors

@@ -231,6 +231,7 @@ pub fn find(name: &str) -> Option<&'static Row> {
 fn read_policy(source: &mut impl Source, policy: &mut RoutePolicy) {
     proxy::read(source, policy);
     redirect::read(source, &mut policy.https);
+    rate_limit::read_rate(source, policy);
 }
 
 /// Reads the defaults that only the ConfigMap sets.

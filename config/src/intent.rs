@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::diagnostics::Finding;
 use crate::model::{Meta, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    Affinity, Balancer, BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, PathKind, Policies, Resilience, RetryPolicy,
-    Timeouts, UpstreamProtocol, UpstreamTls,
+    Affinity, Balancer, BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, PathKind, Policies, Resilience, ResponseRate,
+    RetryPolicy, Timeouts, UpstreamProtocol, UpstreamTls,
 };
 
 /// Everything that one object wants.
@@ -166,6 +166,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) deny: Option<u16>,
     /// Statuses over a rate and over a number of requests in flight.
     pub(crate) limit_statuses: LimitStatuses,
+    /// How fast responses go out, where `bytes_per_second` is not zero.
+    pub(crate) rate: ResponseRate,
     /// Whose answers are replaced.
     pub(crate) errors: ErrorIntent,
     /// What is done besides forwarding, without what depends on the path.

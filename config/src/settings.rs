@@ -1,6 +1,7 @@
 //! The global options ConfigMap, parsed once into typed settings and route defaults.
 
 mod access_log;
+mod blocks;
 mod compression;
 mod read;
 mod table;

@@ -6,6 +6,7 @@
 
 mod access_log;
 mod authorities;
+mod blocks;
 mod certificate;
 mod client_auth;
 mod cluster;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 pub use access_log::{AccessLogSettings, Escape, LogFormat, LogPart, LogVariable};
 pub use authorities::{Authorities, AuthoritiesError, Distrust};
+pub use blocks::{Blocks, TextRule};
 pub use certificate::{Certificate, CertificateError, Certificates, ServerCertificate};
 pub use client_auth::{AuthContext, ClientAuth, ClientCertificate, ClientVerdict, ClientVerify};
 pub use cluster::{
@@ -40,13 +42,14 @@ pub use host::{HostRoutes, HostTls, Hosts, PathMatch, PathTable};
 pub use literal::{Literal, LiteralTable};
 pub use pattern::{Pattern, PatternError, PatternTable};
 pub use policy::{
-    Access, Affinity, AuthCache, BasicAuth, Canary, CanaryHeader, Cors, ErrorPages, ExternalAuth, FieldRules, Limits,
-    Mirror, OriginPattern, Origins, Policies, Rate, Redirect, ResponseRate, Rewrite, Signin, UpstreamWords,
+    Access, Affinity, AuthCache, BasicAuth, Canary, CanaryHeader, ConnectionWord, Cors, ErrorPages, ExternalAuth,
+    FieldRules, Limits, Mirror, OriginPattern, Origins, Policies, Rate, Redirect, ResponseRate, Rewrite, Signin,
+    UpstreamHop, UpstreamWords,
 };
 pub use ring::Ring;
 pub use route::{
-    Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts, UpstreamProtocol,
-    WeightedCluster,
+    Backend, BodyPolicy, HttpsRedirect, PathKind, RESPONSE_HEAD_BYTES_MAX, RetryPolicy, Route, RouteId, RouteLabels,
+    Timeouts, UpstreamProtocol, WeightedCluster,
 };
 pub use search::{GROUPS_MAX, Groups, Search};
 pub use sessions::{EndpointKey, Sessions};

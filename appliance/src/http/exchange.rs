@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use ringress_config::snapshot::{Cluster, FieldSettings, Route};
 
 use super::client::Client;
+use super::field::FieldId;
 use super::forward::{client_request_id, new_request_id};
 use super::framing::BodyFraming;
 use super::request::RequestHead;
@@ -119,11 +120,11 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
                 request_id: &request_id,
                 secured: &client.facts.secured,
             };
-            let route = match found {
-                route::Found::Route(route) | route::Found::AddSlash(route) => Some(&***route),
-                route::Found::Nothing => None,
+            let plan = match is_blocked(core, &snapshot, &request) {
+                true => Plan::answer(Answer::status(403)),
+                false => policy::run(core, &snapshot, found, &request).await,
             };
-            (policy::run(core, &snapshot, found, &request).await, route)
+            (plan, found.route())
         }
         Err(error) => {
             core.metrics.refuse(Refused::BadRequest);
@@ -157,6 +158,18 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         (Ok(_), None) => exchange.answer(client, scratch, inbox, Answer::status(503)).await,
         (Err(answer), _) => exchange.answer(client, scratch, inbox, answer).await,
     }
+}
+
+/// Whether the operator refuses this client on every host.
+#[inline]
+fn is_blocked(core: &Core, snapshot: &Pinned, request: &policy::Request<'_>) -> bool {
+    let Some(blocks) = &snapshot.settings.blocks else { return false };
+    let field = |id| request.head.find(request.bytes, id).unwrap_or_default();
+    let is_blocked = blocks.refuse(request.client, field(FieldId::UserAgent), field(FieldId::Referer));
+    if is_blocked {
+        core.metrics.refuse(Refused::Blocked);
+    }
+    is_blocked
 }
 
 /// How a connection ends behind a whole answer: at once when the client asked for that and has said all it had to, as a

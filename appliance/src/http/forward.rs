@@ -1,5 +1,7 @@
 //! The request head that the upstream gets, built anew from the parts of the client's.
 
+use ringress_config::snapshot::UpstreamHop;
+
 use super::edge::EdgeFields;
 use super::field::{self, Field, FieldId, FieldSet, NEVER_RELAYED, NewField};
 use super::framing::{BodyFraming, CHUNKED_LINE, write_length_line};
@@ -43,6 +45,8 @@ pub struct Forward<'a> {
     pub set: &'a [NewField<'a>],
     /// Names of client fields that do not pass.
     pub remove: &'a [&'a [u8]],
+    /// How the connection is spoken of. With HTTP/1.0 the framing must not be `Chunked`.
+    pub hop: UpstreamHop,
     /// What goes on as X-Original-Forwarded-For; `None` is the client's X-Forwarded-For.
     pub address_field: Option<&'a str>,
     /// What goes on as X-Original-Forwarded-Host; `None` is the client's X-Forwarded-Host.
@@ -76,7 +80,7 @@ const PASSES_IF_TRUSTED: FieldSet =
 /// Appends the upstream's request head to `out`.
 pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward: &Forward<'_>) {
     out.reserve(head.consumed + forward.edge.lines().len() + 512);
-    write_request_line(out, head, buf, forward.target);
+    write_request_line(out, head, buf, forward);
     out.extend_from_slice(forward.host);
     out.extend_from_slice(b"\r\n");
     write_client_fields(out, head, buf, forward);
@@ -100,7 +104,10 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward:
         BodyFraming::Length(length) => write_length_line(out, length),
         BodyFraming::Chunked => out.extend_from_slice(CHUNKED_LINE),
     }
-    if let Some(protocols) = head.upgrade(buf) {
+    if let Some(word) = forward.hop.connection {
+        field::write_new(out, &[(b"Connection", word.as_str().as_bytes())]);
+    }
+    if let Some(protocols) = head.upgrade(buf).filter(|_| forward.hop.passes_upgrades()) {
         out.extend_from_slice(b"Connection: upgrade\r\nUpgrade: ");
         out.extend_from_slice(protocols);
         out.extend_from_slice(b"\r\n");
@@ -110,10 +117,10 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward:
 }
 
 /// Appends everything up to the value of Host.
-fn write_request_line(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], rewritten: Option<&[u8]>) {
+fn write_request_line(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward: &Forward<'_>) {
     out.extend_from_slice(head.method_bytes(buf));
     out.push(b' ');
-    match rewritten {
+    match forward.target {
         Some(rewritten) => {
             if rewritten.first() != Some(&b'/') {
                 out.push(b'/');
@@ -122,7 +129,7 @@ fn write_request_line(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], rewritt
         }
         None => out.extend_from_slice(head.path_and_query(buf)),
     }
-    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    out.extend_from_slice(if forward.hop.http_1_0 { b" HTTP/1.0\r\nHost: " } else { b" HTTP/1.1\r\nHost: " });
 }
 
 fn write_client_fields(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward: &Forward<'_>) {

@@ -33,11 +33,13 @@ pub enum Refused {
     Misdirected,
     /// A route without a usable backend.
     NoBackend,
+    /// A client on the operator's lists.
+    Blocked,
 }
 
 impl Refused {
     /// All reasons.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ConnectionLimit,
         Self::FileDescriptors,
         Self::Memory,
@@ -50,6 +52,7 @@ impl Refused {
         Self::ClientCertificate,
         Self::Misdirected,
         Self::NoBackend,
+        Self::Blocked,
     ];
 
     /// The label.
@@ -67,6 +70,7 @@ impl Refused {
             Self::ClientCertificate => "client_certificate",
             Self::Misdirected => "misdirected",
             Self::NoBackend => "no_backend",
+            Self::Blocked => "blocked",
         }
     }
 }

@@ -4,6 +4,8 @@ mod treated;
 
 use std::time::Duration;
 
+use ringress_config::snapshot::Route;
+
 use crate::error::Failure;
 use crate::http::body::decode_chunks;
 use crate::http::chunked::{CHUNK_END, ChunkDecoder, LAST_CHUNK, write_chunk_header};
@@ -12,13 +14,16 @@ use crate::http::head::{HeadLimits, Progress, Version};
 use crate::http::respond::{Written, write_interim};
 use crate::http::response::{Asked, ResponseHead};
 use crate::http::trailer::write_last_chunk;
-use crate::limits::{CLIENT_SEND, INTERIM_RESPONSES_MAX, RESPONSE_HEAD_BYTES_MAX};
+use crate::limits::{CLIENT_SEND, INTERIM_RESPONSES_MAX};
 use crate::stream::{Sink, Source};
 use crate::worker::Core;
 pub(crate) use treated::{Pace, Treatment};
 
-const LIMITS: HeadLimits =
-    HeadLimits { line_bytes_max: RESPONSE_HEAD_BYTES_MAX, head_bytes_max: RESPONSE_HEAD_BYTES_MAX, fields_max: 512 };
+/// Bounds on the heads of a route's responses.
+pub(crate) fn limits(route: &Route) -> HeadLimits {
+    let bytes = route.body.response_head_bytes_max as usize;
+    HeadLimits { line_bytes_max: bytes, head_bytes_max: bytes, fields_max: 512 }
+}
 
 /// Reads the final response head (or a 101 that was asked for) into `head`; the bytes it refers to, and those behind
 /// it, are in the returned buffer. Interim responses go to the client, if its version knows them.
@@ -26,8 +31,7 @@ pub(crate) async fn read_head(
     core: &Core,
     (upstream, timeout): (&mut impl Source, impl Fn() -> Duration),
     client: &mut impl Sink,
-    version: Version,
-    asked: Asked,
+    (version, asked, limits): (Version, Asked, HeadLimits),
     head: &mut ResponseHead,
 ) -> Result<Vec<u8>, Failure> {
     let mut buf = core.buffers.body();
@@ -35,7 +39,7 @@ pub(crate) async fn read_head(
     head.reset();
     loop {
         if !buf.is_empty() {
-            match head.parse(&buf, &LIMITS, asked) {
+            match head.parse(&buf, &limits, asked) {
                 Err(error) => return Err(Failure::BadResponse(error)),
                 Ok(Progress::Complete) if head.is_interim() => {
                     interim += 1;

@@ -110,7 +110,7 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
         protocol: None,
         upstream_tls: None,
         timeouts: Timeouts::default(),
-        body: BodyPolicy { bytes_max: None, buffer: true },
+        body: BodyPolicy { bytes_max: None, ..BodyPolicy::default() },
         retry: RetryPolicy::default(),
         policies: None,
     });

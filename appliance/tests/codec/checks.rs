@@ -11,6 +11,7 @@ use ringress::http::request::RequestHead;
 use ringress::http::respond::{Respond, write_response};
 use ringress::http::response::{Asked, ResponseHead};
 use ringress::http::target::{BadTarget, normalise};
+use ringress_config::snapshot::UpstreamHop;
 
 use super::strict::{StrictBody, StrictHead, read_chunked};
 
@@ -99,6 +100,7 @@ fn forwarded_request(head: &RequestHead, data: &[u8], policy: FieldPolicy) {
         policy,
         set: &[(b"X-Set", b"1\r\n2")],
         remove: &[b"X-Removed"],
+        hop: UpstreamHop::default(),
         address_field: policy.original_uri.then_some("accept"),
         host_field: policy.original_uri.then_some("x_host"),
     };

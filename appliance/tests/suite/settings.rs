@@ -101,6 +101,42 @@ fn the_proxy_names_itself_only_on_demand_and_not_over_the_upstream() {
     });
 }
 
+#[test]
+fn clients_on_the_lists_are_refused_on_every_host_and_no_other() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("one");
+        let statuses = |settings: &[(&str, &str)], requests: &[(&str, &[(&str, &str)])]| {
+            let mut all = service("one", &[origin.address]);
+            all.extend([ingress("web").prefix("a.test", "/", "one").build(), options(settings)]);
+            let ringress =
+                Ringress::on(driver).manifest("all.json", file(all)).flag("--configmap=default/options").start();
+            let mut connection = Connection::plain(ringress.http).expect("connect");
+            let mut status = |host: &str, fields: &[(&str, &str)]| {
+                connection.request("GET", host, "/", fields, b"").expect("an answer").status
+            };
+            requests.iter().map(|(host, fields)| status(host, fields)).collect::<Vec<_>>()
+        };
+        let agent = |name| [("User-Agent", name)];
+        let agents = [("block-user-agents", "Bad Bot,~*^curl/,~^$")];
+        let asked = [agent("bad bot"), agent("CURL/8"), agent("not curl/8"), agent("Bad Bot 2")];
+        let all: Vec<_> = asked.iter().map(|fields| ("a.test", &fields[..])).collect();
+        assert_eq!(statuses(&agents, &all), [403, 403, 200, 200]);
+        // An expression may ask for what is not there, and unknown hosts are no way around it.
+        assert_eq!(statuses(&agents, &[("a.test", &[]), ("missing.test", &[])]), [403, 403]);
+        let referers = [("block-referers", "~spam\\.test")];
+        let spam = [("Referer", "http://www.spam.test/")];
+        assert_eq!(statuses(&referers, &[("a.test", &spam), ("a.test", &[])]), [403, 200]);
+        assert_eq!(statuses(&[("block-cidrs", "0.0.0.0/0,::/0")], &[("a.test", &[])]), [403]);
+        assert_eq!(statuses(&[("block-cidrs", "203.0.113.0/24")], &[("a.test", &[])]), [200]);
+        let believed = [("block-cidrs", "203.0.113.0/24"), ("use-forwarded-headers", "true")];
+        assert_eq!(statuses(&believed, &[("a.test", &[("X-Forwarded-For", "203.0.113.9")])]), [403]);
+        // A list that cannot be read refuses everybody.
+        for bad in [("block-cidrs", "10.0.0.0/33"), ("block-user-agents", "~("), ("block-referers", "ok,~*[")] {
+            assert_eq!(statuses(&[bad], &[("a.test", &[])]), [503], "{bad:?}");
+        }
+    });
+}
+
 /// Values that cannot be read, by key.
 const BAD: &[(&str, &str)] = &[
     ("forwarded-for-header", "two words"),
@@ -110,6 +146,11 @@ const BAD: &[(&str, &str)] = &[
     ("generate-request-id", "no"),
     ("server-tokens", "off"),
     ("use-gzip", "on"),
+    ("limit-rate", "1m"),
+    ("limit-rate-after", "1m"),
+    ("proxy-buffer-size", "0"),
+    ("proxy-buffering", "true"),
+    ("proxy-http-version", "2"),
     ("gzip-level", "0"),
     ("gzip-min-length", "1k"),
     ("gzip-types", "html"),

@@ -3,11 +3,12 @@
 use super::Annotations;
 use crate::model::ConfigMap;
 use crate::settings::Globals;
-use crate::snapshot::{Policies, Template};
+use crate::snapshot::{ConnectionWord, Policies, Template};
 use crate::value::{self, Expected, Source as _};
 
 pub(super) fn read(annotations: &mut Annotations<'_>, globals: &Globals, filters: &mut Policies) {
     filters.upstream_host = annotations.get("upstream-vhost", host);
+    filters.upstream_hop.connection = annotations.get("connection-proxy-header", connection);
     let Some(config_map) = annotations.config_map("custom-headers") else { return };
     let literal = |text: &str| match text.bytes().any(|b| b.is_ascii_control()) {
         true => Err("visible text"),
@@ -51,6 +52,14 @@ fn join(first: &Fields, second: Fields) -> Fields {
     let mut all: Vec<_> = kept.cloned().collect();
     all.extend(second);
     all.into()
+}
+
+fn connection(text: &str) -> Result<ConnectionWord, Expected> {
+    match text {
+        "close" => Ok(ConnectionWord::Close),
+        "keep-alive" => Ok(ConnectionWord::KeepAlive),
+        _ => Err("close or keep-alive"),
+    }
 }
 
 fn host(text: &str) -> Result<Template, Expected> {
@@ -100,6 +109,13 @@ mod tests {
         assert_eq!(filters(&named, &[("X-Two", "2")]).1, Some(503));
         assert_eq!(filters(&named, &[("X One", "1")]).1, Some(503));
         assert_eq!(filters(&[("custom-headers", "missing")], &[]).1, Some(503));
+    }
+
+    #[test]
+    fn annotation_connection_proxy_header_is_one_of_two_words() {
+        let word = |text| filters(&[("connection-proxy-header", text)], &[]);
+        assert_eq!(word("keep-alive").0.upstream_hop.connection, Some(ConnectionWord::KeepAlive));
+        assert!(!word("close").0.upstream_hop.keeps_alive() && word("upgrade").2);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::intent::RoutePolicy;
-use crate::snapshot::UpstreamWords;
+use crate::snapshot::{RESPONSE_HEAD_BYTES_MAX, UpstreamWords};
 use crate::value::{self, Expected, Source};
 
 pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
@@ -15,6 +15,10 @@ pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
     let size = source.get("proxy-body-size", value::size);
     set(&mut body.bytes_max, size.map(|bytes| (bytes != 0).then_some(bytes)));
     set(&mut body.buffer, source.get("proxy-request-buffering", value::on_off));
+    set(&mut body.response_head_bytes_max, source.get("proxy-buffer-size", head_bytes));
+    set(&mut policy.filters.upstream_hop.http_1_0, source.get("proxy-http-version", is_http_1_0));
+    // Streaming is all there is, but a word that nginx would not take is an error all the same.
+    source.get("proxy-buffering", value::on_off);
     words(source, policy);
     let retry = &mut policy.retry;
     set(&mut retry.tries_max, source.get("proxy-next-upstream-tries", value::natural));
@@ -69,6 +73,19 @@ fn plain(text: &str) -> Result<Box<str>, Expected> {
 fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
+    }
+}
+
+fn head_bytes(text: &str) -> Result<u32, Expected> {
+    let bytes = value::size(text)?.min(RESPONSE_HEAD_BYTES_MAX.into());
+    u32::try_from(bytes).ok().filter(|bytes| *bytes > 0).ok_or("a size, such as 8k")
+}
+
+fn is_http_1_0(text: &str) -> Result<bool, Expected> {
+    match text {
+        "1.0" => Ok(true),
+        "1.1" => Ok(false),
+        _ => Err("1.0 or 1.1"),
     }
 }
 
@@ -138,6 +155,14 @@ mod tests {
     }
 
     #[test]
+    fn annotation_proxy_buffer_size_bounds_the_head_and_the_version_is_1_0_or_1_1() {
+        let head_bytes = |text: &str| read_from(&[("proxy-buffer-size", text)]).0.body.response_head_bytes_max;
+        assert_eq!((head_bytes("8k"), head_bytes("1g"), head_bytes("")), (8 << 10, 256 << 10, 64 << 10));
+        let (policy, findings) = read_from(&[("proxy-http-version", "1.0"), ("proxy-buffering", "on")]);
+        assert_eq!((policy.filters.upstream_hop.http_1_0, findings), (true, 0));
+    }
+
+    #[test]
     fn annotation_proxy_cookie_and_redirect_pairs_are_read() {
         let (policy, findings) = read_from(&[
             ("proxy-cookie-domain", "in.test out.test"),
@@ -183,6 +208,10 @@ mod tests {
             ("proxy-request-buffering", "true"),
             ("proxy-next-upstream", "everything"),
             ("proxy-next-upstream-tries", "x"),
+            ("proxy-buffer-size", "0"),
+            ("proxy-buffer-size", "8kb"),
+            ("proxy-buffering", "yes"),
+            ("proxy-http-version", "2"),
         ] {
             assert_eq!(read_from(&[(name, value)]), (RoutePolicy::default(), 1), "{name} {value}");
         }

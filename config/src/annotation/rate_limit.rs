@@ -35,6 +35,17 @@ pub(super) fn read(annotations: &mut Annotations<'_>, statuses: LimitStatuses) -
     }))
 }
 
+/// How fast a response goes out; nginx counts in kilobytes. What the ConfigMap says is the default of the annotation.
+pub(super) fn read_rate(source: &mut impl Source, policy: &mut RoutePolicy) {
+    let rate = &mut policy.rate;
+    for (name, bytes) in [("limit-rate", &mut rate.bytes_per_second), ("limit-rate-after", &mut rate.after_bytes)] {
+        if let Some(kilobytes) = source.get(name, value::number_or_none) {
+            *bytes = u64::from(kilobytes) << 10;
+        }
+    }
+    policy.filters.rate = Some(*rate).filter(|rate| rate.bytes_per_second > 0);
+}
+
 /// The statuses are the ConfigMap's alone.
 pub(super) fn read_statuses(source: &mut impl Source, policy: &mut RoutePolicy) {
     let statuses = &mut policy.limit_statuses;
@@ -88,5 +99,23 @@ mod tests {
         for (name, value) in [("limit-rps", "5s"), ("limit-connections", "many"), ("limit-allowlist", "me")] {
             assert!(limits(&[(name, value)]).1, "{name}");
         }
+    }
+
+    #[test]
+    fn annotation_limit_rate_counts_in_kilobytes_and_inherits_each_part() {
+        let of = |policy: &mut RoutePolicy, pairs: &[(&str, &str)]| {
+            let (ingress, object) = (annotated(pairs), reference());
+            let mut annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
+            read_rate(&mut annotations, policy);
+            (
+                policy.filters.rate.map(|rate| (rate.bytes_per_second, rate.after_bytes)),
+                annotations.into_findings().len(),
+            )
+        };
+        let mut policy = RoutePolicy::default();
+        assert_eq!(of(&mut policy, &[("limit-rate-after", "2")]), (None, 0));
+        assert_eq!(of(&mut policy, &[("limit-rate", "4")]), (Some((4096, 2048)), 0));
+        assert_eq!(of(&mut policy, &[("limit-rate", "4k")]), (Some((4096, 2048)), 1));
+        assert_eq!(of(&mut policy, &[("limit-rate", "-1")]), (None, 0));
     }
 }

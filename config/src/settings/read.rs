@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::{CipherSuite, NamedGroup};
 
-use super::{access_log, compression, find};
+use super::{access_log, blocks, compression, find};
 use crate::annotation::{self, Meanwhile, Objects, Risk, Support};
 use crate::diagnostics::Finding;
 use crate::intent::{BalancingWish, RoutePolicy};
@@ -68,6 +68,7 @@ impl Globals {
             fields: field_settings(&mut keys),
             access_log: access_log::read(&mut keys),
             compression: compression::read(&mut keys),
+            blocks: blocks::read(&mut keys),
             streams: streams(&mut keys),
             drain_timeout: keys.get("worker-shutdown-timeout", value::time),
         };

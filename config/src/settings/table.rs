@@ -1,7 +1,7 @@
 //! The one list of ConfigMap keys.
 
 use super::Row;
-use crate::annotation::Meanwhile::{Answers503, NoEffect};
+use crate::annotation::Meanwhile::NoEffect;
 use crate::annotation::Priority::{self, P0, P1, P2, X};
 use crate::annotation::Support::{self, Differs, Except, Honoured, Ignored, Pending, Refused};
 
@@ -217,9 +217,9 @@ pub(super) static ROWS: &[Row] = &[
         "Requests per kept connection."),
     row("limit-conn-zone-variable", "string", "$binary_remote_addr", P2, Pending(NoEffect),
         "Key of limit-connections. Accept $binary_remote_addr and $http_x_forwarded_for style typed values only."),
-    row("limit-rate", "int", "0", P2, Pending(NoEffect),
+    row("limit-rate", "int", "0", P2, Differs("acts without proxy-buffering as well"),
         "Default of the annotation."),
-    row("limit-rate-after", "int", "0", P2, Pending(NoEffect),
+    row("limit-rate-after", "int", "0", P2, Differs("acts without proxy-buffering as well"),
         "Default of the annotation."),
     row("limit-req-status-code", "int", "503", P0, Honoured,
         "Status when a request limit hits; people set 429. nginx takes 400-599 only and the controller does not check."),
@@ -301,9 +301,9 @@ pub(super) static ROWS: &[Row] = &[
         "Default of the annotation."),
     row("proxy-send-timeout", "int", "60", P0, Honoured,
         "Default of the annotation."),
-    row("proxy-buffers-number", "int", "4", P1, Pending(NoEffect),
+    row("proxy-buffers-number", "int", "4", P1, Ignored("responses are streamed through bounded buffers"),
         "Default of the annotation."),
-    row("proxy-buffer-size", "string", "4k", P0, Pending(NoEffect),
+    row("proxy-buffer-size", "string", "64k", P0, Differs("without it a response head may have 64k, where nginx takes 4k; more than 256k is never taken"),
         "Default of the annotation."),
     row("proxy-busy-buffers-size", "string", "", P2, Ignored("responses are streamed through bounded buffers"),
         "Default of the annotation."),
@@ -323,11 +323,11 @@ pub(super) static ROWS: &[Row] = &[
         "Default of the annotation."),
     row("proxy-request-buffering", "string", "on", P0, Differs("Up to 1 MiB is read before the upstream is contacted; a larger body is streamed from there on, without temporary files and without replay"),
         "Default of the annotation."),
-    row("proxy-http-version", "string", "1.1", P2, Pending(NoEffect),
+    row("proxy-http-version", "string", "1.1", P2, Differs("with 1.0 a body of unknown length has to fit into memory (1 MiB), else 413"),
         "Default of the annotation."),
     row("proxy-max-temp-file-size", "string", "", P2, Ignored("nothing is buffered on disk"),
         "Default of the annotation."),
-    row("proxy-buffering", "string", "off", P0, Pending(NoEffect),
+    row("proxy-buffering", "string", "off", P0, Differs("responses are streamed either way: a slow client holds back its upstream, and nothing is kept for it"),
         "Default of the annotation (off)."),
     row("ssl-redirect", "bool", "true", P0, Honoured,
         "Default of the annotation (true)."),
@@ -383,11 +383,11 @@ pub(super) static ROWS: &[Row] = &[
         "CSV of path prefixes exempt from external and basic auth."),
     row("enable-auth-access-log", "bool", "false", P2, Pending(NoEffect),
         "Log auth subrequests too."),
-    row("block-cidrs", "string array", "", P1, Pending(Answers503),
+    row("block-cidrs", "string array", "", P1, Honoured,
         "Clients refused with 403 on all hosts."),
-    row("block-user-agents", "string array", "", P1, Pending(Answers503),
+    row("block-user-agents", "string array", "", P1, Honoured,
         "User-Agent values refused with 403: literal, or ~ / ~* regex."),
-    row("block-referers", "string array", "", P1, Pending(Answers503),
+    row("block-referers", "string array", "", P1, Honoured,
         "Same for Referer."),
     row("proxy-ssl-location-only", "bool", "false", P2, Honoured,
         "Keeps proxy-ssl-* of one Ingress from acting on the whole host."),
@@ -401,7 +401,7 @@ pub(super) static ROWS: &[Row] = &[
         "Debug log for some client addresses."),
     row("strict-validate-path-type", "bool", "true", P0, Honoured,
         "Webhook refuses Exact/Prefix paths with characters outside letters, digits, . _ - /. Default true since 1.12."),
-    row("grpc-buffer-size-kb", "int", "0", P2, Pending(NoEffect),
+    row("grpc-buffer-size-kb", "int", "0", P2, Ignored("response heads of gRPC may have 64k"),
         "Buffer for gRPC response heads; 0 = nginx default."),
     row("app-root", "string", "", X, Ignored("it has no global effect in ingress-nginx either"),
         "Sits in the shared struct but has no effect as a global key."),

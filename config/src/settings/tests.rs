@@ -66,6 +66,19 @@ fn compression_is_off_until_a_coding_is_switched_on() {
 }
 
 #[test]
+fn block_lists_that_cannot_be_read_refuse_everybody() {
+    let (globals, findings) =
+        read(&[("block-cidrs", "10.0.0.0/8"), ("block-user-agents", "Bad, \"~*a bot\""), ("block-referers", "~x")]);
+    let blocks = globals.settings.blocks.clone().unwrap();
+    assert!(blocks.refuse("192.0.2.1".parse().unwrap(), b"A BOT", b""));
+    assert_eq!((findings.len(), globals.missing), (0, None));
+    for (key, value) in [("block-cidrs", "10.0.0.0/33"), ("block-user-agents", "ok, ~("), ("block-referers", "~*[")] {
+        let (globals, findings) = read(&[(key, value)]);
+        assert_eq!((findings.len(), globals.missing), (1, Some(503)), "{key}");
+    }
+}
+
+#[test]
 fn values_act() {
     let (globals, findings) = read(&[
         ("keep-alive", "0"),
@@ -112,8 +125,8 @@ fn bad_values_leave_the_default_and_are_named() {
 #[test]
 fn global_access_control_that_cannot_be_had_closes_everything() {
     for (key, value) in [
-        ("block-cidrs", "10.0.0.0/8"),
-        ("block-referers", "evil.test"),
+        ("block-cidrs", "10.0.0.0/33"),
+        ("block-referers", "~("),
         ("denylist-source-range", "10.0.0.0/33"),
         ("whitelist-source-range", "me"),
         ("global-auth-url", "auth.test"),

@@ -45,6 +45,8 @@ pub struct Policies {
     pub error_pages: Option<Arc<ErrorPages>>,
     /// Every request is copied there.
     pub mirror: Option<Arc<Mirror>>,
+    /// How the upstream's connection is spoken of.
+    pub upstream_hop: UpstreamHop,
     /// Bytes per second to one client, after the first so many.
     pub rate: Option<ResponseRate>,
     /// No line in the access log.
@@ -328,8 +330,48 @@ pub struct Mirror {
     pub body: bool,
 }
 
-/// Bandwidth of one response.
+/// What requests say of the connection that they come on. HTTP/2 has neither.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamHop {
+    /// `Connection` as written; `None` leaves it to the proxy, which upgrades and keeps alive.
+    pub connection: Option<ConnectionWord>,
+    /// HTTP/1.0: no chunked bodies, and a connection for each request.
+    pub http_1_0: bool,
+}
+
+impl UpstreamHop {
+    /// Whether requests to upgrade go on as such.
+    pub fn passes_upgrades(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Whether a connection may serve another request.
+    pub fn keeps_alive(self) -> bool {
+        !self.http_1_0 && self.connection != Some(ConnectionWord::Close)
+    }
+}
+
+/// A fixed `Connection`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionWord {
+    /// `close`
+    Close,
+    /// `keep-alive`
+    KeepAlive,
+}
+
+impl ConnectionWord {
+    /// As it stands in the field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Close => "close",
+            Self::KeepAlive => "keep-alive",
+        }
+    }
+}
+
+/// Bandwidth of one response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResponseRate {
     /// Bytes per second.
     pub bytes_per_second: u64,

@@ -122,18 +122,23 @@ impl Default for Timeouts {
     }
 }
 
-/// Bounds on a request body.
+/// Most bytes of a response head that any route takes.
+pub const RESPONSE_HEAD_BYTES_MAX: u32 = 256 << 10;
+
+/// Bounds on a request body, and on the head that answers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BodyPolicy {
     /// More is answered 413 (`proxy-body-size`); `None` is unlimited.
     pub bytes_max: Option<u64>,
     /// Read the body (up to the memory bound) before the upstream is contacted (`proxy-request-buffering`).
     pub buffer: bool,
+    /// Bytes of a response head; more is answered 502 (`proxy-buffer-size`).
+    pub response_head_bytes_max: u32,
 }
 
 impl Default for BodyPolicy {
     fn default() -> Self {
-        Self { bytes_max: Some(1 << 20), buffer: true }
+        Self { bytes_max: Some(1 << 20), buffer: true, response_head_bytes_max: 64 << 10 }
     }
 }
 

@@ -7,8 +7,8 @@ use ipnet::{IpNet, Ipv4Net};
 use rustls::{CipherSuite, NamedGroup};
 
 use super::AccessLogSettings;
-use super::Compression;
 use super::TlsVersions;
+use super::{Blocks, Compression};
 
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Settings {
     pub access_log: AccessLogSettings,
     /// Compression of responses; `None` compresses nothing.
     pub compression: Option<Box<Compression>>,
+    /// Clients that are refused on every host; `None` refuses nobody.
+    pub blocks: Option<Box<Blocks>>,
     /// TCP and UDP services.
     pub streams: StreamSettings,
     /// Bound of a drain when no flag says otherwise (`worker-shutdown-timeout`).

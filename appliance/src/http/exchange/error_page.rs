@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use ringress_config::snapshot::UpstreamProtocol;
+use ringress_config::snapshot::{UpstreamHop, UpstreamProtocol};
 
 use super::super::client::Client;
 use super::super::edge::Believed;
@@ -104,7 +104,13 @@ impl<'s> Exchange<'s> {
             let asked = Asked { head: scratch.request.method == Method::Head, upgrade: false };
             let version = scratch.request.version;
             let source = (&mut connection.stream, left);
-            let read = response::read_head(&core, source, &mut client.stream, version, asked, &mut scratch.response);
+            let read = response::read_head(
+                &core,
+                source,
+                &mut client.stream,
+                (version, asked, response::limits(route)),
+                &mut scratch.response,
+            );
             let failure = match sent {
                 Err(error) => Failure::sending(&error),
                 Ok(()) => match read.await {
@@ -157,6 +163,7 @@ impl<'s> Exchange<'s> {
                 policy,
                 set: &set,
                 remove: &[],
+                hop: UpstreamHop::default(),
                 address_field: self.snapshot.settings.forwarded.address_field.as_deref(),
                 host_field: self.snapshot.settings.forwarded.host_field.as_deref(),
             },

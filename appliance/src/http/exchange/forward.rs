@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringress_config::snapshot::{Cluster, ForwardedSettings, Route, Settings};
+use ringress_config::snapshot::{Cluster, ForwardedSettings, Route, Settings, UpstreamHop};
 
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
@@ -41,6 +41,7 @@ pub(super) struct Outbound<'a> {
     /// Which of the client's fields pass.
     pub(super) policy: FieldPolicy,
     pub(super) forwarded: &'a ForwardedSettings,
+    pub(super) hop: UpstreamHop,
 }
 
 /// Where a request goes.
@@ -152,7 +153,7 @@ impl<'s> Exchange<'s> {
             let mut out = self.core.buffers.body();
             outbound.write(&mut out, connection.address);
             out.extend_from_slice(&body.bytes);
-            let asked = asked(&scratch.request, inbox);
+            let asked = asked(&scratch.request, inbox, self.hop());
             let version = scratch.request.version;
             let began = attempts.asked + took;
             let answered = send_and_read_head(
@@ -242,7 +243,7 @@ impl<'s> Exchange<'s> {
         match relayed {
             Ok(Relayed { bytes, body_bytes, clean }) => {
                 self.record_at(now, &scratch.request, inbox, Ended { status, bytes, body_bytes });
-                if clean && scratch.response.keep_alive {
+                if clean && scratch.response.keep_alive && self.hop().keeps_alive() {
                     self.core.upstreams.borrow_mut().put(&self.core, cluster, connection);
                 }
                 if written.keep_alive {
@@ -334,6 +335,7 @@ impl Outbound<'_> {
                 policy: self.policy,
                 set: &set,
                 remove: &remove,
+                hop: self.hop,
                 address_field: self.forwarded.address_field.as_deref(),
                 host_field: self.forwarded.host_field.as_deref(),
             },
@@ -353,7 +355,17 @@ impl<'s> Exchange<'s> {
             shaping: &self.shaping,
             policy: self.field_policy(),
             forwarded: &self.snapshot.settings.forwarded,
+            hop: self.hop(),
         }
+    }
+
+    /// What is said of the upstream's connection; HTTP/2 has no words for it.
+    pub(super) fn hop(&self) -> UpstreamHop {
+        let Some((route, policies)) = self.route.and_then(|route| Some((route, route.policies.as_ref()?))) else {
+            return UpstreamHop::default();
+        };
+        let is_http2 = self.cluster.is_some_and(|cluster| route.protocol_to(cluster).is_http2());
+        if is_http2 { UpstreamHop::default() } else { policies.upstream_hop }
     }
 
     /// Which of the client's fields pass.
@@ -432,8 +444,8 @@ impl<'s> Exchange<'s> {
 }
 
 /// What a response may be, given its request.
-fn asked(head: &RequestHead, inbox: &[u8]) -> Asked {
-    Asked { head: head.method == Method::Head, upgrade: head.upgrade(inbox).is_some() }
+fn asked(head: &RequestHead, inbox: &[u8], hop: UpstreamHop) -> Asked {
+    Asked { head: head.method == Method::Head, upgrade: head.upgrade(inbox).is_some() && hop.passes_upgrades() }
 }
 
 /// One attempt: the whole request out, the response head in.
@@ -452,5 +464,6 @@ async fn send_and_read_head(
         Err(_) | Ok(()) => {}
     }
     let read = route.timeouts.read;
-    response::read_head(core, (&mut connection.stream, || read), client, version, asked, head).await
+    let limits = response::limits(route);
+    response::read_head(core, (&mut connection.stream, || read), client, (version, asked, limits), head).await
 }

@@ -11,6 +11,7 @@ use ringress_config::snapshot::{Cluster, Route};
 
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
+use super::super::framing::BodyFraming;
 use super::super::request::Method;
 use super::super::response::Asked;
 use super::forward::{Attempts, Target};
@@ -59,6 +60,10 @@ impl<'s> Exchange<'s> {
         body: Gathered,
         mut decoder: BodyDecoder,
     ) -> After {
+        if self.hop().http_1_0 && scratch.request.framing == BodyFraming::Chunked {
+            // HTTP/1.0 has no way to say where it ends.
+            return self.fail(client, scratch, inbox, cluster, &Failure::BodyTooLarge).await;
+        }
         // The rest of the body is never parsed as a request: whatever happens, the connection ends with this response.
         self.keep_alive = false;
         let idempotent = scratch.request.method.is_idempotent();
@@ -179,12 +184,12 @@ impl<'s> Exchange<'s> {
     ) -> Result<Relayed, Streaming> {
         let asked = Asked { head: scratch.request.method == Method::Head, upgrade: false };
         let version = scratch.request.version;
+        let limits = self.route.map(response::limits).unwrap_or_default();
         let received = response::read_head(
             &self.core,
             (upstream, || patience.get()),
             client,
-            version,
-            asked,
+            (version, asked, limits),
             &mut scratch.response,
         )
         .await

@@ -19,6 +19,7 @@ fn forwarded(text: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
         policy: FieldPolicy::default(),
         set: &[],
         remove: &[],
+        hop: UpstreamHop::default(),
         address_field: None,
         host_field: None,
     };
@@ -63,6 +64,17 @@ fn the_original_target_and_other_fields_of_origin_are_told_on_demand() {
     let told = ["X-Original-URI: /a?b", "X-Original-Forwarded-For: 1.2.3.4", "X-Original-Forwarded-Host: h.test"];
     assert_eq!(passed, [&["CF-IP: 1.2.3.4", "X-Host: h.test"][..], &told].concat());
     assert!(!forwarded(&request(""), |f| f.request_id = b"").contains("X-Request-ID"));
+}
+
+#[test]
+fn what_is_said_of_the_connection_can_be_fixed() {
+    use ringress_config::snapshot::ConnectionWord;
+    let upgrade = request("Connection: upgrade\r\nUpgrade: websocket\r\n");
+    let close = UpstreamHop { connection: Some(ConnectionWord::Close), http_1_0: true };
+    let text = forwarded(&upgrade, |f| f.hop = close);
+    assert!(text.starts_with("GET /a?b HTTP/1.0\r\n") && text.contains("\r\nConnection: close\r\n"), "{text}");
+    assert!(!text.contains("upgrade") && !text.contains("websocket"));
+    assert!(forwarded(&upgrade, |_| ()).contains("\r\nConnection: upgrade\r\n"));
 }
 
 #[test]

@@ -135,8 +135,7 @@ async fn exchange(
         core,
         (&mut connection.stream, patience),
         &mut Nobody,
-        Version::Http10,
-        Asked::default(),
+        (Version::Http10, Asked::default(), response::limits(route)),
         &mut head,
     )
     .await?;
