@@ -2,8 +2,7 @@
 
 systemd itself does not run where these tests run. What is carried out here: User, Group, ambient and bounding
 capabilities, NoNewPrivileges, UMask, the State, Runtime and Logs directories, LimitNOFILE, Type=notify with
-NotifyAccess=main, MAINPID, WatchdogSec, Restart=on-failure with RestartSec, KillMode=mixed as far as one process goes,
-and a system call filter given by the test. The rest of the hardening is read by `systemd-analyze`, not enforced.
+NotifyAccess=all, MAINPID, WatchdogSec, ExecReload, Restart=on-failure with RestartSec, and a system call filter given by the test. The rest of the hardening is read by `systemd-analyze`, not enforced.
 """
 
 import array
@@ -59,6 +58,7 @@ class Supervisor:
         self.environment = environment or {}
         self.ready = threading.Event()
         self.stopping = False
+        self.ended = None
         self.restarts = 0
         self.pings = 0
         self.states = []
@@ -103,6 +103,7 @@ class Supervisor:
             self.stopping = True
         elif key == "MAINPID":
             self.main_pid = int(value)
+            self.last_ping = time.monotonic()
 
     def _directories(self):
         user = self._user()
@@ -127,17 +128,22 @@ class Supervisor:
         threading.Thread(target=self._watch, daemon=True).start()
         self.wait_ready()
 
-    def _spawn(self):
-        self.ready.clear()
-        self.last_ping = None
+    def _as_service(self, line):
+        """A command line of the unit, with the user and the capability of the service."""
         capability = self.service["AmbientCapabilities"].lower().removeprefix("cap_")
         assert self.service["CapabilityBoundingSet"] == self.service["AmbientCapabilities"]
         assert self.service["NoNewPrivileges"] == "yes"
-        command = [
+        return [
             "setpriv", f"--reuid={self.service['User']}", f"--regid={self.service['Group']}", "--init-groups",
             f"--inh-caps=-all,+{capability}", f"--ambient-caps=-all,+{capability}", f"--bounding-set=-all,+{capability}",
-            "--no-new-privs", "--", *self.service["ExecStart"].split(),
+            "--no-new-privs", "--", *line.split(),
         ]
+
+    def _spawn(self):
+        self.ready.clear()
+        self.last_ping = None
+        self.ended = None
+        command = self._as_service(self.service["ExecStart"])
         mask = int(self.service["UMask"], 8)
         # As far as this machine lets it be raised.
         limit = min(int(self.service["LimitNOFILE"]), resource.getrlimit(resource.RLIMIT_NOFILE)[1])
@@ -162,12 +168,28 @@ class Supervisor:
         self.main_pid = self.process.pid
         self.started = time.monotonic()
 
+    def _status(self):
+        """How the main process ended, in the end; None while it runs."""
+        if self.main_pid == self.process.pid:
+            return self.process.poll()
+        try:
+            # A process that was started by an upgrade is this one's child once its parent has ended.
+            ended, status = os.waitpid(self.main_pid, os.WNOHANG)
+            return os.waitstatus_to_exitcode(status) if ended else None
+        except ChildProcessError:
+            return None if os.path.exists(f"/proc/{self.main_pid}") else 1
+
     def _watch(self):
         """Restarts what ends by a failure, and ends what does not ping."""
         while True:
-            process = self.process
-            status = process.poll()
+            main, status = self.main_pid, self._status()
+            if main != self.main_pid:
+                continue
+            if main != self.process.pid:
+                # Reaps the first process when it has drained.
+                self.process.poll()
             if status is not None:
+                self.ended = status
                 if self.stopping or status == 0:
                     return
                 assert self.service["Restart"] == "on-failure"
@@ -178,10 +200,9 @@ class Supervisor:
             if self.ready.is_set():
                 alive = max(self.last_ping or 0, self.started)
                 if time.monotonic() - alive > self.watchdog:
-                    os.kill(self.main_pid, signal.SIGABRT)
-                    os.kill(self.main_pid, signal.SIGCONT)
-                    process.wait()
-                    continue
+                    os.kill(main, signal.SIGABRT)
+                    os.kill(main, signal.SIGCONT)
+                    self.last_ping = time.monotonic()
             time.sleep(0.01)
 
     def wait_ready(self):
@@ -198,6 +219,18 @@ class Supervisor:
         """SIGTERM, then waits for the end of the drain."""
         self.stopping = True
         os.kill(self.main_pid, signal.SIGTERM)
-        status = self.process.wait(60)
+        wait_for("the service ends", lambda: self.ended is not None, 60)
         assert "STOPPING=1" in self.states, self.states
-        return status
+        return self.ended
+
+    def reload(self):
+        """`systemctl reload`: what ExecReload says, until it has ended; its output when it failed."""
+        def prepare():
+            os.chroot(self.root)
+            os.chdir("/")
+
+        command = self._as_service(self.service["ExecReload"])
+        result = subprocess.run(
+            command, env={"PATH": "/usr/bin:/bin"}, preexec_fn=prepare, check=False, text=True, capture_output=True,
+        )
+        return None if result.returncode == 0 else result.stdout + result.stderr
