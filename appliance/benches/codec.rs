@@ -91,6 +91,7 @@ impl Side {
             framing: self.request.framing,
             policy: FieldPolicy::default(),
             set: &[],
+            add: &[],
             remove: &[],
             hop: UpstreamHop::default(),
             address_field: None,

@@ -119,8 +119,8 @@ pub(crate) fn preview(snapshot: &Snapshot, found: &Found<'_>, request: &Request<
         Found::Nothing => return Err(Answer::status(404)),
     };
     if let Some(policies) = &route.policies {
-        if let Some(redirect) = &policies.redirect {
-            return Err(redirect::to(redirect, request, route));
+        if let Some(answer) = by_path(policies, request, route) {
+            return Err(answer);
         }
         if let Some(status) = policies.refuse {
             return Err(Answer::status(status));
@@ -157,8 +157,8 @@ async fn decide<'s>(
     if request.secured.is_tls() {
         check_certificate(core, policies, request, route)?;
     }
-    if let Some(redirect) = &policies.redirect {
-        return Err(redirect::to(redirect, request, route));
+    if let Some(answer) = by_path(policies, request, route) {
+        return Err(answer);
     }
     if let Some(cors) = &policies.cors
         && let Some(answer) = cors::run(cors, request, shaping)
@@ -207,6 +207,15 @@ async fn decide<'s>(
     let chosen = snapshot.clusters.get(cluster);
     let hint = chosen.map(|chosen| hint::of(chosen, route, affinity, request)).unwrap_or_default();
     Ok(Target { cluster, hint, in_flight })
+}
+
+/// Denied paths, then redirects of the whole route and of single paths.
+fn by_path(policies: &Policies, request: &Request<'_>, route: &Route) -> Option<Answer> {
+    if policies.denied_paths.as_ref().is_some_and(|denied| denied.denies(request.path)) {
+        return Some(Answer::status(403));
+    }
+    let single = || policies.redirects.as_ref()?.by_path.get(request.path);
+    policies.redirect.as_ref().or_else(single).map(|redirect| redirect::to(redirect, request, route))
 }
 
 /// What a request asks of the balancer of the route's own cluster.

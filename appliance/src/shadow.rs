@@ -1,7 +1,7 @@
 //! `ringress shadow`: recorded requests held against an old controller and this one, the proof before the switch.
 //!
 //! The input is read by a thread of its own ([`read`]), so that a log which is still being written can be piped in.
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a command of its own, without workers")]
+#![expect(clippy::disallowed_types, reason = "a command of its own, without workers")]
 
 mod outcome;
 mod read;

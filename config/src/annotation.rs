@@ -11,9 +11,12 @@ mod backend;
 mod canary;
 mod cors;
 mod custom_errors;
+mod fields;
 mod headers;
 mod load_balance;
 mod logging;
+mod matching;
+mod paths;
 mod proxy;
 mod proxy_ssl;
 mod rate_limit;
@@ -268,6 +271,10 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
     policy.filters.cors = cors::read(annotations);
     policy.filters.limits = rate_limit::read(annotations, policy.limit_statuses);
     headers::read(annotations, globals, &mut policy.filters);
+    fields::read(annotations, &mut policy.filters);
+    policy.filters.denied_paths = paths::read_denied(annotations);
+    policy.filters.redirects = paths::read_redirects(annotations);
+    policy.filters.refuse = paths::read_status(annotations);
     logging::read(annotations, &mut policy.filters);
     custom_errors::read(annotations, &mut policy.errors);
     change_access(policy, |access| {

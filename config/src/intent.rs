@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::diagnostics::Finding;
 use crate::model::{Meta, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    Affinity, Balancer, BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, PathKind, Policies, Resilience, ResponseRate,
-    RetryPolicy, Timeouts, UpstreamProtocol, UpstreamTls,
+    Affinity, Balancer, BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, PathKind, Policies, RequestMatch, Resilience,
+    ResponseRate, RetryPolicy, Timeouts, UpstreamProtocol, UpstreamTls,
 };
 
 /// Everything that one object wants.
@@ -115,6 +115,10 @@ pub(crate) struct CanaryRule {
     /// At least 100.
     pub(crate) total: u32,
     pub(crate) sticky: bool,
+    /// The requests that it is for; `None` is all.
+    pub(crate) matches: Option<Arc<RequestMatch>>,
+    /// Its place among several; without one it is the only one or has no effect.
+    pub(crate) order: Option<u32>,
 }
 
 /// One path.

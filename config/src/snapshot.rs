@@ -42,9 +42,9 @@ pub use host::{HostRoutes, HostTls, Hosts, PathMatch, PathTable};
 pub use literal::{Literal, LiteralTable};
 pub use pattern::{Pattern, PatternError, PatternTable};
 pub use policy::{
-    Access, Affinity, AuthCache, BasicAuth, Canary, CanaryHeader, ConnectionWord, Cors, ErrorPages, ExternalAuth,
-    FieldRules, Limits, Mirror, OriginPattern, Origins, Policies, Rate, Redirect, ResponseRate, Rewrite, Signin,
-    UpstreamHop, UpstreamWords,
+    Access, Affinity, AuthCache, BasicAuth, Canary, CanaryHeader, ConnectionWord, Cors, DeniedPaths, ErrorPages,
+    ExternalAuth, FieldRules, Limits, Mirror, OriginPattern, Origins, Policies, Rate, Redirect, Redirects,
+    RequestMatch, ResponseRate, Rewrite, Signin, UpstreamHop, UpstreamWords, ValueMatch,
 };
 pub use ring::Ring;
 pub use route::{

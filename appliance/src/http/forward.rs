@@ -43,6 +43,8 @@ pub struct Forward<'a> {
     pub policy: FieldPolicy,
     /// Fields written in place of the client's of the same name. Control characters become blanks.
     pub set: &'a [NewField<'a>],
+    /// Fields written beside the client's.
+    pub add: &'a [NewField<'a>],
     /// Names of client fields that do not pass.
     pub remove: &'a [&'a [u8]],
     /// How the connection is spoken of. With HTTP/1.0 the framing must not be `Chunked`.
@@ -113,6 +115,7 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward:
         out.extend_from_slice(b"\r\n");
     }
     field::write_new(out, forward.set);
+    field::write_new(out, forward.add);
     out.extend_from_slice(b"\r\n");
 }
 

@@ -1,12 +1,12 @@
 //! Which cluster takes a request when canaries stand beside the route's own (reference 3.17).
 
-use ringress_config::snapshot::{Canary, CanaryHeader, ClusterId, Snapshot};
+use ringress_config::snapshot::{Canary, CanaryHeader, ClusterId, RequestMatch, Snapshot, ValueMatch};
 
 use super::Request;
 use crate::upstream;
 
 /// The first canary that takes the request; `None` leaves it to the route's own backend. A client whose affinity cookie
-/// was issued by one side stays there.
+/// was issued by one side stays there, unless a canary takes all requests that say what this one says.
 pub(super) fn choose<'s>(
     (snapshot, main): (&Snapshot, ClusterId),
     canaries: &'s [Canary],
@@ -14,21 +14,51 @@ pub(super) fn choose<'s>(
     cookie: Option<&[u8]>,
     random: &mut fastrand::Rng,
 ) -> Option<&'s Canary> {
+    let is_for = |canary: &&Canary| canary.matches.as_ref().is_none_or(|matches| is_met(matches, request));
+    let decided = |canary: &&'s Canary| canary.matches.is_some() && canary.takes_all() && is_for(canary);
+    if let Some(canary) = canaries.iter().find(decided) {
+        return Some(canary);
+    }
     if let Some(cookie) = cookie {
         let sessions = |cluster| snapshot.clusters.get(cluster)?.places().sessions.as_ref();
         let issued = |cluster| sessions(cluster).is_some_and(|sessions| upstream::is_of(cookie, sessions));
         if issued(main) {
             return None;
         }
-        if let Some(held) = canaries.iter().find(|canary| canary.sticky && issued(canary.cluster)) {
+        if let Some(held) = canaries.iter().find(|canary| canary.sticky && is_for(canary) && issued(canary.cluster)) {
             return Some(held);
         }
     }
-    canaries.iter().find(|canary| takes(canary, request, random))
+    let mut draw = Draw { point: random.u32(..), below: 0 };
+    canaries.iter().filter(is_for).find(|canary| takes(canary, request, &mut draw))
+}
+
+/// One lot for all canaries, so that each weight is a share of all requests.
+struct Draw {
+    point: u32,
+    /// The shares of those that were asked before; all is 2^32.
+    below: u64,
+}
+
+impl Draw {
+    fn falls_on(&mut self, weight: u32, total: u32) -> bool {
+        self.below += (u64::from(weight) << 32) / u64::from(total.max(1));
+        u64::from(self.point) < self.below
+    }
+}
+
+/// Whether a request says all of that.
+fn is_met(matches: &RequestMatch, request: &Request<'_>) -> bool {
+    let method = request.head.method_bytes(request.bytes);
+    let has_method = || matches.methods.is_empty() || matches.methods.iter().any(|name| name.as_bytes() == method);
+    let has = |value: Option<&[u8]>, wanted: &ValueMatch| value.is_some_and(|value| wanted.is_met(value));
+    has_method()
+        && matches.fields.iter().all(|(name, wanted)| has(request.field(name), wanted))
+        && matches.arguments.iter().all(|(name, wanted)| has(request.argument(name), wanted))
 }
 
 /// Header, then cookie, then weight; the first that says yes or no decides.
-fn takes(canary: &Canary, request: &Request<'_>, random: &mut fastrand::Rng) -> bool {
+fn takes(canary: &Canary, request: &Request<'_>, draw: &mut Draw) -> bool {
     let by_header = canary.header.as_ref().and_then(|(name, rule)| {
         let value = request.field(name)?;
         match rule {
@@ -38,7 +68,7 @@ fn takes(canary: &Canary, request: &Request<'_>, random: &mut fastrand::Rng) -> 
         }
     });
     let by_cookie = || canary.cookie.as_ref().and_then(|name| always_or_never(request.cookie(name)?));
-    by_header.or_else(by_cookie).unwrap_or_else(|| random.u32(..canary.total.max(1)) < canary.weight)
+    by_header.or_else(by_cookie).unwrap_or_else(|| draw.falls_on(canary.weight, canary.total))
 }
 
 fn always_or_never(value: &[u8]) -> Option<bool> {

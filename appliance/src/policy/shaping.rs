@@ -53,6 +53,7 @@ pub(crate) struct Shaping<'s> {
     /// `Host` toward the upstream in place of the client's.
     pub(crate) host: Option<Vec<u8>>,
     request_set: Vec<OwnedField<'s>>,
+    request_add: Vec<OwnedField<'s>>,
     request_remove: Vec<Cow<'s, [u8]>>,
     response_set: Vec<OwnedField<'s>>,
     response_add: Vec<OwnedField<'s>>,
@@ -84,6 +85,9 @@ impl<'s> Shaping<'s> {
             } else {
                 self.set_request(name.as_bytes(), &text(value));
             }
+        }
+        for (name, value) in policies.request_fields.add.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {
+            self.request_add.push((Cow::Borrowed(name.as_bytes()), text(value)));
         }
         for (name, value) in &policies.response_fields.set {
             self.set_response(name.as_bytes(), &text(value));
@@ -132,9 +136,9 @@ impl<'s> Shaping<'s> {
         self.response_add.push((Cow::Borrowed(name), value.to_vec()));
     }
 
-    /// Fields written in place of the client's, and names that do not pass.
-    pub(crate) fn request(&self) -> (Vec<NewField<'_>>, Vec<&[u8]>) {
-        (fields(&self.request_set), names(&self.request_remove))
+    /// Fields written in place of the client's, beside them, and names that do not pass.
+    pub(crate) fn request(&self) -> (Vec<NewField<'_>>, Vec<NewField<'_>>, Vec<&[u8]>) {
+        (fields(&self.request_set), fields(&self.request_add), names(&self.request_remove))
     }
 
     /// Fields written in place of the upstream's, beside them, and names that do not pass.

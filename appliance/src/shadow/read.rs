@@ -74,20 +74,23 @@ fn read(mut source: impl BufRead, requests_max: u64, sender: &mpsc::Sender<Line>
         if count > requests_max {
             return;
         }
-        match Recorded::parse(text) {
+        let line = match Recorded::parse(text) {
             // One of a log is whole, and whoever follows a log should see it now.
-            Some(request) if request.fate.status.is_some() => {
-                if sender.blocking_send(Line::Request(request)).is_err() {
-                    return;
-                }
+            Some(request) if request.fate.status.is_some() => Line::Request(request),
+            Some(request) => {
+                held = Some(request);
+                continue;
             }
-            Some(request) => held = Some(request),
-            None if sender.blocking_send(Line::Unread).is_err() => return,
-            None => {}
+            None => Line::Unread,
+        };
+        if sender.blocking_send(line).is_err() {
+            return;
         }
     }
-    // The last one; nobody may be there any more.
-    held.map(|request| sender.blocking_send(Line::Request(request)));
+    if let Some(request) = held {
+        // The last one; nobody may be there any more.
+        let _ = sender.blocking_send(Line::Request(request));
+    }
 }
 
 /// The next line, without what is beyond the bound.

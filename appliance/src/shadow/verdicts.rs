@@ -55,7 +55,8 @@ fn differences(recorded: &Recorded, explanation: &Explanation) -> Vec<Difference
     let logged: Vec<&str> =
         fate.upstreams.iter().map(String::as_str).filter(|name| !OWN_UPSTREAMS.contains(name)).collect();
     let is_known = |name: &&str| explanation.backends.iter().any(|backend| backend == name);
-    if !logged.iter().any(is_known) && !(logged.is_empty() && explanation.backends.is_empty()) {
+    let agrees = logged.iter().any(is_known) || (logged.is_empty() && explanation.backends.is_empty());
+    if !agrees {
         let says_upstream = !fate.upstreams.is_empty() || fate.proxied.is_some();
         // A redirect made by the server itself has no upstream in the log, nor needs one.
         let redirects = logged.is_empty() && matches!(explanation.answer, Answer::Redirect { .. });

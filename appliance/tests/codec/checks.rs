@@ -99,6 +99,7 @@ fn forwarded_request(head: &RequestHead, data: &[u8], policy: FieldPolicy) {
         framing: head.framing,
         policy,
         set: &[(b"X-Set", b"1\r\n2")],
+        add: &[],
         remove: &[b"X-Removed"],
         hop: UpstreamHop::default(),
         address_field: policy.original_uri.then_some("accept"),

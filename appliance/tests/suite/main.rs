@@ -31,6 +31,7 @@ mod leaving;
 mod limits;
 mod malformed;
 mod outage;
+mod own_annotations;
 mod passthrough;
 mod report;
 mod routing;

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use super::Annotations;
+use super::{Annotations, matching};
 use crate::intent::CanaryRule;
 use crate::snapshot::{CanaryHeader, Search};
 use crate::value::{self, Expected, Source as _};
 
 /// All but `canary` itself.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 10] = [
     "canary-weight",
     "canary-weight-total",
     "canary-by-header",
     "canary-by-header-value",
     "canary-by-header-pattern",
     "canary-by-cookie",
+    "ringress.io/canary-order",
+    "ringress.io/match-header",
+    "ringress.io/match-query",
+    "ringress.io/match-method",
 ];
 
 pub(super) fn read(annotations: &mut Annotations<'_>) -> Option<CanaryRule> {
@@ -25,12 +29,19 @@ pub(super) fn read(annotations: &mut Annotations<'_>) -> Option<CanaryRule> {
         return None;
     }
     let total = annotations.get("canary-weight-total", value::number_or_none).unwrap_or(100).max(100);
+    let matches = matching::read(annotations);
+    let rules = ["canary-by-header", "canary-by-cookie", "canary-weight"];
+    // Without a rule of its own it takes every request that it is for.
+    let takes_all = matches.is_some() && rules.iter().all(|name| annotations.text(name).is_none());
+    let weight = annotations.get("canary-weight", value::number_or_none).unwrap_or(0);
     Some(CanaryRule {
+        matches,
         header: header(annotations),
         cookie: annotations.get("canary-by-cookie", cookie),
-        weight: annotations.get("canary-weight", value::number_or_none).unwrap_or(0),
+        weight: if takes_all { total } else { weight },
         total,
         sticky: true,
+        order: annotations.get("ringress.io/canary-order", value::natural),
     })
 }
 
@@ -89,6 +100,21 @@ mod tests {
         assert_eq!(found(&[CANARY, value]), None);
         let broken = ("canary-by-header-pattern", "(?=y)");
         assert_eq!((found(&[CANARY, header, broken]), rule(&[CANARY, header, broken]).1), (None, 1));
+    }
+
+    #[test]
+    fn annotation_ringress_io_match_alone_takes_all_and_beside_a_weight_some() {
+        let method = ("ringress.io/match-method", "POST");
+        let all = rule(&[CANARY, method]).0.unwrap();
+        assert_eq!((all.weight, all.total, all.matches.is_some()), (100, 100, true));
+        assert_eq!(rule(&[CANARY, method, ("canary-weight", "7")]).0.unwrap().weight, 7);
+        assert_eq!(rule(&[method]), (None, 1));
+    }
+
+    #[test]
+    fn annotation_ringress_io_canary_order_is_a_number() {
+        assert_eq!(rule(&[CANARY, ("ringress.io/canary-order", "2")]).0.unwrap().order, Some(2));
+        assert_eq!(rule(&[CANARY, ("ringress.io/canary-order", "first")]).1, 1);
     }
 
     #[test]

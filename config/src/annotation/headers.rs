@@ -47,7 +47,7 @@ pub(crate) fn fields_of(
 pub(crate) type Fields = Box<[(Box<str>, Template)]>;
 
 /// The second list after what it does not replace of the first.
-fn join(first: &Fields, second: Fields) -> Fields {
+pub(super) fn join(first: &Fields, second: Fields) -> Fields {
     let kept = first.iter().filter(|(name, _)| !second.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
     let mut all: Vec<_> = kept.cloned().collect();
     all.extend(second);

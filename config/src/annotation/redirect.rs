@@ -17,6 +17,9 @@ pub(super) fn read(source: &mut impl Source, https: &mut HttpsPolicy) {
     }
 }
 
+/// In front of a path: the host that was asked for.
+pub(super) const SAME_HOST: &str = "$scheme://$http_host";
+
 /// `temporal-redirect` hides `permanent-redirect`.
 pub(super) fn read_target(annotations: &mut Annotations<'_>) -> Option<Redirect> {
     let permanent_status = status(annotations, "permanent-redirect-code", 308).unwrap_or(301);
@@ -50,7 +53,7 @@ fn target(text: &str) -> Result<Template, Expected> {
         return Err(EXPECTED);
     }
     match text.starts_with('/') && !text.starts_with("//") {
-        true => Template::parse(&format!("$scheme://$http_host{text}")).map_err(|_| EXPECTED),
+        true => Template::parse(&format!("{SAME_HOST}{text}")).map_err(|_| EXPECTED),
         false => Ok(Template::literal(text)),
     }
 }
@@ -62,7 +65,7 @@ pub(super) fn read_app_root(annotations: &mut Annotations<'_>) -> Option<Redirec
         if !clean || !text.starts_with('/') {
             return Err(EXPECTED);
         }
-        Template::parse(&format!("$scheme://$http_host{text}")).map_err(|_| EXPECTED)
+        Template::parse(&format!("{SAME_HOST}{text}")).map_err(|_| EXPECTED)
     })?;
     Some(Redirect { status: 302, location, cut_slash: false })
 }

@@ -10,6 +10,9 @@ use crate::intent::{BackendIntent, CanaryRule, HostName, HostRole, Intent, Route
 use crate::model::Meta;
 use crate::snapshot::ClusterKey;
 
+/// Canaries of one path.
+const CANARIES_MAX: usize = 16;
+
 /// All that objects want of a host, oldest first.
 pub(super) type Claims = BTreeMap<Meta, Arc<Intent>>;
 
@@ -77,7 +80,7 @@ struct CanaryPath<'a> {
     route: &'a RouteIntent,
     /// The path has another object's route.
     has_main: bool,
-    /// An older canary has the path.
+    /// Older canaries have the path.
     is_late: bool,
 }
 
@@ -87,21 +90,30 @@ impl<'a> Canaries<'a> {
         for claim in claims {
             let HostRole::Canary(rule) = &claim.host.role else { continue };
             for route in &claim.host.routes {
-                let is_late = paths.iter().any(|known| is_same(known.route, route));
+                let others = paths.iter().filter(|known| is_same(known.route, route));
+                let is_late = match rule.order {
+                    // As in ingress-nginx there is one, unless several say in which order they stand.
+                    None => others.clone().any(|known| known.rule.order.is_none()),
+                    Some(_) => false,
+                } || others.count() >= CANARIES_MAX;
                 paths.push(CanaryPath { intent: claim.intent, rule, route, has_main: false, is_late });
             }
         }
         Self { paths }
     }
 
-    /// The first canary of a route, and its cluster.
-    pub(super) fn of(&mut self, route: &RouteIntent) -> Option<(&'a CanaryRule, &'a ClusterKey)> {
+    /// The canaries of a route in the order in which they are asked, with their clusters.
+    pub(super) fn of(&mut self, route: &RouteIntent) -> Vec<(&'a CanaryRule, &'a ClusterKey)> {
         self.paths.iter_mut().filter(|path| is_same(path.route, route)).for_each(|path| path.has_main = true);
-        let first = self.paths.iter().find(|path| is_same(path.route, route))?;
-        match &first.route.backend {
-            BackendIntent::Service(key) => Some((first.rule, key)),
-            BackendIntent::Default | BackendIntent::Status(_) => None,
-        }
+        let own = self.paths.iter().filter(|path| !path.is_late && is_same(path.route, route));
+        let mut own: Vec<_> = own
+            .filter_map(|path| match &path.route.backend {
+                BackendIntent::Service(key) => Some((path.rule, key)),
+                BackendIntent::Default | BackendIntent::Status(_) => None,
+            })
+            .collect();
+        own.sort_by_key(|(rule, _)| rule.order.unwrap_or(0));
+        own
     }
 
     /// Tells which canaries have no effect.
@@ -109,7 +121,8 @@ impl<'a> Canaries<'a> {
         for path in &self.paths {
             let fault = match (path.has_main, path.is_late) {
                 (false, _) => "no Ingress that is no canary has it",
-                (true, true) => "an older canary has it",
+                (true, true) if path.rule.order.is_none() => "an older canary has it (see ringress.io/canary-order)",
+                (true, true) => "sixteen older canaries have it",
                 (true, false) => continue,
             };
             let message = format!("host {name}, path {}: the canary has no effect, because {fault}", path.route.path);

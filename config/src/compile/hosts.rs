@@ -13,7 +13,7 @@ use super::paths::{self, Findings, Patterns, Placed, Winner};
 use super::store::Store;
 use crate::diagnostics::Finding;
 use crate::intent::{
-    BackendIntent, ErrorIntent, HostKind, HostName, HostRole, HttpsPolicy, Intent, RouteIntent, TlsIntent,
+    BackendIntent, CanaryRule, ErrorIntent, HostKind, HostName, HostRole, HttpsPolicy, Intent, RouteIntent, TlsIntent,
 };
 use crate::model::{Kind, Meta, ObjectKey, ObjectRef};
 use crate::settings::Globals;
@@ -351,22 +351,22 @@ impl RouteBuilder<'_> {
         Some(Arc::new(Policies { client_auth: Some(Arc::clone(auth)), ..policies }))
     }
 
-    /// What the route does besides forwarding, with what names clusters: the canary that takes a share of its requests,
-    /// and the error backend.
+    /// What the route does besides forwarding, with what names clusters: the canaries that take a share of its
+    /// requests, and the error backend.
     fn policies(&mut self, winner: Winner<'_>) -> Option<Arc<Policies>> {
         let filters = &winner.route.filters;
-        let canary = self.canaries.of(winner.route).and_then(|(rule, key)| {
+        let canary = |(rule, key): (&CanaryRule, _)| {
             let cluster = self.around.clusters.id(key)?;
-            let (header, cookie) = (rule.header.clone(), rule.cookie.clone());
+            let (matches, header, cookie) = (rule.matches.clone(), rule.header.clone(), rule.cookie.clone());
             let (weight, total, sticky) = (rule.weight, rule.total, rule.sticky);
-            Some(Canary { cluster, header, cookie, weight, total, sticky })
-        });
+            Some(Canary { cluster, matches, header, cookie, weight, total, sticky })
+        };
+        let canaries: Box<[Canary]> = self.canaries.of(winner.route).into_iter().filter_map(canary).collect();
         let error_pages = self.error_pages(winner.route);
-        if canary.is_none() && error_pages.is_none() {
+        if canaries.is_empty() && error_pages.is_none() {
             return filters.clone();
         }
         let filters = filters.as_deref().cloned().unwrap_or_default();
-        let canaries = canary.into_iter().collect();
         Some(Arc::new(Policies { canaries, error_pages, ..filters }))
     }
 

@@ -103,7 +103,9 @@ fn is_canary(host: &HostIntent) -> bool {
 /// Rules stand against rules, canaries against canaries; aliases and siblings give way by themselves.
 fn is_rival(one: &HostIntent, other: &HostIntent) -> bool {
     match (&one.role, &other.role) {
-        (HostRole::Rule, HostRole::Rule) | (HostRole::Canary(_), HostRole::Canary(_)) => true,
+        (HostRole::Rule, HostRole::Rule) => true,
+        // Those that have an order stand beside each other.
+        (HostRole::Canary(one), HostRole::Canary(other)) => one.order.is_none() && other.order.is_none(),
         (HostRole::Rule | HostRole::Alias { .. } | HostRole::Sibling | HostRole::Canary(_), _) => false,
     }
 }

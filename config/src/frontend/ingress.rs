@@ -69,7 +69,7 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
     let outcome = annotations.outcome();
     missing.host = missing.host.or(outcome.deny_host);
     policy.deny = missing.route.or(globals.missing).or(policy.deny).or(outcome.deny);
-    policy.filters.refuse = policy.deny;
+    policy.filters.refuse = policy.deny.or(policy.filters.refuse);
     let alias_field = annotations.field_of("server-alias");
     let (findings, references) = annotations.into_parts();
     if outcome.refused {

@@ -4,6 +4,7 @@
 //! preflights, refusals, rewrite, https redirect (on the route itself), limits, access, balancing, then what shapes the
 //! exchange. A route without policies has none of this allocated and none of it checked.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +18,16 @@ use super::{ClientAuth, ClusterId, Search, Template};
 pub struct Policies {
     /// The host asks clients for a certificate.
     pub client_auth: Option<Arc<ClientAuth>>,
-    /// Answered with a redirect before anything else.
+    /// Paths that are answered 403, before anything else.
+    pub denied_paths: Option<Arc<DeniedPaths>>,
+    /// Answered with a redirect.
     pub redirect: Option<Redirect>,
+    /// Paths that are redirected.
+    pub redirects: Option<Arc<Redirects>>,
     /// Cross-origin headers and preflights.
     pub cors: Option<Arc<Cors>>,
-    /// Every request is answered with this status: access control that could not be compiled must not fail open.
+    /// Every request is answered with this status: access control that could not be compiled must not fail open, or
+    /// that is what was asked for.
     pub refuse: Option<u16>,
     /// The target is replaced.
     pub rewrite: Option<Rewrite>,
@@ -62,6 +68,32 @@ pub struct Redirect {
     pub location: Template,
     /// One final slash of the text is cut.
     pub cut_slash: bool,
+}
+
+/// Paths that nobody may have. They are compared with the normalised path, so that encoding does not get around them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeniedPaths {
+    /// These and what is below them; without a final slash.
+    pub prefixes: Box<[Box<str>]>,
+    /// Those in which one of these is found.
+    pub patterns: Box<[Arc<Search>]>,
+}
+
+impl DeniedPaths {
+    /// Whether a path is among them.
+    pub fn denies(&self, path: &[u8]) -> bool {
+        let is_below = |prefix: &Box<str>| {
+            path.strip_prefix(prefix.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        self.prefixes.iter().any(is_below) || self.patterns.iter().any(|pattern| pattern.is_found(path))
+    }
+}
+
+/// Redirects of single paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redirects {
+    /// By the whole normalised path.
+    pub by_path: BTreeMap<Box<[u8]>, Redirect>,
 }
 
 /// Cross-origin resource sharing, answered by the proxy.
@@ -229,6 +261,8 @@ pub struct AuthCache {
 pub struct Canary {
     /// Where they go.
     pub cluster: ClusterId,
+    /// The requests that it is for; `None` is all.
+    pub matches: Option<Arc<RequestMatch>>,
     /// By a request field.
     pub header: Option<(Box<str>, CanaryHeader)>,
     /// By a cookie that says `always` or `never`.
@@ -239,6 +273,46 @@ pub struct Canary {
     pub total: u32,
     /// A client with an affinity cookie stays where it is.
     pub sticky: bool,
+}
+
+impl Canary {
+    /// Whether it takes every request that it is for.
+    pub fn takes_all(&self) -> bool {
+        self.header.is_none() && self.cookie.is_none() && self.weight >= self.total
+    }
+}
+
+/// Requests by what they say; all of it has to be met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestMatch {
+    /// One of these; none is any.
+    pub methods: Box<[Box<str>]>,
+    /// Header fields.
+    pub fields: Box<[(Box<str>, ValueMatch)]>,
+    /// Arguments of the query, as sent.
+    pub arguments: Box<[(Box<str>, ValueMatch)]>,
+}
+
+/// What a value has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueMatch {
+    /// There is one.
+    Any,
+    /// This one.
+    Exact(Box<str>),
+    /// One that the pattern finds.
+    Pattern(Arc<Search>),
+}
+
+impl ValueMatch {
+    /// Whether a value is such.
+    pub fn is_met(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(wanted) => value == wanted.as_bytes(),
+            Self::Pattern(pattern) => pattern.is_found(value),
+        }
+    }
 }
 
 /// Which value of the field sends a request to the canary.

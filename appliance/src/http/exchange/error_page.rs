@@ -162,6 +162,7 @@ impl<'s> Exchange<'s> {
                 framing: if head.framing == BodyFraming::None { BodyFraming::None } else { BodyFraming::Length(0) },
                 policy,
                 set: &set,
+                add: &[],
                 remove: &[],
                 hop: UpstreamHop::default(),
                 address_field: self.snapshot.settings.forwarded.address_field.as_deref(),

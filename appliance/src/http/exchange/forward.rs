@@ -320,7 +320,7 @@ impl Outbound<'_> {
         // A client of HTTP/1.0 may name no host; the upstream's HTTP/1.1 wants one.
         let unnamed = if authority.is_empty() { endpoint.to_string() } else { String::new() };
         let authority = if authority.is_empty() { unnamed.as_bytes() } else { authority };
-        let (set, remove) = self.shaping.request();
+        let (set, add, remove) = self.shaping.request();
         write_request(
             out,
             self.head,
@@ -334,6 +334,7 @@ impl Outbound<'_> {
                 framing: self.framing,
                 policy: self.policy,
                 set: &set,
+                add: &add,
                 remove: &remove,
                 hop: self.hop,
                 address_field: self.forwarded.address_field.as_deref(),

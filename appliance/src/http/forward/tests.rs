@@ -18,6 +18,7 @@ fn forwarded(text: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
         framing: head.framing,
         policy: FieldPolicy::default(),
         set: &[],
+        add: &[],
         remove: &[],
         hop: UpstreamHop::default(),
         address_field: None,

@@ -52,9 +52,10 @@ pub(crate) struct Ingress {
 }
 
 impl Ingress {
-    /// An annotation by its short name.
+    /// An annotation by its short name, or by its whole name.
     pub(crate) fn annotation(mut self, name: &str, value: &str) -> Self {
-        self.annotations.insert(format!("nginx.ingress.kubernetes.io/{name}"), json!(value));
+        let prefix = if name.contains('/') { "" } else { "nginx.ingress.kubernetes.io/" };
+        self.annotations.insert(format!("{prefix}{name}"), json!(value));
         self
     }
 

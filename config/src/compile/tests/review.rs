@@ -121,3 +121,26 @@ fn annotations_of_the_usual_prefix_are_a_mistake_under_another() {
     let reason = refusal(&compiler, &ingress("i", "a.test", &["/"], "nginx.ingress.kubernetes.io/use-regex: 'true'"));
     assert!(reason.contains("custom.example"), "{reason}");
 }
+
+#[test]
+fn canaries_that_have_an_order_stand_beside_each_other() {
+    let mut compiler = ready(Options::default());
+    let canary = |name: &str, order: &str| {
+        let order = format!("{CANARY}{order}");
+        ingress(name, "a.test", &["/"], &order)
+    };
+    compiler.apply(&(ingress("a", "a.test", &["/"], "") + &canary("b", "")));
+    assert!(refusal(&compiler, &canary("c", "")).contains("already a canary of"));
+    admitted(&compiler, &canary("c", ", ringress.io/canary-order: '1'"));
+    let compiled = compiler
+        .apply(&(canary("c", ", ringress.io/canary-order: '2'") + &canary("d", ", ringress.io/canary-order: '1'")));
+    let route = route(&compiled, "a.test", "/");
+    let names = route
+        .policies
+        .as_ref()
+        .unwrap()
+        .canaries
+        .iter()
+        .map(|canary| compiled.snapshot.clusters.get(canary.cluster).unwrap().key.service.name.to_string());
+    assert_eq!(names.collect::<Vec<_>>(), ["b", "d", "c"]);
+}
