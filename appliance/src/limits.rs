@@ -16,6 +16,8 @@ pub(crate) const H2_SESSIONS_MAX: usize = 16;
 pub(crate) const H2_GOODBYE: Duration = Duration::from_secs(5);
 /// TLS handshakes of one core at a time; more are turned away.
 pub(crate) const HANDSHAKES_MAX: usize = 16 << 10;
+/// Of these, those that wait for their turn to be computed: a second's work or so. More are turned away.
+pub(crate) const HANDSHAKES_IN_LINE_MAX: usize = 2048;
 /// Of these, those that wait for the client's first byte with a buffer. Others wait for readiness, so that a flood of
 /// silent connections costs no buffer each.
 pub(crate) const HANDSHAKES_WITH_BUFFER_MAX: usize = 256;
@@ -71,6 +73,10 @@ pub(crate) const INTERIM_RESPONSES_MAX: u32 = 16;
 pub(crate) const RESPONSE_HEAD_BYTES_MAX: usize = ringress_config::snapshot::RESPONSE_HEAD_BYTES_MAX as usize;
 /// Accepted connections that may wait for the core they were handed to.
 pub(crate) const HANDED_OVER_MAX: usize = 4096;
+/// Connections that one listener takes in before others of its core have their turn.
+pub(crate) const ACCEPTS_PER_TURN: u32 = 32;
+/// That turn: the shortest time that makes the core look what else is ready. 32,000 connections a second are left.
+pub(crate) const ACCEPT_TURN: Duration = Duration::from_millis(1);
 /// Pause of an accept loop that ran out of descriptors or memory.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Length of a listener's queue.

@@ -91,7 +91,8 @@ async fn end(
 ) -> io::Result<Box<TlsStream>> {
     let auth = auth.filter(|auth| auth.verify != ClientVerify::Off);
     let session = core.tls.borrow().accept(auth.map(|auth| &**auth)).map_err(io::Error::other)?;
-    let stream = TlsStream::handshake(socket, session.with_received(received), Rc::clone(&core.buffers)).await?;
+    let (session, turns) = (session.with_received(received), Some(&core.handshake_turns));
+    let stream = TlsStream::handshake(socket, session, Rc::clone(&core.buffers), turns).await?;
     stream.socket.clear_deadline();
     Ok(Box::new(stream))
 }

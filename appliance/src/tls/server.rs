@@ -3,9 +3,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
-use ringress_config::snapshot::{AuthContext, Certificates, ClientAuth, Snapshot, TlsSettings};
+use ringress_config::snapshot::{AuthContext, Certificates, ClientAuth, Hosts, Snapshot, TlsSettings};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -23,6 +24,8 @@ use super::tickets::BoundTickets;
 const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
 /// The same where `use-http2` is off.
 const PROTOCOLS_WITHOUT_HTTP2: &[&[u8]] = &[b"http/1.1"];
+/// Of a TLS record.
+const RECORD_HEADER_BYTES: usize = 5;
 /// Configurations of hosts that ask for certificates, kept by a core.
 const GUARDED_MAX: usize = 1024;
 
@@ -108,7 +111,8 @@ impl ServerTls {
 
 impl Parts {
     fn of(snapshot: &Snapshot) -> Self {
-        let certificates = Arc::new(BySni(snapshot.certificates.clone()));
+        let rejecting = snapshot.settings.tls.reject_unknown.then(|| snapshot.hosts.clone());
+        let certificates = Arc::new(BySni { certificates: snapshot.certificates.clone(), rejecting });
         let protocols = if snapshot.settings.client.http2 { PROTOCOLS } else { PROTOCOLS_WITHOUT_HTTP2 };
         Self { settings: snapshot.settings.tls.clone(), protocols, certificates }
     }
@@ -130,9 +134,12 @@ impl Parts {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // An operator who orders suites means the order.
         config.ignore_client_order = suites.is_some();
+        // The engine counts the record's header in.
+        config.max_fragment_size = self.settings.record_bytes_max.map(|bytes| usize::from(bytes) + RECORD_HEADER_BYTES);
         config.send_tls13_tickets = 0;
         if self.settings.resume {
-            config.ticketer = Arc::new(BoundTickets::new(Arc::clone(&shared.tickets), context));
+            let timeout = self.settings.session_timeout;
+            config.ticketer = Arc::new(BoundTickets::new(Arc::clone(&shared.tickets), context, timeout));
             config.send_tls13_tickets = 1;
         }
         Ok(Arc::new(config))
@@ -140,13 +147,26 @@ impl Parts {
 }
 
 /// The certificate of the name that the client asks for, as of the snapshot.
-#[derive(Debug)]
-struct BySni(Certificates);
+struct BySni {
+    certificates: Certificates,
+    /// The hosts, where others get no handshake.
+    rejecting: Option<Hosts>,
+}
 
 impl ResolvesServerCert for BySni {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_ascii_lowercase);
-        Some(Arc::clone(&self.0.present(name.as_deref().map(|n| n.trim_end_matches('.'))).key))
+        let name = name.as_deref().map(|name| name.trim_end_matches('.'));
+        if self.rejecting.as_ref().is_some_and(|hosts| !name.is_some_and(|name| hosts.knows(name))) {
+            return None;
+        }
+        Some(Arc::clone(&self.certificates.present(name).key))
+    }
+}
+
+impl fmt::Debug for BySni {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BySni").finish_non_exhaustive()
     }
 }
 

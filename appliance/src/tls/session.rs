@@ -22,6 +22,9 @@ pub(crate) enum TlsError {
     /// The peer broke the protocol, was not accepted, or sent an alert.
     #[error("TLS: {0}")]
     Protocol(#[from] rustls::Error),
+    /// Too many handshakes wait for their turn.
+    #[error("TLS: too many handshakes at a time")]
+    Crowded,
     /// The engine asked for something that cannot be: a fault of ours.
     #[error("TLS: the session is in the wrong state to {0}")]
     State(&'static str),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
-use super::session::{INCOMING_BYTES_MAX, Session};
+use super::session::{INCOMING_BYTES_MAX, Session, TlsError};
+use super::turns::Turns;
 use crate::buffers::Buffers;
 use crate::io::{Owned, ReadHalf, Socket, WriteHalf};
 use crate::limits::{ANSWERS_PER_READ_MAX, CLIENT_SEND};
@@ -20,25 +21,52 @@ pub(crate) struct TlsStream {
 }
 
 impl TlsStream {
-    /// Runs the handshake. The caller has set a deadline on the socket; it covers the whole handshake.
+    /// Runs the handshake, its computations by turns if there is a line. The caller has set a deadline on the socket; it
+    /// covers the whole handshake.
     ///
     /// # Errors
     /// When the peer breaks the protocol, leaves, or the deadline passes. Alerts are sent first.
-    pub(crate) async fn handshake(socket: Socket, session: Session, buffers: Rc<Buffers>) -> io::Result<Self> {
+    pub(crate) async fn handshake(
+        socket: Socket,
+        session: Session,
+        buffers: Rc<Buffers>,
+        turns: Option<&Turns>,
+    ) -> io::Result<Self> {
         let mut stream = Self { socket, session: Rc::new(RefCell::new(session)), buffers };
-        // The client's side speaks first.
-        stream.session.borrow_mut().advance_handshake().map_err(io::Error::other)?;
+        // The client's side speaks first; the server's may have been spoken to.
+        stream.advance_in_turn(turns).await.map_err(io::Error::other)?;
         stream.flush().await?;
         loop {
             if stream.session.borrow().established() {
                 return Ok(stream);
             }
             stream.fill(false).await?;
-            let advanced = stream.session.borrow_mut().advance_handshake();
+            let advanced = stream.advance_in_turn(turns).await;
             release_incoming(&stream.session, &stream.buffers);
             stream.flush().await?;
             advanced.map_err(io::Error::other)?;
         }
+    }
+
+    async fn advance_in_turn(&self, turns: Option<&Turns>) -> Result<(), TlsError> {
+        let turns = turns.filter(|_| !self.session.borrow().incoming.is_empty());
+        let _turn = match turns {
+            Some(turns) if turns.is_full() => return Err(TlsError::Crowded),
+            Some(turns) if turns.is_taken() => {
+                self.wait_small();
+                Some(turns.take().await)
+            }
+            Some(turns) => Some(turns.take().await),
+            None => None,
+        };
+        self.session.borrow_mut().advance_handshake()
+    }
+
+    /// Who waits in line holds what was received and no more.
+    fn wait_small(&self) {
+        let mut session = self.session.borrow_mut();
+        let exact = session.incoming.as_slice().to_vec();
+        self.buffers.put(std::mem::replace(&mut session.incoming, exact));
     }
 
     /// Reads plaintext behind what `buf` holds. `Ok(0)` only after the peer closed the session properly. With `within`
@@ -217,7 +245,7 @@ impl TlsWriter {
 /// What a read may return now, or `None` when it needs more from the peer.
 fn received(
     session: &RefCell<Session>,
-    advanced: Result<(), super::session::TlsError>,
+    advanced: Result<(), TlsError>,
     before: usize,
     buf: &[u8],
 ) -> Option<io::Result<usize>> {

@@ -125,7 +125,7 @@ async fn dial_tls(
     let socket = dial(core, address, timeouts).await?;
     socket.shutdown_after(timeouts.connect);
     let session = core.client_tls.connect(address.ip(), tls.map(|tls| &**tls), alpn).map_err(io::Error::other)?;
-    let stream = TlsStream::handshake(socket, session, Rc::clone(&core.buffers)).await?;
+    let stream = TlsStream::handshake(socket, session, Rc::clone(&core.buffers), None).await?;
     stream.socket.clear_deadline();
     Ok(Stream::Tls(Box::new(stream)))
 }

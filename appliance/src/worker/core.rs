@@ -24,7 +24,7 @@ use crate::limits::WAITING_WITH_BUFFER_MAX;
 use crate::metrics::CoreMetrics;
 use crate::policy::{LimitTable, Verified};
 use crate::resolve::Names;
-use crate::tls::{ClientTls, ServerTls, SharedTls};
+use crate::tls::{ClientTls, ServerTls, SharedTls, Turns};
 use crate::upstream::Upstreams;
 
 use super::admission::{ParkingOrder, Share};
@@ -57,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) buffered_body_bytes: Cell<usize>,
     /// TLS handshakes with clients that are being made.
     pub(crate) handshakes: Cell<usize>,
+    /// Whose computation is next.
+    pub(crate) handshake_turns: Turns,
     /// Connections that wait for a request with a buffer.
     pub(crate) waiting_with_buffer: Cell<usize>,
     snapshot: RefCell<Rc<Pinned>>,
@@ -162,6 +164,7 @@ impl Core {
             random: RefCell::new(fastrand::Rng::new()),
             buffered_body_bytes: Cell::new(0),
             handshakes: Cell::new(0),
+            handshake_turns: Turns::default(),
             waiting_with_buffer: Cell::new(0),
             snapshot: RefCell::new(Pinned::new(snapshot, retired.clone())),
             retired,

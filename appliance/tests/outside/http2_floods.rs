@@ -3,23 +3,16 @@
 //! `RINGRESS_LONG`.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::client::Connection;
+use crate::bystander::{self, rate, serving};
 use crate::support::frames::{
     CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, PRIORITY, SETTINGS, frame, get,
     headers, is_silence, post, pseudo, reset, window_update,
 };
 use crate::support::hpack;
-use crate::support::manifests::{file, ingress, service};
-use crate::support::origin::{Next, Origin};
-use crate::support::process::{Driver, Ringress, on_each_driver};
-
-const GROWTH_BYTES_MAX: u64 = 64 << 20;
-/// A slow answer among many is the machine's; a flood is measured again before it counts.
-const ATTEMPTS: u32 = 3;
+use crate::support::process::{Ringress, on_each_driver};
 
 struct Flood {
     name: &'static str,
@@ -52,7 +45,7 @@ fn bomb(round: u32) -> Vec<u8> {
     ids(round, 1).flat_map(|id| frame(HEADERS, END_HEADERS | END_STREAM, id, &block)).collect()
 }
 
-const FLOODS: [Flood; 11] = [
+static FLOODS: [Flood; 11] = [
     Flood {
         name: "rapid reset",
         settings: &[],
@@ -130,72 +123,22 @@ const FLOODS: [Flood; 11] = [
 fn a_flood_costs_little_and_harms_nobody_else() {
     on_each_driver(|driver| {
         let (origin, mut ringress) = serving(driver);
-        let time = if crate::long() { 10 } else { 2 };
-        let time = Duration::from_secs(time);
         for flood in &FLOODS {
-            let attempt = || outcome(&ringress, flood, time);
-            let failed: Vec<String> = (0..ATTEMPTS).map_while(|_| attempt().err()).collect();
-            assert!(failed.len() < ATTEMPTS as usize, "{}:\n{}", flood.name, failed.join("\n"));
+            bystander::endures(|| outcome(&ringress, flood, bystander::time()));
             ringress.assert_alive();
         }
         drop(origin);
     });
 }
 
-fn serving(driver: Driver) -> (Origin, Ringress) {
-    let large = vec![b'x'; 1 << 20];
-    let origin = Origin::with(move |request, peer| {
-        peer.read_body(request)?;
-        let body = if request.target == "/large" { &large[..] } else { b"small" };
-        peer.answer(200, &[], body)?;
-        Ok(Next::Keep)
-    });
-    let mut objects = service("origin", &[origin.address]);
-    objects.push(ingress("a").prefix("a.test", "/", "origin").build());
-    let ringress = Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start();
-    (origin, ringress)
-}
-
 /// A flood beside a client that behaves: what it did to that one and to the memory.
-fn outcome(ringress: &Ringress, flood: &Flood, time: Duration) -> Result<(), String> {
-    let (before, memory) = (rate(ringress, Duration::from_millis(500)), ringress.resident_bytes());
-    let stop = Arc::new(AtomicBool::new(false));
-    let (address, told, connection) = (ringress.https, Arc::clone(&stop), (flood.settings, flood.reads));
-    let (first, round) = (flood.first, flood.round);
-    let attacker = std::thread::spawn(move || {
-        let mut frames = Frames::with(address, connection.0).expect("a connection");
-        attack(&mut frames, first(), round, connection.1, &told)
-    });
-    let during = rate(ringress, time);
-    let growth = ringress.resident_bytes().saturating_sub(memory);
-    stop.store(true, Ordering::SeqCst);
-    let (rounds, ended) = attacker.join().expect("the attacker");
-    let after = rate(ringress, Duration::from_millis(300));
-    let told = format!(
-        "{}: {before:.0}/s, {during:.0}/s in the flood, {after:.0}/s after; {} KiB more; {rounds} rounds, {}",
-        flood.name,
-        growth >> 10,
-        if ended { "then the connection was ended" } else { "endured" }
-    );
-    println!("{told}");
-    let held = growth < GROWTH_BYTES_MAX && during >= before / 2.0 && after >= before / 2.0;
-    if held { Ok(()) } else { Err(told) }
-}
-
-/// Requests a second of one client after the other's answer.
-fn rate(ringress: &Ringress, time: Duration) -> f64 {
-    let started = Instant::now();
-    let mut answered = 0.0;
-    let mut connection = Connection::plain(ringress.http).expect("connect");
-    while started.elapsed() < time {
-        let answer = connection.get("a.test", "/").expect("an answer");
-        assert_eq!(answer.status, 200);
-        answered += 1.0;
-        if answer.closes() {
-            connection = Connection::plain(ringress.http).expect("connect");
-        }
-    }
-    answered / started.elapsed().as_secs_f64()
+fn outcome(ringress: &Ringress, flood: &'static Flood, time: Duration) -> Result<(), String> {
+    let address = ringress.https;
+    bystander::beside(ringress, flood.name, time, rate, move |stop| {
+        let mut frames = Frames::with(address, flood.settings).expect("a connection");
+        let (rounds, ended) = attack(&mut frames, (flood.first)(), flood.round, flood.reads, stop);
+        format!("{rounds} rounds, {}", if ended { "then the connection was ended" } else { "endured" })
+    })
 }
 
 /// Sends until it is told to stop or the connection ends: how many rounds, and whether it ended.

@@ -8,6 +8,7 @@
 )]
 
 mod bounds;
+mod bystander;
 mod churn;
 mod clients;
 mod grpc;
@@ -17,6 +18,7 @@ mod sandbox;
 #[path = "../suite/support.rs"]
 #[expect(dead_code, reason = "the suite uses all of it")]
 mod support;
+mod tls_floods;
 
 use std::process::Command;
 

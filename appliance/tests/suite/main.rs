@@ -42,5 +42,6 @@ mod streaming;
 mod streams;
 mod support;
 mod tls;
+mod tls_settings;
 mod upgrade;
 mod websocket;

@@ -206,7 +206,26 @@ fn tls(keys: &mut Keys<'_>) -> TlsSettings {
     }
     let resume = flag(keys, "ssl-session-cache", true) || flag(keys, "ssl-session-tickets", false);
     let (suites, groups) = (suites(keys), groups(keys));
-    TlsSettings { versions, suites, groups, resume, hsts: flag(keys, "hsts", true).then_some(hsts) }
+    TlsSettings {
+        versions,
+        suites,
+        groups,
+        resume,
+        session_timeout: keys.get("ssl-session-timeout", value::time).unwrap_or(default.session_timeout),
+        record_bytes_max: keys.get("ssl-buffer-size", record_bytes).or(default.record_bytes_max),
+        reject_unknown: flag(keys, "ssl-reject-handshake", default.reject_unknown),
+        hsts: flag(keys, "hsts", true).then_some(hsts),
+    }
+}
+
+/// What a TLS record may be asked to hold.
+fn record_bytes(text: &str) -> Result<u16, Expected> {
+    const RECORD_BYTES: std::ops::RangeInclusive<u64> = 512..=16 << 10;
+    let size = value::size(text)?;
+    match u16::try_from(size) {
+        Ok(bytes) if RECORD_BYTES.contains(&size) => Ok(bytes),
+        Ok(_) | Err(_) => Err("a size from 512 to 16k"),
+    }
 }
 
 /// Suites of TLS 1.2. ingress-nginx' own list names some that cannot be offered, which is no news.

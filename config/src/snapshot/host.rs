@@ -26,6 +26,11 @@ impl Default for Hosts {
 }
 
 impl Hosts {
+    /// Whether a rule or an alias names the host, itself or by a wildcard.
+    pub fn knows(&self, host: &str) -> bool {
+        !Arc::ptr_eq(self.find(host), &self.catch_all)
+    }
+
     /// The routes of a host (lower case, without port and final dot): exact, then one label below a wildcard, then the
     /// catch-all. `docs/architecture.md` names the source of each rule.
     pub fn find(&self, host: &str) -> &Arc<HostRoutes> {

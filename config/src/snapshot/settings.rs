@@ -112,6 +112,12 @@ pub struct TlsSettings {
     pub groups: Option<Box<[NamedGroup]>>,
     /// Sessions may be resumed (`ssl-session-cache`, `ssl-session-tickets`).
     pub resume: bool,
+    /// How long after its first handshake a session may be resumed (`ssl-session-timeout`).
+    pub session_timeout: Duration,
+    /// Bytes of content that a record holds at most (`ssl-buffer-size`); `None` for as many as there may be.
+    pub record_bytes_max: Option<u16>,
+    /// Names that no host has get no handshake (`ssl-reject-handshake`).
+    pub reject_unknown: bool,
     /// `Strict-Transport-Security` on every https response (`hsts` and kin); `None` sends none.
     pub hsts: Option<String>,
 }
@@ -123,6 +129,9 @@ impl Default for TlsSettings {
             suites: None,
             groups: None,
             resume: true,
+            session_timeout: Duration::from_secs(600),
+            record_bytes_max: None,
+            reject_unknown: false,
             hsts: Some("max-age=31536000; includeSubDomains".into()),
         }
     }

@@ -74,10 +74,10 @@ impl Lane {
 
     /// An abort ends both halves, a deadline that of its own.
     fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if self.sending.is_some() {
-            if let Poll::Ready(error) = self.ends.deadline.poll_aborted(cx) {
-                return Poll::Ready(error);
-            }
+        if self.sending.is_some()
+            && let Poll::Ready(error) = self.ends.deadline.poll_aborted(cx)
+        {
+            return Poll::Ready(error);
         }
         self.own_deadline().poll_passed(cx)
     }

@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 
 use super::{Ended, Leave, Seat};
 use crate::accept::{self, Acceptor, Service};
-use crate::io::{self, Listener, Stopper, WakeReceiver};
+use crate::io::{self, Listener, Stopper, Wake, WakeReceiver};
 use crate::limits::{REPLACED_IDLE, STOP_ACCEPTING};
 use crate::worker::streams::Streams;
 use crate::worker::{Core, End};
@@ -58,6 +58,10 @@ async fn serve(seat: &Arc<Seat>) -> std::io::Result<()> {
     let core = Core::new(seat.index, sight, shared, seat.retired.clone(), snapshot).map_err(std::io::Error::other)?;
     core.spawn(Rc::clone(&core.timers).run());
     core.spawn(housekeeping(Rc::clone(&core)));
+    let (bell, rung) = Wake::pair()?;
+    core.handshake_turns.ring(bell);
+    let turns = Rc::clone(&core);
+    core.spawn(follow_wakes(rung, move || turns.handshake_turns.call_next()));
 
     let doors = Rc::new(Doors::default());
     doors.open(seat, &core)?;

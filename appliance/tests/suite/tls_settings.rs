@@ -1,0 +1,129 @@
+//! What the ConfigMap says of TLS: names without a host, the life of sessions, the size of records.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustls::version::{TLS12, TLS13};
+
+use crate::support::certificates::Certificate;
+use crate::support::client::{self, Connection};
+use crate::support::manifests::{file, ingress, options, service};
+use crate::support::origin::{Next, Origin};
+use crate::support::process::{Driver, Ringress, on_each_driver};
+
+fn in_front_of(driver: Driver, origin: &Origin, keys: &[(&str, &str)]) -> Ringress {
+    let mut objects = service("origin", &[origin.address]);
+    objects.extend([
+        Certificate::for_names(&["a.test"]).secret("cert"),
+        ingress("a").tls("a.test", "cert").prefix("a.test", "/", "origin").build(),
+        ingress("wild").prefix("*.w.test", "/", "origin").build(),
+        ingress("rest").default_backend("origin").build(),
+    ]);
+    let builder = Ringress::on(driver).workers(1).flag("--configmap=default/options");
+    builder.manifest("all.json", file(objects)).manifest("options.json", file([options(keys)])).start()
+}
+
+#[test]
+fn names_that_no_host_has_get_no_handshake_where_that_is_wanted() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let ringress = in_front_of(driver, &origin, &[("ssl-reject-handshake", "true")]);
+        let handshake = |name| Connection::tls(ringress.https, name);
+        for name in ["a.test", "A.test", "x.w.test"] {
+            let answer = handshake(Some(name)).and_then(|mut connection| connection.get(name, "/"));
+            assert_eq!(answer.expect("an answer").text(), "origin", "{name}");
+        }
+        for name in [Some("b.test"), Some("w.test"), Some("x.y.w.test"), None] {
+            let error = handshake(name).err().unwrap_or_else(|| panic!("{name:?}: a handshake"));
+            assert!(error.to_string().contains("alert"), "{name:?}: {error}");
+        }
+        ringress.apply("options.json", file([options(&[("ssl-reject-handshake", "perhaps")])]));
+        assert!(handshake(Some("b.test")).is_ok(), "a bad value is the default");
+        assert!(ringress.status()["rejected"].to_string().contains("ssl-reject-handshake"));
+    });
+}
+
+#[test]
+fn a_session_is_resumed_for_its_time() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let ringress = in_front_of(driver, &origin, &[("ssl-session-timeout", "1s")]);
+        for version in [&TLS12, &TLS13] {
+            let config = client::tls_config_that_resumes(&[version]);
+            let resumed = || {
+                let mut connection =
+                    Connection::tls_by(ringress.https, Some("a.test"), config.clone()).expect("a handshake");
+                connection.get("a.test", "/").expect("an answer");
+                connection.is_resumed()
+            };
+            assert!(!resumed());
+            // The time passes between two connections and nowhere else.
+            std::thread::sleep(Duration::from_millis(2100));
+            assert!(!resumed(), "{version:?}");
+        }
+        ringress.apply("options.json", file([options(&[("ssl-session-timeout", "soon")])]));
+        assert!(ringress.status()["rejected"].to_string().contains("ssl-session-timeout"));
+    });
+}
+
+/// Passes connections on to `to`; keeps what comes back.
+fn recorder(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+    let address = listener.local_addr().expect("own address");
+    let heard = Arc::<Mutex<Vec<u8>>>::default();
+    let keeping = Arc::clone(&heard);
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(to).expect("connect");
+            let (mut up, mut down) = (client.try_clone().expect("a half"), client);
+            let (mut to_server, mut from_server) = (server.try_clone().expect("a half"), server);
+            std::thread::spawn(move || {
+                let _ended = std::io::copy(&mut up, &mut to_server);
+                let _gone = to_server.shutdown(Shutdown::Write);
+            });
+            let keeping = Arc::clone(&keeping);
+            std::thread::spawn(move || {
+                let mut buffer = [0; 16 << 10];
+                while let Ok(count @ 1..) = from_server.read(&mut buffer) {
+                    keeping.lock().expect("no panic").extend_from_slice(&buffer[..count]);
+                    if down.write_all(&buffer[..count]).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (address, heard)
+}
+
+/// The lengths of the records with application data.
+fn records(mut bytes: &[u8]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let [kind, _, _, high, low, rest @ ..] = bytes {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        lengths.extend((*kind == 23).then_some(length));
+        bytes = &rest[length..];
+    }
+    lengths
+}
+
+#[test]
+fn records_are_as_small_as_the_operator_wants_them() {
+    /// What encryption adds to the content of a record, at most.
+    const ADDED: usize = 32;
+    on_each_driver(|driver| {
+        let origin = Origin::with(|_, peer| peer.answer(200, &[], &[b'x'; 100_000]).map(|()| Next::Keep));
+        for (size, most) in [("1k", 1 << 10), ("4k", 4 << 10), ("16k", 16 << 10), ("100", 16 << 10)] {
+            let ringress = in_front_of(driver, &origin, &[("ssl-buffer-size", size)]);
+            let (address, heard) = recorder(ringress.https);
+            let mut connection = Connection::tls(address, Some("a.test")).expect("a handshake");
+            assert_eq!(connection.get("a.test", "/").expect("an answer").body.len(), 100_000);
+            let lengths = records(&heard.lock().expect("no panic"));
+            let longest = lengths.iter().max().expect("records");
+            assert!((most / 2..=most + ADDED).contains(longest), "{size}: {longest}");
+            assert_eq!(ringress.status()["rejected"].to_string().contains("ssl-buffer-size"), size == "100");
+        }
+    });
+}
