@@ -15,7 +15,7 @@ DRIVERS ?= io_uring epoll
 CHART_TOOLS := $(CURDIR)/target/tools/chart
 export RINGRESS_BIN RINGRESS_BENCH_BIN
 
-.PHONY: check fmt lint deny tree test release e2e suite outside lookups conformance long bench advisories \
+.PHONY: check fmt lint deny tree test release e2e suite outside lookups guards conformance long bench advisories \
 	deb rpm image chart dist package-test package-test-fresh deploy
 
 check: fmt lint deny tree test
@@ -45,7 +45,7 @@ test:
 release:
 	cargo build --release --locked -p ringress -p ringress-bench
 
-e2e: suite outside lookups conformance
+e2e: suite outside lookups guards conformance
 
 # The built-in tests again, on the binary that is shipped.
 suite: release
@@ -62,6 +62,10 @@ lookups:
 	few=$$(count 10) && many=$$(count 10000) && test -n "$$few" -a -n "$$many" && \
 	echo "instructions of 10,000 lookups: $$few among 10 Ingresses, $$many among 10,000" && \
 	test $$((many * 10)) -le $$((few * 12))
+
+# Instructions of routing, head parsing and head writing, against the figures of bench/instructions.txt.
+guards:
+	bench/guard.py
 
 # appliance/tests/conformance.list names the cases that must pass; it may only grow.
 conformance: release
