@@ -67,7 +67,8 @@ pub(crate) struct Core {
     draining: Cell<bool>,
     ending_idle: Cell<bool>,
     /// Every connection, to be ended by a drain when it is parked, or by the death of this worker.
-    live: RefCell<HashMap<u64, Live>>,
+    /// By numbers that are the core's own: nobody can choose them so that they collide.
+    live: RefCell<HashMap<u64, Live, foldhash::fast::FixedState>>,
     live_next: Cell<u64>,
     parking_order: ParkingOrder,
     /// Of the descriptors of the process.
