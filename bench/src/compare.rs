@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::document;
 use crate::error::{Context, Error};
 use crate::load::{self, Summary};
 use crate::peer::{self, HOST, Kind, Peer};
@@ -46,6 +47,9 @@ pub(crate) struct Options {
     /// Write the figures of every round to this file.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Write table and plot into this page, between its marks.
+    #[arg(long)]
+    document: Option<PathBuf>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
@@ -67,6 +71,17 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     if let Some(path) = &options.json {
         let text = serde_json::json!({ "samples": samples, "summaries": summaries(&samples) }).to_string();
         std::fs::write(path, text).context(|| path.display().to_string())?;
+    }
+    if let Some(page) = &options.document {
+        let missing: Vec<Kind> =
+            options.peers.iter().copied().filter(|kind| !kind.installed(&options.ringress)).collect();
+        let run = document::Run {
+            rounds: options.rounds,
+            seconds: options.seconds,
+            ringress: &options.ringress,
+            missing: &missing,
+        };
+        document::write(page, &run, &summaries(&samples))?;
     }
     check(options, &samples)
 }
@@ -141,16 +156,16 @@ fn sample(options: &Options, scenario: Scenario, round: usize, peer: &mut Peer) 
 
 /// One proxy's figures over all rounds of one scenario.
 #[derive(Debug, Serialize)]
-struct PeerSummary {
-    scenario: &'static str,
-    peer: &'static str,
-    cpu_us_per_request: Spread,
+pub(crate) struct PeerSummary {
+    pub(crate) scenario: &'static str,
+    pub(crate) peer: &'static str,
+    pub(crate) cpu_us_per_request: Spread,
     /// Of the same round's nginx; absent without nginx.
-    cpu_ratio_to_nginx: Option<Spread>,
-    requests_per_second: Spread,
-    latency_p50_us: Spread,
-    latency_p99_us: Spread,
-    failures: u64,
+    pub(crate) cpu_ratio_to_nginx: Option<Spread>,
+    pub(crate) requests_per_second: Spread,
+    pub(crate) latency_p50_us: Spread,
+    pub(crate) latency_p99_us: Spread,
+    pub(crate) failures: u64,
 }
 
 fn summaries(samples: &[Sample]) -> Vec<PeerSummary> {

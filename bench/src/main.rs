@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod compare;
+mod document;
 mod error;
 mod h2load;
 mod idle;

@@ -1,0 +1,218 @@
+//! The comparison as a page: a table in Markdown and a plot in SVG, written between two marks of a file.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+
+use svg::Document;
+use svg::node::element::{Group, Line, Rectangle, Style, Text};
+
+use crate::compare::PeerSummary;
+use crate::error::{Context, Error};
+use crate::peer::Kind;
+
+const BEGIN: &str = "<!-- compare: begin -->";
+const END: &str = "<!-- compare: end -->";
+
+/// Sizes of the plot, in pixels.
+const WIDTH: f64 = 820.0;
+const LEFT: f64 = 190.0;
+const BAR: f64 = 14.0;
+const GAP: f64 = 14.0;
+const TOP: f64 = 64.0;
+
+/// Light by default, dark for who prefers it.
+const STYLE: &str = "
+text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+.title { font-size: 16px; font-weight: 600 }
+.small { font-size: 11px; fill: #59636e }
+.ringress { fill: #0969da } .nginx { fill: #8c959f } .haproxy { fill: #bf8700 }
+.spread { stroke: #1f2328; stroke-width: 1 }
+.one { stroke: #59636e; stroke-dasharray: 3 3 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 } .small { fill: #9198a1 } .spread { stroke: #e6edf3 }
+  .ringress { fill: #4493f8 } .nginx { fill: #656c76 } .haproxy { fill: #d29922 }
+}";
+
+/// What was run, for the page's head.
+pub(crate) struct Run<'a> {
+    pub(crate) rounds: usize,
+    pub(crate) seconds: f64,
+    pub(crate) ringress: &'a Path,
+    /// Proxies that were asked for and are not installed.
+    pub(crate) missing: &'a [Kind],
+}
+
+/// Replaces what is between the marks of `page` by the table, and writes the plot beside it as `performance.svg`.
+///
+/// # Errors
+/// When the page cannot be read or written or has no marks.
+pub(crate) fn write(page: &Path, run: &Run<'_>, summaries: &[PeerSummary]) -> Result<(), Error> {
+    let name = || page.display().to_string();
+    let text = std::fs::read_to_string(page).context(name)?;
+    let marks = text.find(BEGIN).zip(text.find(END)).filter(|(begin, end)| begin < end);
+    let (begin, end) = marks.ok_or_else(|| Error::program("--document", format!("{} has no marks", name())))?;
+    let plot = page.with_file_name("performance.svg");
+    let (head, tail) = (&text[..begin + BEGIN.len()], &text[end..]);
+    std::fs::write(page, format!("{head}\n{}\n{tail}", table(run, summaries))).context(name)?;
+    svg::save(&plot, &draw(summaries)).context(|| plot.display().to_string())
+}
+
+fn table(run: &Run<'_>, summaries: &[PeerSummary]) -> String {
+    let mut text = String::new();
+    let mut line = |line: String| writeln!(text, "{line}").expect("writing to a String");
+    line(format!(
+        "{}; {}; {} rounds of {} s for each proxy and load; median, in brackets minimum and maximum.",
+        output("date", &["-u", "+%F"]),
+        conditions(run.ringress),
+        run.rounds,
+        run.seconds
+    ));
+    if !run.missing.is_empty() {
+        let names: Vec<&str> = run.missing.iter().map(|kind| kind.name()).collect();
+        line(format!("Not installed, so not compared: {}.", names.join(", ")));
+    }
+    line(String::new());
+    line("![CPU per request in relation to nginx](performance.svg)".to_owned());
+    line(String::new());
+    line(
+        "| load | proxy | CPU µs per request | of nginx' in the same round | requests/s | p50 µs | p99 µs | failed |"
+            .to_owned(),
+    );
+    line("|---|---|---|---|---|---|---|---|".to_owned());
+    for summary in summaries {
+        line(format!(
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            summary.scenario,
+            summary.peer,
+            summary.cpu_us_per_request.show(1),
+            summary.cpu_ratio_to_nginx.map_or_else(String::new, |ratio| ratio.show(2)),
+            summary.requests_per_second.show(0),
+            summary.latency_p50_us.show(0),
+            summary.latency_p99_us.show(0),
+            summary.failures
+        ));
+    }
+    text
+}
+
+/// Programs, kernel and machine.
+fn conditions(ringress: &Path) -> String {
+    let ringress = output(&ringress.display().to_string(), &["--version"]);
+    let nginx = Command::new("nginx").arg("-v").output().map(|output| output.stderr).unwrap_or_default();
+    let nginx = String::from_utf8_lossy(&nginx).replace("nginx version: ", "").trim().to_owned();
+    let haproxy = output("haproxy", &["-v"]);
+    let haproxy = haproxy.split(' ').take(3).collect::<Vec<_>>().join(" ");
+    let kernel = output("uname", &["-r"]);
+    let kernel = kernel.split('-').next().unwrap_or_default();
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!(
+        "{ringress}, {nginx}, {haproxy}; Linux {kernel}, {cpus} CPUs, one for the proxy and one for load and origin"
+    )
+}
+
+/// First line that a program says; empty without it.
+fn output(program: &str, arguments: &[&str]) -> String {
+    let said = Command::new(program).args(arguments).output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&said).lines().next().unwrap_or_default().trim().to_owned()
+}
+
+/// Bars of CPU per request in relation to nginx, a group for each load.
+fn draw(summaries: &[PeerSummary]) -> Document {
+    let ratios: Vec<_> = summaries.iter().filter_map(|summary| Some((summary, summary.cpu_ratio_to_nginx?))).collect();
+    let most = ratios.iter().map(|(_, ratio)| ratio.max).fold(1.2, f64::max).min(2.5);
+    let x = |ratio: f64| LEFT + (WIDTH - LEFT - 60.0) * ratio.min(most) / most;
+    let (mut y, mut last, mut bars) = (TOP, "", Group::new());
+    for (summary, ratio) in ratios {
+        if summary.scenario != last {
+            y += if last.is_empty() { 0.0 } else { GAP };
+            last = summary.scenario;
+            bars = bars.add(Text::new(last).set("x", 12).set("y", y + BAR));
+        }
+        let middle = y + BAR / 2.0;
+        bars = bars
+            .add(
+                Rectangle::new()
+                    .set("class", summary.peer)
+                    .set("x", LEFT)
+                    .set("y", y)
+                    .set("width", x(ratio.median) - LEFT)
+                    .set("height", BAR - 2.0),
+            )
+            .add(
+                Line::new()
+                    .set("class", "spread")
+                    .set("x1", x(ratio.min))
+                    .set("x2", x(ratio.max))
+                    .set("y1", middle)
+                    .set("y2", middle),
+            )
+            .add(
+                Text::new(format!("{} {:.2}", summary.peer, ratio.median))
+                    .set("class", "small")
+                    .set("x", x(ratio.max) + 5.0)
+                    .set("y", middle + 3.0),
+            );
+        y += BAR;
+    }
+    let one = Line::new().set("class", "one").set("x1", x(1.0)).set("x2", x(1.0)).set("y1", TOP - 8.0).set("y2", y);
+    Document::new()
+        .set("viewBox", (0.0, 0.0, WIDTH + 60.0, y + 16.0))
+        .set("role", "img")
+        .add(Style::new(STYLE))
+        .add(Text::new("CPU per request, nginx = 1").set("class", "title").set("x", 12).set("y", 24))
+        .add(
+            Text::new("one worker on one CPU each; shorter is better; the line is the spread of the rounds")
+                .set("class", "small")
+                .set("x", 12)
+                .set("y", 42),
+        )
+        .add(bars)
+        .add(one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Spread;
+
+    fn summary(scenario: &'static str, peer: &'static str, ratio: f64) -> PeerSummary {
+        let spread = Spread { median: 10.0, min: 9.0, max: 11.0 };
+        PeerSummary {
+            scenario,
+            peer,
+            cpu_us_per_request: spread,
+            cpu_ratio_to_nginx: Some(Spread { median: ratio, min: ratio, max: ratio }),
+            requests_per_second: spread,
+            latency_p50_us: spread,
+            latency_p99_us: spread,
+            failures: 0,
+        }
+    }
+
+    #[test]
+    fn the_page_keeps_what_is_outside_of_the_marks() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let page = folder.path().join("performance.md");
+        std::fs::write(&page, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).expect("it can be written");
+        let run = Run { rounds: 3, seconds: 1.0, ringress: Path::new("none"), missing: &[Kind::Haproxy] };
+        let summaries = [summary("keepalive-64", "ringress", 0.8), summary("keepalive-64", "nginx", 1.0)];
+        write(&page, &run, &summaries).expect("it is written");
+        let text = std::fs::read_to_string(&page).expect("it can be read");
+        assert!(text.starts_with("before\n") && text.ends_with("after\n") && !text.contains("old"), "{text}");
+        assert!(text.contains("| keepalive-64 | ringress | 10.0 [9.0..11.0] | 0.80 [0.80..0.80] |"), "{text}");
+        assert!(text.contains("Not installed, so not compared: haproxy."), "{text}");
+        let plot = std::fs::read_to_string(folder.path().join("performance.svg")).expect("a plot");
+        assert_eq!(plot.matches("<rect ").count(), 2, "{plot}");
+    }
+
+    #[test]
+    fn a_page_without_marks_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let page = folder.path().join("performance.md");
+        std::fs::write(&page, "by hand\n").expect("it can be written");
+        let run = Run { rounds: 3, seconds: 1.0, ringress: Path::new("none"), missing: &[] };
+        assert!(write(&page, &run, &[]).is_err());
+        assert_eq!(std::fs::read_to_string(&page).expect("it can be read"), "by hand\n");
+    }
+}
