@@ -45,6 +45,18 @@ pub(crate) const LINGER_BYTES_MAX: usize = 1 << 20;
 pub(crate) const BUFFERED_BODY_BYTES_MAX: u64 = 1 << 20;
 /// All request bodies kept in memory by one core.
 pub(crate) const BUFFERED_BODIES_BYTES_MAX: usize = 64 << 20;
+/// Copies of requests (`mirror-target`) that a core has under way; further requests are not copied.
+pub(crate) const MIRRORS_MAX: usize = 256;
+/// Bodies of these copies.
+pub(crate) const MIRRORED_BYTES_MAX: usize = 16 << 20;
+/// Bytes of the answer to a copy that are read before its connection is closed.
+pub(crate) const MIRROR_ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Answers of external authentication that a core keeps (`auth-cache-key`).
+pub(crate) const AUTH_ANSWERS_MAX: usize = 4096;
+/// Bytes of all these answers.
+pub(crate) const AUTH_ANSWERS_BYTES_MAX: usize = 4 << 20;
+/// Bytes of one; a larger answer is not kept.
+pub(crate) const AUTH_ANSWER_BYTES_MAX: usize = 16 << 10;
 /// Encoders of the responses that one core compresses at a time; further responses go as they came.
 pub(crate) const ENCODERS_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a response that are compressed before others of the core have their turn.

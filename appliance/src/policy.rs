@@ -6,10 +6,12 @@ mod client_certificate;
 mod cors;
 mod hint;
 mod limit;
+mod mirror;
 mod redirect;
 mod rewrite;
 mod shaping;
 mod template;
+mod url;
 mod words;
 
 use std::net::IpAddr;
@@ -24,11 +26,14 @@ use crate::route::Found;
 use crate::tls::Secured;
 use crate::upstream::Hint;
 use crate::worker::Core;
+pub(crate) use access::external::AuthAnswers;
 pub(crate) use access::password::Verified;
 pub(crate) use limit::InFlight;
 pub(crate) use limit::LimitTable;
+pub(crate) use mirror::MirrorTarget;
 pub(crate) use shaping::{Answer, Shaping};
 pub(crate) use template::render_variable;
+pub(crate) use url::Url;
 pub(crate) use words::Rewritten;
 
 /// The request as policies see it.
@@ -142,7 +147,10 @@ async fn with_policies<'s>(
     let verdict = decide(core, snapshot, (route, policies), request, &mut shaping).await;
     shaping.render(policies, request, route);
     match verdict {
-        Ok(Target { cluster, hint, in_flight }) => Plan { verdict: Ok(cluster), shaping, hint, in_flight },
+        Ok(Target { cluster, hint, in_flight }) => {
+            shaping.mirror = policies.mirror.as_ref().and_then(|mirror| mirror::target(mirror, request, route));
+            Plan { verdict: Ok(cluster), shaping, hint, in_flight }
+        }
         Err(answer) => Plan { shaping, ..Plan::answer(answer) },
     }
 }

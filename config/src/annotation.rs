@@ -16,6 +16,7 @@ mod headers;
 mod load_balance;
 mod logging;
 mod matching;
+mod mirror;
 mod paths;
 mod proxy;
 mod proxy_ssl;
@@ -276,6 +277,7 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
     policy.filters.redirects = paths::read_redirects(annotations);
     policy.filters.refuse = paths::read_status(annotations);
     logging::read(annotations, &mut policy.filters);
+    policy.filters.mirror = mirror::read(annotations);
     custom_errors::read(annotations, &mut policy.errors);
     change_access(policy, |access| {
         access::read(annotations, access);

@@ -10,6 +10,7 @@ mod ended;
 mod error_page;
 mod forward;
 mod head;
+mod mirror;
 mod request_id;
 mod streaming;
 
@@ -35,6 +36,7 @@ use crate::worker::{Core, Pinned, Scratch};
 pub(crate) use answer::answer_refusal;
 pub(crate) use ended::taken_back;
 use ended::{Ended, From};
+pub(crate) use mirror::Mirrors;
 use request_id::RequestId;
 
 /// What becomes of the connection.

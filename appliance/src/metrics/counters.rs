@@ -131,6 +131,14 @@ pub struct CoreCounters {
     pub datagrams_dropped: Counter,
     /// Idle connections that were closed to make room for others.
     pub reclaimed: Counter,
+    /// Requests of which a copy was sent off.
+    pub mirrored: Counter,
+    /// Requests of which none was: too many were under way, or the body was too large.
+    pub mirrors_dropped: Counter,
+    /// Copies that did not reach their service.
+    pub mirrors_failed: Counter,
+    /// Requests decided by a kept answer of external authentication.
+    pub auth_cached: Counter,
     /// Responses that were compressed.
     pub compressed: Counter,
     /// Responses that were not, because the memory for it was lent out.

@@ -1,7 +1,7 @@
 //! Who may pass (reference 3.10, 3.13, 3.15): address lists, then password, then an external service; with
 //! `satisfy any` the first that passes is enough. Nothing here fails open.
 
-mod external;
+pub(super) mod external;
 pub(crate) mod password;
 
 use std::rc::Rc;

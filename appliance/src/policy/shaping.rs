@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ringress_config::snapshot::{FieldRules, Policies, Route};
 
-use super::{Request, template};
+use super::{MirrorTarget, Request, template};
 use crate::http::field::{FieldId, NewField};
 use crate::http::host;
 
@@ -52,6 +52,8 @@ pub(crate) struct Shaping<'s> {
     pub(crate) target: Option<Vec<u8>>,
     /// `Host` toward the upstream in place of the client's.
     pub(crate) host: Option<Vec<u8>>,
+    /// Where a copy of the request goes.
+    pub(crate) mirror: Option<MirrorTarget>,
     request_set: Vec<OwnedField<'s>>,
     request_add: Vec<OwnedField<'s>>,
     request_remove: Vec<Cow<'s, [u8]>>,

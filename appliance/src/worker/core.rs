@@ -16,13 +16,14 @@ use crate::access_log::{CoreLog, Outlet};
 use crate::buffers::Buffers;
 use crate::coding::Encoders;
 use crate::http::edge::EdgeFields;
+use crate::http::exchange::Mirrors;
 use crate::http::h2::session::Sessions;
 use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use crate::io::{self, Aborter, Timers};
 use crate::limits::WAITING_WITH_BUFFER_MAX;
 use crate::metrics::CoreMetrics;
-use crate::policy::{LimitTable, Verified};
+use crate::policy::{AuthAnswers, LimitTable, Verified};
 use crate::resolve::Names;
 use crate::tls::{ClientTls, ServerTls, SharedTls, Turns};
 use crate::upstream::Upstreams;
@@ -51,6 +52,8 @@ pub(crate) struct Core {
     /// Shared by all cores.
     pub(crate) limits: Arc<LimitTable>,
     pub(crate) verified_passwords: RefCell<Verified>,
+    pub(crate) auth_answers: RefCell<AuthAnswers>,
+    pub(crate) mirrors: Mirrors,
     pub(crate) names: RefCell<Names>,
     pub(crate) random: RefCell<fastrand::Rng>,
     /// Bytes of request bodies that are held in memory.
@@ -160,6 +163,8 @@ impl Core {
             client_tls: ClientTls::new(tls.provider())?,
             limits,
             verified_passwords: RefCell::default(),
+            auth_answers: RefCell::default(),
+            mirrors: Mirrors::default(),
             names: RefCell::default(),
             tls: RefCell::new(ServerTls::new(tls, &snapshot)?),
             random: RefCell::new(fastrand::Rng::new()),

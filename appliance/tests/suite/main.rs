@@ -10,6 +10,7 @@
 mod access_log;
 mod admin;
 mod annotations;
+mod auth_cache;
 mod bad_input;
 mod balancing;
 mod change_under_load;
@@ -30,6 +31,7 @@ mod http2_translation;
 mod leaving;
 mod limits;
 mod malformed;
+mod mirror;
 mod outage;
 mod own_annotations;
 mod passthrough;

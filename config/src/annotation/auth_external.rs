@@ -1,10 +1,15 @@
 //! Group auth-external: another service decides (reference 3.13). The ConfigMap's `global-auth-*` say the same for
 //! every Ingress that does not say otherwise.
 
+use std::time::Duration;
+
 use super::{Annotations, headers};
 use crate::settings::Globals;
-use crate::snapshot::{Access, ExternalAuth, Signin, Template};
+use crate::snapshot::{Access, AuthCache, ExternalAuth, Signin, Template};
 use crate::value::{self, Expected, Source};
+
+/// How long answers are kept where nothing else is said.
+const CACHED: Duration = Duration::from_secs(300);
 
 /// Names of the options: the annotations' own, and those of the ConfigMap.
 struct Names {
@@ -15,6 +20,8 @@ struct Names {
     response_fields: &'static str,
     request_redirect: &'static str,
     always_set_cookie: &'static str,
+    cache_key: &'static str,
+    cache_duration: &'static str,
 }
 
 const OWN: Names = Names {
@@ -25,6 +32,8 @@ const OWN: Names = Names {
     response_fields: "auth-response-headers",
     request_redirect: "auth-request-redirect",
     always_set_cookie: "auth-always-set-cookie",
+    cache_key: "auth-cache-key",
+    cache_duration: "auth-cache-duration",
 };
 
 const GLOBAL: Names = Names {
@@ -35,6 +44,8 @@ const GLOBAL: Names = Names {
     response_fields: "global-auth-response-headers",
     request_redirect: "global-auth-request-redirect",
     always_set_cookie: "global-auth-always-set-cookie",
+    cache_key: "global-auth-cache-key",
+    cache_duration: "global-auth-cache-duration",
 };
 
 pub(super) fn read(annotations: &mut Annotations<'_>, globals: &Globals, access: &mut Access) {
@@ -65,6 +76,9 @@ fn read_named(source: &mut impl Source, names: &Names) -> Option<ExternalAuth> {
     let request_redirect = guarded(source, names.request_redirect, value::template);
     let always_set_cookie = guarded(source, names.always_set_cookie, value::bool).unwrap_or(false);
     let parameter = source.text(names.parameter).unwrap_or("rd").into();
+    let durations = guarded(source, names.cache_duration, durations);
+    let durations = durations.unwrap_or_else(|| [200, 202, 401].map(|status| (status, CACHED)).into());
+    let cache = source.get(names.cache_key, value::template).map(|key| AuthCache { key, durations });
     let signin = source.get(names.signin, url_with_scheme).map(|url| Signin { url, parameter });
     Some(ExternalAuth {
         url: url?,
@@ -74,7 +88,7 @@ fn read_named(source: &mut impl Source, names: &Names) -> Option<ExternalAuth> {
         request_redirect,
         always_set_cookie,
         request_fields: Box::default(),
-        cache: None,
+        cache,
     })
 }
 
@@ -84,7 +98,7 @@ fn guarded<T>(source: &mut impl Source, name: &str, parse: impl Fn(&str) -> Resu
     parse(&text).map_err(|expected| source.deny(name, value::is_not(&text, expected))).ok()
 }
 
-fn url(text: &str) -> Result<Template, Expected> {
+pub(super) fn url(text: &str) -> Result<Template, Expected> {
     const EXPECTED: Expected = "an http or https URL with a host, with variables of the supported list";
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).ok_or(EXPECTED)?;
     let host = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
@@ -100,6 +114,29 @@ fn url_with_scheme(text: &str) -> Result<Template, Expected> {
     let has_start = ["http://", "https://", "/", "$"].iter().any(|start| text.starts_with(start));
     let clean = text.bytes().all(|b| b.is_ascii_graphic());
     if has_start && clean { Template::parse(text).map_err(|_| EXPECTED) } else { Err(EXPECTED) }
+}
+
+/// Groups between commas, each of statuses and how long answers with them are kept: `200 202 10m, 401 5m`. As in nginx a
+/// time alone is for 200, and `any` for every status; only those that let pass or refuse are ever kept.
+fn durations(text: &str) -> Result<Box<[(u16, Duration)]>, Expected> {
+    const EXPECTED: Expected = "a list of statuses and times, such as 200 202 10m, 401 5m";
+    let mut all = Vec::new();
+    for group in value::list(text) {
+        let words: Vec<_> = group.split_ascii_whitespace().collect();
+        let (time, statuses) = words.split_last().ok_or(EXPECTED)?;
+        let time = value::time(time).map_err(|_| EXPECTED)?;
+        match statuses {
+            [] => all.push((200, time)),
+            ["any"] => all.extend((200..300).chain([401, 403]).map(|status| (status, time))),
+            statuses => {
+                for status in statuses {
+                    let status = status.parse().ok().filter(|status| (100..600).contains(status)).ok_or(EXPECTED)?;
+                    all.push((status, time));
+                }
+            }
+        }
+    }
+    if all.is_empty() { Err(EXPECTED) } else { Ok(all.into()) }
 }
 
 fn method(text: &str) -> Result<Box<str>, Expected> {
@@ -156,6 +193,27 @@ mod tests {
         ] {
             let pairs = if name == "auth-url" { vec![(name, value)] } else { vec![URL, (name, value)] };
             assert_eq!(external(&pairs, &Globals::default()).1, Some(503), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn annotation_auth_cache_key_keeps_answers_for_the_durations() {
+        let cache = |pairs: &[(&str, &str)]| {
+            let (found, deny) = external(&[&[URL], pairs].concat(), &Globals::default());
+            (found.and_then(|auth| auth.cache).map(|cache| cache.durations.to_vec()), deny)
+        };
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        let key = ("auth-cache-key", "$remote_user$http_authorization");
+        assert_eq!(cache(&[key]).0.unwrap(), [(200, minutes(5)), (202, minutes(5)), (401, minutes(5))]);
+        assert_eq!(
+            cache(&[key, ("auth-cache-duration", "200 10m, 401 1m")]).0.unwrap(),
+            [(200, minutes(10)), (401, minutes(1))]
+        );
+        assert_eq!(cache(&[key, ("auth-cache-duration", "any 1m")]).0.unwrap().len(), 102);
+        assert_eq!(cache(&[("auth-cache-duration", "200 10m")]), (None, None));
+        assert_eq!(cache(&[("auth-cache-key", "$nothing")]), (None, None));
+        for bad in ["200 x", "20 5m", "200 any 5m", ","] {
+            assert_eq!(cache(&[key, ("auth-cache-duration", bad)]).1, Some(503), "{bad}");
         }
     }
 

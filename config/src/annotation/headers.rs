@@ -62,7 +62,7 @@ fn connection(text: &str) -> Result<ConnectionWord, Expected> {
     }
 }
 
-fn host(text: &str) -> Result<Template, Expected> {
+pub(super) fn host(text: &str) -> Result<Template, Expected> {
     const EXPECTED: Expected = "a host, with variables of the supported list";
     let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:${}[]".contains(&b));
     if clean { Template::parse(text).map_err(|_| EXPECTED) } else { Err(EXPECTED) }

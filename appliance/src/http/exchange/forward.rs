@@ -84,10 +84,12 @@ impl<'s> Exchange<'s> {
         self.bytes_received += body.bytes.len() as u64;
         match decoder {
             Ok(decoder) if decoder.is_complete() => {
+                self.mirror(scratch, inbox, Some(&body.bytes));
                 self.forward_whole(client, scratch, inbox, (route, cluster), &body).await
             }
             // Boxed: it is the rare case, and its state would make every connection's larger.
             Ok(decoder) => {
+                self.mirror(scratch, inbox, None);
                 Box::pin(self.forward_streaming(client, scratch, inbox, (route, cluster), body, decoder)).await
             }
             Err(failure) => {
@@ -119,7 +121,8 @@ impl<'s> Exchange<'s> {
             request::send_continue(&mut client.stream).await?;
         }
         // Streams of gRPC may go on for ever, and their messages are answered one by one.
-        if route.body.buffer && !route.protocol_to(cluster).is_http2() {
+        let is_copied = self.shaping.mirror.as_ref().is_some_and(|mirror| mirror.with_body);
+        if (route.body.buffer || is_copied) && !route.protocol_to(cluster).is_http2() {
             let gap = self.snapshot.settings.client.body_timeout;
             request::gather(&mut decoder, inbox, &mut client.stream, body, gap).await?;
         }

@@ -1,14 +1,17 @@
 //! Asking another service whether a request may pass (reference 3.13): a request without body to its URL; 2xx passes,
 //! 401 and 403 go to the client, anything else is a 500.
 
+mod cache;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringress_config::snapshot::{ExternalAuth, Route, Timeouts, UpstreamProtocol};
+use ringress_config::snapshot::{AuthCache, ExternalAuth, Route, Timeouts};
 
 use super::super::shaping::is_framing;
+use super::super::url::Url;
 use super::super::{Answer, Request, Shaping, client_certificate, template};
 use crate::error::Failure;
 use crate::http::field::FieldId;
@@ -19,6 +22,7 @@ use crate::resolve;
 use crate::stream::Sink;
 use crate::upstream;
 use crate::worker::Core;
+pub(crate) use cache::AuthAnswers;
 
 /// An answer's head may follow so many interim ones to nobody.
 struct Nobody;
@@ -33,36 +37,62 @@ impl Sink for Nobody {
     fn clear_deadline(&self) {}
 }
 
-/// The service's URL, taken apart.
-struct Url {
-    protocol: UpstreamProtocol,
-    authority: String,
-    host: String,
-    port: u16,
-    target: String,
+/// What the service said, as far as it matters.
+#[derive(Clone, Debug, Default)]
+struct Decision {
+    status: u16,
+    /// Values of the fields that go on, in the order in which they are named.
+    fields: Vec<Option<Vec<u8>>>,
+    cookies: Vec<Vec<u8>>,
+    challenge: Option<Vec<u8>>,
 }
 
-impl Url {
-    fn parse(url: &[u8]) -> Option<Self> {
-        let url = std::str::from_utf8(url).ok()?;
-        let (protocol, rest, port) = if let Some(rest) = url.strip_prefix("http://") {
-            (UpstreamProtocol::Http, rest, 80)
-        } else {
-            (UpstreamProtocol::Https, url.strip_prefix("https://")?, 443)
+impl Decision {
+    #[cfg(test)]
+    fn of_status(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    fn read(auth: &ExternalAuth, head: &ResponseHead, bytes: &[u8]) -> Self {
+        let named = |name: &str| {
+            let found = head.fields().iter().find(|f| f.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()));
+            found.map(|field| field.value.of(bytes).to_vec())
         };
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, target) = rest.split_at(end);
-        let clean = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
-        if authority.is_empty() || authority.contains('@') || !clean(authority) || !clean(target) {
-            return None;
+        let cookies = head.fields().iter().filter(|field| field.id == FieldId::SetCookie);
+        Self {
+            status: head.status,
+            fields: auth.response_fields.iter().map(|name| named(name)).collect(),
+            cookies: cookies.map(|field| field.value.of(bytes).to_vec()).collect(),
+            challenge: head.find(bytes, FieldId::WwwAuthenticate).map(<[u8]>::to_vec),
         }
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, digits)) if !digits.ends_with(']') => (host, digits.parse().ok()?),
-            _ => (authority, port),
-        };
-        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some(Self { protocol, authority: authority.to_owned(), host, port, target })
+    }
+
+    /// What keeping it costs.
+    fn bytes(&self) -> usize {
+        let fields = self.fields.iter().flatten().chain(&self.challenge).map(Vec::len);
+        size_of::<Self>() + 64 + self.fields.len() * size_of::<Option<Vec<u8>>>() + fields.sum::<usize>()
+    }
+
+    /// How long it may be kept, milliseconds: as the service says, else as the operator says. Never when it brings
+    /// cookies, which are one client's.
+    fn lifetime_ms(&self, cache: &AuthCache, head: &ResponseHead, bytes: &[u8]) -> u64 {
+        if !self.cookies.is_empty() || !matches!(self.status, 200..=299 | 401 | 403) {
+            return 0;
+        }
+        let orders = head.fields().iter().filter(|field| field.id == FieldId::CacheControl);
+        let mut said = None;
+        for word in orders.flat_map(|field| field.value.of(bytes).split(|b| *b == b',')).map(<[u8]>::trim_ascii) {
+            let word = word.to_ascii_lowercase();
+            match &*word {
+                b"no-store" | b"no-cache" | b"private" => return 0,
+                word => {
+                    let age = word.strip_prefix(b"max-age=").and_then(|age| std::str::from_utf8(age).ok());
+                    said = age.map(|age| age.parse::<u64>().unwrap_or(0).saturating_mul(1000)).or(said);
+                }
+            }
+        }
+        let by_status = cache.durations.iter().find(|(status, _)| *status == self.status);
+        said.or_else(|| u64::try_from(by_status?.1.as_millis()).ok()).unwrap_or(0)
     }
 }
 
@@ -77,39 +107,59 @@ pub(super) async fn ask<'s>(
     let mut url = Vec::new();
     template::render(&auth.url, request, route, None, &mut url);
     let Some(url) = Url::parse(&url) else { return Err(Answer::status(500)) };
+    let now_ms = core.timers.now_ms();
+    let key = auth.cache.as_ref().map(|cache| (cache, cache::key(auth, cache, &url, route, request)));
+    if let Some((_, key)) = &key
+        && let Some(decision) = core.auth_answers.borrow().find(key, now_ms)
+    {
+        core.metrics.auth_cached.increment();
+        return carry_out(decision, auth, route, request, shaping);
+    }
+    // Nothing is kept of a service that could not be asked.
     let (head, bytes) = exchange(core, auth, &url, route, request).await.map_err(|failure| {
         tracing::warn!(ingress = %route.source.key, url = url.authority, error = %failure, "external authentication failed");
         Answer::status(500)
     })?;
-    let cookies: Vec<_> =
-        head.fields().iter().filter(|f| f.id == FieldId::SetCookie).map(|f| f.value.of(&bytes).to_vec()).collect();
-    match head.status {
+    let decision = Decision::read(auth, &head, &bytes);
+    let outcome = carry_out(&decision, auth, route, request, shaping);
+    if let Some((cache, key)) = key {
+        let ms = decision.lifetime_ms(cache, &head, &bytes);
+        core.auth_answers.borrow_mut().keep(key, decision, (now_ms, ms));
+    }
+    outcome
+}
+
+/// Does what was decided.
+fn carry_out<'s>(
+    decision: &Decision,
+    auth: &'s ExternalAuth,
+    route: &Route,
+    request: &Request<'_>,
+    shaping: &mut Shaping<'s>,
+) -> Result<(), Answer> {
+    let passes = matches!(decision.status, 200..=299);
+    if passes || (auth.always_set_cookie && matches!(decision.status, 401 | 403)) {
+        decision.cookies.iter().for_each(|cookie| shaping.add_response(b"Set-Cookie", cookie));
+    }
+    match decision.status {
         200..=299 => {
-            for name in &auth.response_fields {
-                let found = head.fields().iter().find(|f| f.name.of(&bytes).eq_ignore_ascii_case(name.as_bytes()));
-                match found {
-                    Some(field) => shaping.set_request(name.as_bytes(), field.value.of(&bytes)),
+            for (name, value) in auth.response_fields.iter().zip(&decision.fields) {
+                match value {
+                    Some(value) => shaping.set_request(name.as_bytes(), value),
                     None => shaping.remove_request(name.as_bytes()),
                 }
             }
-            cookies.iter().for_each(|cookie| shaping.add_response(b"Set-Cookie", cookie));
             Ok(())
         }
         401 if auth.signin.is_some() => {
-            if auth.always_set_cookie {
-                cookies.iter().for_each(|cookie| shaping.add_response(b"Set-Cookie", cookie));
-            }
             Err(Answer { location: Some(signin(auth, route, request)), ..Answer::status(302) })
         }
         status @ (401 | 403) => {
-            if auth.always_set_cookie {
-                cookies.iter().for_each(|cookie| shaping.add_response(b"Set-Cookie", cookie));
-            }
-            let mut answer = Answer::status(status);
-            if let Some(challenge) = head.find(&bytes, FieldId::WwwAuthenticate) {
-                answer = answer.with_field(b"WWW-Authenticate", challenge);
-            }
-            Err(answer)
+            let answer = Answer::status(status);
+            Err(match &decision.challenge {
+                Some(challenge) => answer.with_field(b"WWW-Authenticate", challenge),
+                None => answer,
+            })
         }
         _ => Err(Answer::status(500)),
     }
