@@ -6,6 +6,7 @@
 
 mod api;
 pub mod client;
+mod dashboard;
 mod guard;
 mod health;
 mod listen;

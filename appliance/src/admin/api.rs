@@ -7,13 +7,14 @@ use axum::Json;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use ringress_config::diagnostics::Finding;
 use ringress_config::snapshot::{Backend, Certificate, Cluster, Route, ServerCertificate, Snapshot};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::dashboard;
 use super::sources::Sources;
 use crate::worker::StreamStatus;
 
@@ -22,8 +23,9 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn router(sources: Arc<Sources>) -> Router {
     Router::new()
-        .route("/", get(index))
+        .route("/", get(dashboard::page))
         .route("/api/status", get(status))
+        .route("/api/traffic", get(traffic))
         .route("/api/routes", get(routes_page))
         .route("/api/clusters", get(clusters))
         .route("/api/certificates", get(certificates_page))
@@ -32,15 +34,9 @@ pub(super) fn router(sources: Arc<Sources>) -> Router {
         .with_state(sources)
 }
 
-async fn index(State(sources): State<Arc<Sources>>) -> Html<String> {
-    let state = sources.unready().unwrap_or_else(|| "ready".into());
-    let links = ["/api/status", "/api/routes", "/api/clusters", "/api/certificates", "/metrics", "/healthz", "/readyz"]
-        .map(|path| format!("<li><a href=\"{path}\">{path}</a></li>"))
-        .concat();
-    Html(format!(
-        "<!doctype html><meta charset=\"utf-8\"><title>ringress</title><h1>ringress {}</h1><p>{state}</p><ul>{links}</ul>\n",
-        env!("CARGO_PKG_VERSION")
-    ))
+/// What was served, by worker, host and Ingress.
+async fn traffic(State(sources): State<Arc<Sources>>) -> Response {
+    Json(sources.metrics.traffic()).into_response()
 }
 
 /// `/api/status`.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_types, reason = "the admin thread")]
 
+mod traffic;
+
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -126,6 +126,25 @@ fn histograms_are_cumulative_and_in_seconds_or_bytes() {
 }
 
 #[test]
+fn traffic_is_summed_by_host_and_ingress_over_routes_statuses_and_cores() {
+    let (source, reader) = channel(&settings(), 2);
+    let cores = [source.core(0), source.core(1)];
+    cores[0].record(Some(&route(0, "web", "/")), &outcome(200));
+    cores[1].record(Some(&route(0, "web", "/")), &outcome(404));
+    cores[1].record(Some(&route(1, "web", "/api")), &outcome(503));
+    cores[0].record(Some(&route(2, "quiet", "/")), &outcome(200));
+    let traffic = serde_json::to_value(reader.traffic()).unwrap();
+    let rows = traffic["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "{traffic}");
+    assert_eq!((&rows[0]["ingress"], &rows[0]["requests"]), (&"web".into(), &3.into()), "the busiest comes first");
+    assert_eq!((&rows[0]["client_errors"], &rows[0]["server_errors"]), (&1.into(), &1.into()));
+    let durations = rows[0]["durations"].as_array().unwrap();
+    assert_eq!(durations.len(), traffic["bounds"].as_array().unwrap().len() + 1);
+    assert_eq!(durations.iter().filter_map(serde_json::Value::as_u64).sum::<u64>(), 3);
+    assert_eq!((traffic["workers"].as_array().unwrap().len(), &traffic["rows_left_off"]), (2, &0.into()));
+}
+
+#[test]
 fn switches_change_what_is_recorded_and_how_it_is_labelled() {
     let mut recorded = RequestMetrics::all();
     recorded.remove(RequestMetric::from_name("nginx_ingress_controller_bytes_sent").unwrap());

@@ -150,7 +150,16 @@ fn pages_that_need_a_snapshot_say_so_before_the_first() {
     for path in ["/api/routes", "/api/clusters", "/api/certificates", "/api/explain?url=http://a/"] {
         assert_eq!(fetch(&running.admin, path), (503, "{\"error\":\"no complete snapshot yet\"}".into()), "{path}");
     }
-    assert!(fetch(&running.admin, "/").1.contains("no complete snapshot yet"));
+}
+
+#[test]
+fn the_dashboard_is_served_with_a_policy_that_lets_nothing_else_run() {
+    let running = start(1);
+    let answer = raw(&running.admin, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+    let policy = head.lines().find_map(|line| line.strip_prefix("content-security-policy: ")).unwrap();
+    assert!(policy.starts_with("default-src 'none'; connect-src 'self'; script-src 'sha256-"), "{policy}");
+    assert!(page.contains("/api/traffic") && page.ends_with("</html>\n"));
 }
 
 #[test]
