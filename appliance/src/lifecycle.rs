@@ -19,6 +19,7 @@ use crate::worker::Gate;
 
 pub use control::{ControlError, ControlSocket};
 pub(crate) use control::{REQUEST_UPGRADE, Reply};
+pub(crate) use upgrade::failed as upgrades_failed;
 
 /// Bound of a drain when neither flag nor ConfigMap has one.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

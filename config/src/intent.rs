@@ -236,6 +236,8 @@ pub(crate) enum TlsIntent {
     Listed {
         /// The Secret.
         secret: Option<ObjectKey>,
+        /// Those of later entries that list the host too.
+        others: Vec<ObjectKey>,
         /// The field that names it.
         field: String,
     },

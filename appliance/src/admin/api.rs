@@ -226,9 +226,14 @@ pub(super) fn certificates(snapshot: &Snapshot) -> impl Iterator<Item = Shown<'_
     let certificates = &snapshot.certificates;
     let exact = certificates.exact.iter().map(|(name, shown)| (name.to_string(), shown));
     let wildcard = certificates.wildcard.iter().map(|(name, shown)| (format!("*.{name}"), shown));
-    let named = exact.chain(wildcard).map(|(host, shown)| match shown {
-        ServerCertificate::Own(certificate) => Shown { host, certificate, default: false },
-        ServerCertificate::Default => Shown { host, certificate: &certificates.default, default: true },
+    let named = exact.chain(wildcard).flat_map(|(host, shown)| {
+        let (certificate, other, default) = match shown {
+            ServerCertificate::Own(certificate) => (certificate, None, false),
+            ServerCertificate::Both { preferred, fallback } => (preferred, Some(fallback), false),
+            ServerCertificate::Default => (&certificates.default, None, true),
+        };
+        let other = other.map(|certificate| Shown { host: host.clone(), certificate, default });
+        std::iter::once(Shown { host, certificate, default }).chain(other)
     });
     named.chain([Shown { host: String::new(), certificate: &certificates.default, default: true }])
 }

@@ -44,6 +44,9 @@ fn write_process(page: &mut Page, sources: &Sources) {
     page.counters("ringress_log_dropped_total", "Lines of the own log dropped", [(vec![], dropped)]);
     let lost = float(crate::access_log::lines_lost());
     page.counters("ringress_access_log_lost_total", "Access log lines that could not be written", [(vec![], lost)]);
+    let failed = float(crate::lifecycle::upgrades_failed());
+    let help = "Upgrades after which this process went on serving";
+    page.counters("ringress_upgrades_failed_total", help, [(vec![], failed)]);
     page.gauge("ringress_ready", "1 when /readyz is 200", flag(sources.unready().is_none()));
 }
 

@@ -40,6 +40,9 @@ pub enum UpgradeError {
     /// One at a time.
     #[error("an upgrade is under way already")]
     Busy,
+    /// A signal came first.
+    #[error("a signal ends this process")]
+    Stopped,
     /// Nothing to hand over yet.
     #[error("this process is not ready itself: {0}")]
     NotReady(String),

@@ -1,12 +1,21 @@
 //! Starting the process that takes over, and what to do when it does not.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::control::{Reply, Request, Requests};
 use super::{Leave, Order, Process, Signals, Succession, systemd};
 use crate::admin::Sources;
 use crate::handover::{Program, Successor, UpgradeError};
+
+/// Upgrades after which this process went on, for the metrics.
+static FAILED: AtomicU64 = AtomicU64::new(0);
+
+/// Upgrades since the start that ended with this process going on, those that were refused at once among them.
+pub(crate) fn failed() -> u64 {
+    FAILED.load(Ordering::Relaxed)
+}
 
 /// What becomes of an upgrade.
 type Outcome<'a> = Pin<Box<dyn Future<Output = Result<Successor, UpgradeError>> + 'a>>;
@@ -29,7 +38,12 @@ pub(super) async fn orders(
     loop {
         let asked_by = tokio::select! {
             order = signals.next() => match order {
-                Order::Stop(signal) => return Leave::Stopped(signal),
+                Order::Stop(signal) => {
+                    if let Some(Attempt { asked_by: Some(request), .. }) = attempt {
+                        request.reply(&Reply::Refused(UpgradeError::Stopped.to_string()));
+                    }
+                    return Leave::Stopped(signal);
+                }
                 Order::Reopen => {
                     process.reopen_logs();
                     continue;
@@ -107,6 +121,7 @@ fn conclude(
 }
 
 fn refuse(error: &UpgradeError, asked_by: Option<Request>) {
+    FAILED.fetch_add(1, Ordering::Relaxed);
     tracing::error!(%error, "no upgrade; this process goes on");
     asked_by.iter().for_each(|request| request.reply(&Reply::Refused(error.to_string())));
 }

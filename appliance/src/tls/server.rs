@@ -135,7 +135,7 @@ impl Parts {
         // An operator who orders suites means the order.
         config.ignore_client_order = suites.is_some();
         // The engine counts the record's header in.
-        config.max_fragment_size = self.settings.record_bytes_max.map(|bytes| usize::from(bytes) + RECORD_HEADER_BYTES);
+        config.max_fragment_size = Some(usize::from(self.settings.record_bytes_max) + RECORD_HEADER_BYTES);
         config.send_tls13_tickets = 0;
         if self.settings.resume {
             let timeout = self.settings.session_timeout;
@@ -160,7 +160,10 @@ impl ResolvesServerCert for BySni {
         if self.rejecting.as_ref().is_some_and(|hosts| !name.is_some_and(|name| hosts.knows(name))) {
             return None;
         }
-        Some(Arc::clone(&self.certificates.present(name).key))
+        // The engine left out the schemes that go with none of the client's suites.
+        let schemes = hello.signature_schemes();
+        let presented = self.certificates.present_to(name, |own| own.key.key.choose_scheme(schemes).is_some());
+        Some(Arc::clone(&presented.key))
     }
 }
 

@@ -15,10 +15,12 @@ mod grpc;
 mod http2_floods;
 mod nginx;
 mod sandbox;
+mod soak;
 #[path = "../suite/support.rs"]
 #[expect(dead_code, reason = "the suite uses all of it")]
 mod support;
 mod tls_floods;
+mod upgrade;
 
 use std::process::Command;
 

@@ -1,73 +1,12 @@
 //! TCP and UDP services: ports that come and go with their ConfigMap and lead to a Service as it is.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-
-use serde_json::{Map, Value, json};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use crate::support::manifests::file;
 use crate::support::process::{Builder, Driver, Ringress, on_each_driver, own_address};
+use crate::support::services::{config_map, free, service, tcp_echo, udp_echo};
 use crate::support::{PATIENCE, client, eventually};
-
-/// Ports of this test's own, free at this moment for both transports.
-pub(crate) fn free(address: Ipv4Addr) -> u16 {
-    loop {
-        let tcp = TcpListener::bind((address, 0)).expect("a free port");
-        let port = tcp.local_addr().expect("its address").port();
-        if UdpSocket::bind((address, port)).is_ok() {
-            return port;
-        }
-    }
-}
-
-pub(crate) fn config_map(name: &str, entries: &[(u16, &str)]) -> Value {
-    let data: Map<String, Value> = entries.iter().map(|(port, to)| (port.to_string(), json!(to))).collect();
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
-}
-
-pub(crate) fn service(name: &str, protocol: &str, endpoints: &[SocketAddr]) -> Vec<Value> {
-    let port = |number: u16| json!([{"name": "a", "port": number, "protocol": protocol}]);
-    let slice = |(index, at): (usize, &SocketAddr)| {
-        json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": {"name": format!("{name}-{index}"), "labels": {"kubernetes.io/service-name": name}},
-            "ports": port(at.port()), "endpoints": [{"addresses": [at.ip().to_string()]}]})
-    };
-    let service =
-        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": port(7)}});
-    std::iter::once(service).chain(endpoints.iter().enumerate().map(slice)).collect()
-}
-
-/// Sends back what it receives, with `greeting` before it, until the client ends its side.
-pub(crate) fn tcp_echo(greeting: &'static [u8]) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
-    let address = listener.local_addr().expect("its address");
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || {
-                stream.write_all(greeting)?;
-                let mut reader = stream.try_clone()?;
-                std::io::copy(&mut reader, &mut stream)?;
-                stream.shutdown(Shutdown::Write)
-            });
-        }
-    });
-    address
-}
-
-/// Answers each datagram with its name, the client that it sees, and the datagram.
-pub(crate) fn udp_echo(name: &'static str) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    let address = socket.local_addr().expect("its address");
-    std::thread::spawn(move || {
-        let mut buffer = vec![0; 65_536];
-        while let Ok((bytes, from)) = socket.recv_from(&mut buffer) {
-            let answer = [name.as_bytes(), b" ", &buffer[..bytes]].concat();
-            // What is too long with the name in front goes back as it came.
-            let _sent = socket.send_to(&answer, from).or_else(|_| socket.send_to(&buffer[..bytes], from));
-        }
-    });
-    address
-}
 
 fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(to)?;

@@ -22,6 +22,8 @@ pub(crate) mod origin;
 pub(crate) mod process;
 #[path = "support/raw.rs"]
 pub(crate) mod raw;
+#[path = "support/services.rs"]
+pub(crate) mod services;
 #[path = "support/tunnel.rs"]
 pub(crate) mod tunnel;
 

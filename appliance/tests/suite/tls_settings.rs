@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustls::CipherSuite;
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::certificates::Certificate;
@@ -42,6 +43,39 @@ fn names_that_no_host_has_get_no_handshake_where_that_is_wanted() {
         ringress.apply("options.json", file([options(&[("ssl-reject-handshake", "perhaps")])]));
         assert!(handshake(Some("b.test")).is_ok(), "a bad value is the default");
         assert!(ringress.status()["rejected"].to_string().contains("ssl-reject-handshake"));
+    });
+}
+
+#[test]
+fn a_host_with_keys_of_two_kinds_presents_what_the_client_takes() {
+    const OF_RSA: CipherSuite = CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256;
+    const OF_ECDSA: CipherSuite = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let rsa = Certificate::rsa_for_names(&["a.test", "b.test"]);
+        let [ecdsa, spare] = [["a.test", "b.test"], ["a.test", "c.test"]].map(|names| Certificate::for_names(&names));
+        let mut objects = service("origin", &[origin.address]);
+        let both = ingress("a").tls("a.test", "rsa").tls("a.test", "ecdsa").tls("a.test", "spare");
+        objects.extend([
+            rsa.secret("rsa"),
+            ecdsa.secret("ecdsa"),
+            spare.secret("spare"),
+            both.prefix("a.test", "/", "origin").prefix("b.test", "/", "origin").build(),
+        ]);
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects)).start();
+        let presented = |name, config| {
+            let mut connection = Connection::tls_by(ringress.https, Some(name), config).expect("a handshake");
+            assert_eq!(connection.get(name, "/").expect("an answer").text(), "origin");
+            connection.peer_certificate()
+        };
+        // One host is listed by the entries, the other one is only covered by the certificates.
+        for name in ["a.test", "b.test"] {
+            assert!(presented(name, client::tls_config_of_suite(OF_RSA)) == rsa.der, "{name}");
+            assert!(presented(name, client::tls_config_of_suite(OF_ECDSA)) == ecdsa.der, "{name}");
+            assert!(presented(name, client::tls_config_that_resumes(rustls::ALL_VERSIONS)) == ecdsa.der, "{name}");
+        }
+        let findings = ringress.status()["rejected"].to_string();
+        assert!(findings.contains("Secret default/spare is not presented"), "{findings}");
     });
 }
 

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::streams::{config_map, free, tcp_echo, udp_echo};
 use crate::support::certificates::Certificate;
 use crate::support::client::{self, Connection};
 use crate::support::load::{Kind, Load};
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::Origin;
 use crate::support::process::{Builder, Driver, Ringress, ask_for_upgrade, on_each_driver, own_address};
+use crate::support::services::{self, config_map, free, tcp_echo, udp_echo};
 use crate::support::{PATIENCE, eventually, tunnel};
 
 /// Upgrades in a row under load.
@@ -124,6 +124,8 @@ fn a_new_program_that_does_not_serve_changes_nothing() {
         let why = ringress.upgrade().expect_err("its configuration is wrong");
         assert!(why.contains("no-such-option"), "{why}");
         ringress.configure("workers: 2\n");
+        let metrics = client::once(ringress.health, "GET", "localhost", "/metrics").text();
+        assert!(metrics.contains("\nringress_upgrades_failed_total 3\n"), "{metrics}");
         load.wait(REQUESTS);
         load.stop();
         tunnel::round_trip(&mut tunnel, b"all the while").expect("the tunnel lives");
@@ -191,8 +193,8 @@ fn a_listener_that_is_no_longer_wanted_is_closed_and_a_new_one_opened() {
 fn ports_of_services_go_along() {
     on_each_driver(|driver| {
         let [tcp, udp] = [(); 2].map(|()| free(own_address()));
-        let mut objects = crate::streams::service("echo", "TCP", &[tcp_echo(b"")]);
-        objects.extend(crate::streams::service("dns", "UDP", &[udp_echo("one")]));
+        let mut objects = services::service("echo", "TCP", &[tcp_echo(b"")]);
+        objects.extend(services::service("dns", "UDP", &[udp_echo("one")]));
         objects.push(config_map("tcp", &[(tcp, "default/echo:7")]));
         objects.push(config_map("udp", &[(udp, "default/dns:7")]));
         let builder = Ringress::on(driver).flag("--tcp-services-configmap=default/tcp");

@@ -1,11 +1,15 @@
 //! What a host has to say in the TLS handshake: client certificates (reference 3.11), passing TLS on (3.12).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::certificates::{CertificateTable, Lookup};
 use super::paths::{self, Claim, Findings, Placed};
+use super::store::Store;
 use crate::diagnostics::Finding;
-use crate::intent::{HostKind, HostName};
-use crate::snapshot::{Backend, ClientAuth, HostTls, PathKind, UpstreamTls};
+use crate::intent::{HostKind, HostName, Intent, TlsIntent};
+use crate::model::{Meta, ObjectKey};
+use crate::snapshot::{Backend, Certificate, ClientAuth, HostTls, PathKind, ServerCertificate, UpstreamTls};
 
 /// Who may connect: as the oldest object says that speaks of it. Others that say something else are told.
 pub(super) fn client_auth(name: &HostName, claims: &[Claim<'_>], findings: &mut Findings) -> Option<Arc<ClientAuth>> {
@@ -45,4 +49,60 @@ pub(super) fn of(
     let message = format!("host {name}: TLS is ended here, not passed on, because {fault}");
     paths::add(findings, claim.intent, Finding::warning(&claim.intent.source, "metadata.annotations", message));
     tls
+}
+
+/// What a host presents: as its oldest object says that speaks of TLS. Also the Secrets that were looked at.
+pub(super) fn certificate(
+    name: &HostName,
+    claims: &BTreeMap<Meta, Arc<Intent>>,
+    (certificates, store): (&mut CertificateTable, &Store),
+    findings: &mut Findings,
+) -> (Option<ServerCertificate>, BTreeSet<ObjectKey>) {
+    let mut secrets = BTreeSet::new();
+    if name.kind() == HostKind::CatchAll {
+        return (None, secrets);
+    }
+    let mut look_up = |secret: &ObjectKey| {
+        secrets.insert(secret.clone());
+        match certificates.look_up(secret, store) {
+            Lookup::Usable(found) if found.covers(name.text()) => Ok(found),
+            Lookup::Usable(_) => Err(format!("the certificate of Secret {secret} is not valid for host {name}")),
+            Lookup::Missing => Err(format!("Secret {secret} does not exist")),
+            Lookup::Broken(field, _) => Err(format!("{field} of Secret {secret} cannot be used")),
+        }
+    };
+    let presented = claims.values().find_map(|intent| match &intent.host(name)?.tls {
+        TlsIntent::None => None,
+        TlsIntent::Listed { secret: None, .. } => Some(ServerCertificate::Default),
+        TlsIntent::Listed { secret: Some(secret), others, field } => {
+            let mut warn = |message| {
+                paths::add(findings, intent, Finding::warning(&intent.source, field.as_str(), message));
+            };
+            let found = match look_up(secret) {
+                Ok(found) => found,
+                Err(fault) => {
+                    warn(format!("{fault}; the default certificate is presented"));
+                    return Some(ServerCertificate::Default);
+                }
+            };
+            let mut beside: Option<Arc<Certificate>> = None;
+            for other in others.iter().filter(|other| *other != secret) {
+                match look_up(other) {
+                    Ok(other) if beside.is_none() && other.algorithm() != found.algorithm() => beside = Some(other),
+                    Ok(_) => warn(format!(
+                        "host {name}: Secret {other} is not presented, as its key is of the same kind as another one's"
+                    )),
+                    Err(fault) => warn(format!("{fault}; it is not presented beside that of {secret}")),
+                }
+            }
+            Some(ServerCertificate::own(found, beside))
+        }
+        TlsIntent::AnyOf(all) => {
+            let mut usable = all.iter().filter_map(|secret| look_up(secret).ok());
+            let found = usable.next()?;
+            let beside = usable.find(|other| other.algorithm() != found.algorithm());
+            Some(ServerCertificate::own(found, beside))
+        }
+    });
+    (presented, secrets)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::certificates::{CertificateTable, Lookup};
+use super::certificates::CertificateTable;
 use super::claims;
 use super::clusters::ClusterTable;
 use super::handshake;
@@ -13,13 +13,13 @@ use super::paths::{self, Findings, Patterns, Placed, Winner};
 use super::store::Store;
 use crate::diagnostics::Finding;
 use crate::intent::{
-    BackendIntent, CanaryRule, ErrorIntent, HostKind, HostName, HostRole, HttpsPolicy, Intent, RouteIntent, TlsIntent,
+    BackendIntent, CanaryRule, ErrorIntent, HostKind, HostName, HostRole, HttpsPolicy, Intent, RouteIntent,
 };
 use crate::model::{Kind, Meta, ObjectKey, ObjectRef};
 use crate::settings::Globals;
 use crate::snapshot::{
     Backend, Canary, ClientAuth, ErrorPages, HostRoutes, HostTls, Hosts, HttpsRedirect, PathKind, Policies, PortKey,
-    Route, RouteId, RouteLabels, ServerCertificate, UpstreamProtocol, UpstreamTls,
+    Route, RouteId, RouteLabels, UpstreamProtocol, UpstreamTls,
 };
 
 /// All hosts.
@@ -132,7 +132,8 @@ impl HostTable {
             let Some(mut host) = self.known.remove(&name) else { continue };
             let mut findings = Findings::new();
             self.build_paths(&name, &mut host, around, &mut findings);
-            let (certificate, secrets) = choose(&name, &host, certificates, store, &mut findings);
+            let (certificate, secrets) =
+                handshake::certificate(&name, &host.claims, (certificates, store), &mut findings);
             certificates.set_host(&name, certificate);
             certificates.set_secrets(&name, &host.secrets, &secrets);
             host.secrets = secrets;
@@ -467,49 +468,4 @@ impl RouteBuilder<'_> {
         self.new.insert(key, id);
         id
     }
-}
-
-/// The certificate of a host: of the oldest object that speaks of TLS for it. Also the Secrets that were looked at.
-fn choose(
-    name: &HostName,
-    host: &Host,
-    certificates: &mut CertificateTable,
-    store: &Store,
-    findings: &mut Findings,
-) -> (Option<ServerCertificate>, BTreeSet<ObjectKey>) {
-    let mut secrets = BTreeSet::new();
-    if name.kind() == HostKind::CatchAll {
-        return (None, secrets);
-    }
-    for intent in host.claims.values() {
-        match intent.host(name).map(|host| &host.tls) {
-            None | Some(TlsIntent::None) => {}
-            Some(TlsIntent::Listed { secret: None, .. }) => return (Some(ServerCertificate::Default), secrets),
-            Some(TlsIntent::Listed { secret: Some(secret), field }) => {
-                secrets.insert(secret.clone());
-                let fault = match certificates.look_up(secret, store) {
-                    Lookup::Usable(found) if found.covers(name.text()) => {
-                        return (Some(ServerCertificate::Own(found)), secrets);
-                    }
-                    Lookup::Usable(_) => format!("the certificate of Secret {secret} is not valid for host {name}"),
-                    Lookup::Missing => format!("Secret {secret} does not exist"),
-                    Lookup::Broken(field, _) => format!("{field} of Secret {secret} cannot be used"),
-                };
-                let message = format!("{fault}; the default certificate is presented");
-                paths::add(findings, intent, Finding::warning(&intent.source, field.as_str(), message));
-                return (Some(ServerCertificate::Default), secrets);
-            }
-            Some(TlsIntent::AnyOf(all)) => {
-                for secret in all {
-                    secrets.insert(secret.clone());
-                    if let Lookup::Usable(found) = certificates.look_up(secret, store)
-                        && found.covers(name.text())
-                    {
-                        return (Some(ServerCertificate::Own(found)), secrets);
-                    }
-                }
-            }
-        }
-    }
-    (None, secrets)
 }

@@ -332,11 +332,11 @@ impl Translator<'_> {
             let below = listed.strip_prefix("*.").zip(host.text().split_once('.'));
             *listed == **host.text() || below.is_some_and(|(listed, (_, tail))| listed == tail)
         };
-        for (index, tls) in self.ingress.tls.iter().enumerate() {
-            if tls.hosts.iter().any(lists) {
-                let field = format!("spec.tls[{index}].secretName");
-                return TlsIntent::Listed { secret: tls.secret.as_ref().map(secret), field };
-            }
+        let mut listing = self.ingress.tls.iter().enumerate().filter(|(_, tls)| tls.hosts.iter().any(lists));
+        if let Some((index, tls)) = listing.next() {
+            let field = format!("spec.tls[{index}].secretName");
+            let others = listing.filter_map(|(_, tls)| tls.secret.as_ref().map(secret)).collect();
+            return TlsIntent::Listed { secret: tls.secret.as_ref().map(secret), others, field };
         }
         let secrets: Vec<_> = self.ingress.tls.iter().filter_map(|tls| tls.secret.as_ref().map(secret)).collect();
         if secrets.is_empty() { TlsIntent::None } else { TlsIntent::AnyOf(secrets) }

@@ -212,7 +212,7 @@ fn tls(keys: &mut Keys<'_>) -> TlsSettings {
         groups,
         resume,
         session_timeout: keys.get("ssl-session-timeout", value::time).unwrap_or(default.session_timeout),
-        record_bytes_max: keys.get("ssl-buffer-size", record_bytes).or(default.record_bytes_max),
+        record_bytes_max: keys.get("ssl-buffer-size", record_bytes).unwrap_or(default.record_bytes_max),
         reject_unknown: flag(keys, "ssl-reject-handshake", default.reject_unknown),
         hsts: flag(keys, "hsts", true).then_some(hsts),
     }

@@ -157,7 +157,7 @@ pub(super) static ROWS: &[Row] = &[
         "Lifetime of TLS sessions."),
     row("ssl-early-data", "bool", "false", P2, Ignored("0-RTT is never accepted, as it can be replayed"),
         "TLS 1.3 0-RTT (off)."),
-    row("ssl-buffer-size", "string", "4k", P2, Differs("without it records are as large as what there is to send; 512 bytes to 16k act"),
+    row("ssl-buffer-size", "string", "16k", P2, Differs("ingress-nginx's default is 4k; 512 bytes to 16k act"),
         "TLS record size target (4k favours first byte)."),
     row("use-proxy-protocol", "bool", "false", P0, Honoured,
         "Every HTTP/HTTPS connection must start with a PROXY v1/v2 header; one without is dropped."),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::SignatureAlgorithm;
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
@@ -78,6 +79,11 @@ impl Certificate {
         Ok(Self { secret, key: Arc::new(certified), names, not_after, fingerprint })
     }
 
+    /// The kind of its key.
+    pub fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.key.algorithm()
+    }
+
     /// Whether it is valid for a host (lower case), which may be a wildcard itself.
     pub fn covers(&self, host: &str) -> bool {
         let covers = |name: &str| match name.strip_prefix("*.") {
@@ -138,9 +144,29 @@ impl fmt::Debug for Certificate {
 pub enum ServerCertificate {
     /// Its own certificate.
     Own(Arc<Certificate>),
+    /// Two of its own, for keys of two kinds. The one with the cheaper signature is presented to who takes both.
+    Both {
+        /// With a key for ECDSA or EdDSA, unless both are alike.
+        preferred: Arc<Certificate>,
+        /// For clients that do not take the other.
+        fallback: Arc<Certificate>,
+    },
     /// The host has a `tls` entry without a usable certificate: the default one is shown, and the host still counts
     /// as having TLS (redirects).
     Default,
+}
+
+impl ServerCertificate {
+    /// One, or two with keys of different kinds.
+    pub fn own(first: Arc<Certificate>, beside: Option<Arc<Certificate>>) -> Self {
+        match beside {
+            None => Self::Own(first),
+            Some(other) if first.algorithm() == SignatureAlgorithm::RSA => {
+                Self::Both { preferred: other, fallback: first }
+            }
+            Some(other) => Self::Both { preferred: first, fallback: other },
+        }
+    }
 }
 
 /// Equal when it is the same certificate object.
@@ -148,8 +174,11 @@ impl PartialEq for ServerCertificate {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Own(a), Self::Own(b)) => Arc::ptr_eq(a, b),
+            (Self::Both { preferred: a, fallback: b }, Self::Both { preferred: c, fallback: d }) => {
+                Arc::ptr_eq(a, c) && Arc::ptr_eq(b, d)
+            }
             (Self::Default, Self::Default) => true,
-            (Self::Own(_), Self::Default) | (Self::Default, Self::Own(_)) => false,
+            (Self::Own(_) | Self::Both { .. } | Self::Default, _) => false,
         }
     }
 }
@@ -176,10 +205,22 @@ impl Certificates {
         self.exact.get(name).or_else(|| self.wildcard.get(name.split_once('.')?.1))
     }
 
-    /// The certificate to present for a server name.
+    /// The certificate to present for a server name, to a client that takes every kind of key.
     pub fn present(&self, name: Option<&str>) -> &Arc<Certificate> {
+        self.present_to(name, |_| true)
+    }
+
+    /// The certificate to present for a server name to a client that takes certificates of which `suits` is true.
+    pub fn present_to(&self, name: Option<&str>, suits: impl Fn(&Certificate) -> bool) -> &Arc<Certificate> {
         match name.and_then(|n| self.find(n)) {
             Some(ServerCertificate::Own(certificate)) => certificate,
+            Some(ServerCertificate::Both { preferred, fallback }) => {
+                if !suits(preferred) && suits(fallback) {
+                    fallback
+                } else {
+                    preferred
+                }
+            }
             Some(ServerCertificate::Default) | None => &self.default,
         }
     }

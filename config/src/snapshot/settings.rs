@@ -114,8 +114,8 @@ pub struct TlsSettings {
     pub resume: bool,
     /// How long after its first handshake a session may be resumed (`ssl-session-timeout`).
     pub session_timeout: Duration,
-    /// Bytes of content that a record holds at most (`ssl-buffer-size`); `None` for as many as there may be.
-    pub record_bytes_max: Option<u16>,
+    /// Bytes of content that a record holds at most (`ssl-buffer-size`), 512 to 16384.
+    pub record_bytes_max: u16,
     /// Names that no host has get no handshake (`ssl-reject-handshake`).
     pub reject_unknown: bool,
     /// `Strict-Transport-Security` on every https response (`hsts` and kin); `None` sends none.
@@ -130,7 +130,7 @@ impl Default for TlsSettings {
             groups: None,
             resume: true,
             session_timeout: Duration::from_secs(600),
-            record_bytes_max: None,
+            record_bytes_max: 16 << 10,
             reject_unknown: false,
             hsts: Some("max-age=31536000; includeSubDomains".into()),
         }

@@ -48,6 +48,10 @@ fn print_host(
 ) {
     let certificate = match certificate {
         Some(ServerCertificate::Own(own)) => format!(" tls {}", own.secret.as_ref().expect("from a Secret")),
+        Some(ServerCertificate::Both { preferred, fallback }) => {
+            let [first, other] = [preferred, fallback].map(|own| own.secret.as_ref().expect("from a Secret"));
+            format!(" tls {first} or {other}")
+        }
         Some(ServerCertificate::Default) => " tls default".into(),
         None => String::new(),
     };

@@ -1,6 +1,6 @@
 //! Certificates made for one test.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
 
 /// A certificate and its key, self-signed if nothing else is said.
@@ -12,7 +12,16 @@ pub(crate) struct Certificate {
 
 impl Certificate {
     pub(crate) fn for_names(names: &[&str]) -> Self {
-        let key = KeyPair::generate().expect("a key");
+        Self::with_key(names, KeyPair::generate().expect("a key"))
+    }
+
+    /// The same with an RSA key.
+    pub(crate) fn rsa_for_names(names: &[&str]) -> Self {
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key");
+        Self::with_key(names, key)
+    }
+
+    fn with_key(names: &[&str], key: KeyPair) -> Self {
         let certificate = params(names).self_signed(&key).expect("a certificate");
         Self { der: certificate.der().to_vec(), pem: certificate.pem(), key_pem: key.serialize_pem() }
     }

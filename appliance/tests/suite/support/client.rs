@@ -10,8 +10,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, HandshakeKind, SignatureScheme, StreamOwned,
-    SupportedProtocolVersion,
+    CipherSuite, ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, HandshakeKind, SignatureScheme,
+    StreamOwned, SupportedProtocolVersion,
 };
 
 use super::PATIENCE;
@@ -342,8 +342,22 @@ pub(crate) fn tls_config_that_resumes(versions: &[&'static SupportedProtocolVers
     builder(versions).with_no_client_auth()
 }
 
+/// Takes any certificate; TLS 1.2 with this suite only.
+pub(crate) fn tls_config_of_suite(suite: CipherSuite) -> ClientConfig {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites.retain(|known| known.suite() == suite);
+    builder_of(provider, &[&rustls::version::TLS12]).with_no_client_auth()
+}
+
 fn builder(versions: &[&'static SupportedProtocolVersion]) -> ConfigBuilder<ClientConfig, WantsClientCert> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    builder_of(aws_lc_rs::default_provider(), versions)
+}
+
+fn builder_of(
+    provider: CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let provider = Arc::new(provider);
     ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
         .expect("the provider knows TLS 1.2 and 1.3")
