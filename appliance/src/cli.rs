@@ -14,6 +14,7 @@ mod own_flags;
 mod reference;
 mod settings;
 mod shadow;
+mod top;
 mod value;
 
 use std::ffi::OsString;
@@ -31,6 +32,7 @@ pub use settings::{
     RunSettings, Shutdown, Source, WorkerCores,
 };
 pub use shadow::{Against, Peer, Peers, Shadow};
+pub use top::Top;
 
 use flag::Flag;
 use layers::{Layers, Values};
@@ -55,6 +57,8 @@ pub enum Command {
     Shadow(Box<Shadow>),
     /// Have the running process replaced by what is installed now.
     Upgrade(Upgrade),
+    /// Show the traffic of a running instance.
+    Top(Top),
     /// Print version and make.
     Version,
 }
@@ -172,6 +176,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, surroundings: &Surro
         Some(("report", m)) => migration::report(m, surroundings).map(|report| Command::Report(Box::new(report))),
         Some(("shadow", m)) => shadow::shadow(m).map(|shadow| Command::Shadow(Box::new(shadow))),
         Some(("upgrade", m)) => control::upgrade(m, surroundings).map(Command::Upgrade),
+        Some(("top", m)) => top::top(m).map(Command::Top),
         Some(("version", _)) => Ok(Command::Version),
         _ => unreachable!("clap demands one of the commands above"),
     }
@@ -271,6 +276,7 @@ fn command() -> clap::Command {
         .subcommand(migration::report_command())
         .subcommand(shadow::shadow_command())
         .subcommand(control::upgrade_command())
+        .subcommand(top::top_command())
         .subcommand(clap::Command::new("version").about("Print version, commit, driver and TLS provider"))
 }
 

@@ -34,6 +34,7 @@ pub mod shadow;
 mod stream;
 mod sys;
 mod tls;
+pub mod top;
 pub mod upgrade;
 mod upstream;
 pub mod worker;

@@ -18,7 +18,7 @@ use ringress::handover::{Given, Inherited, Predecessor, Program};
 use ringress::io::Driver;
 use ringress::lifecycle::{self, ControlSocket, End, Process, Succession};
 use ringress::worker::{self, Gate, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
-use ringress::{check, explain, logging, metrics, report, shadow, upgrade};
+use ringress::{check, explain, logging, metrics, report, shadow, top, upgrade};
 use ringress_sync::{
     KubeSettings, PodIdentity, Publisher, SourceSettings, StatusAddresses, StatusSettings, SyncHandle, SyncSettings,
     WebhookSettings, WorkerLink, WriteSettings,
@@ -65,6 +65,7 @@ fn main() -> ExitCode {
             }
             Err(error) => fail(&error.into()),
         },
+        Command::Top(options) => top::run(&options),
         Command::Version => {
             println!("{}", version());
             ExitCode::SUCCESS

@@ -27,7 +27,7 @@ pub use core_metrics::{CoreMetrics, Method, Outcome};
 pub use counters::{CoreCounters, Refused};
 pub use reader::{Reader, Scrape};
 
-pub(crate) use reader::float;
+pub(crate) use reader::{Traffic, TrafficRow, float};
 pub(crate) use text::Page;
 
 use layout::Layout;

@@ -19,6 +19,8 @@ use super::layout::{HistogramLayout, Layout};
 use super::series::RouteSeries;
 use super::text::{Buckets, Labels, Page, without_header};
 use super::window::DurationWindow;
+pub(crate) use traffic::{Traffic, TrafficRow};
+
 use super::{Announcement, NGINX_PREFIX, RequestMetric, RequestMetricsSettings, process};
 
 /// Series in one part of a page: bounds what is in memory at once, and how long other work of the thread waits.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Reader, SeriesRow, merge};
 use crate::metrics::RequestMetric;
@@ -16,43 +16,72 @@ const ROWS_MAX: usize = 100;
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
 
 /// One view of the traffic.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Traffic {
     /// By worker.
-    workers: Vec<WorkerTraffic>,
+    pub(crate) workers: Vec<WorkerTraffic>,
     /// `(quantile, seconds)` of all requests of the last minute.
-    quantiles: Vec<(f64, f64)>,
+    pub(crate) quantiles: Vec<(f64, f64)>,
     /// Upper bounds of the buckets of `durations`, in seconds; the last bucket has none.
-    bounds: Vec<f64>,
+    pub(crate) bounds: Vec<f64>,
     /// Those with the most requests first.
-    rows: Vec<Row>,
+    pub(crate) rows: Vec<TrafficRow>,
     /// Rows that are not among them.
-    rows_left_off: usize,
+    pub(crate) rows_left_off: usize,
 }
 
 /// What a worker has done.
-#[derive(Debug, Serialize)]
-struct WorkerTraffic {
-    requests: u64,
-    bytes_received: u64,
-    bytes_sent: u64,
-    connections: u64,
-    connections_idle: u64,
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct WorkerTraffic {
+    pub(crate) requests: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) connections: u64,
+    pub(crate) connections_idle: u64,
 }
 
 /// One Ingress on one host.
-#[derive(Debug, Default, Serialize)]
-struct Row {
-    namespace: String,
-    ingress: String,
-    host: String,
-    requests: u64,
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct TrafficRow {
+    pub(crate) namespace: String,
+    pub(crate) ingress: String,
+    pub(crate) host: String,
+    pub(crate) requests: u64,
     /// Answered with 4xx.
-    client_errors: u64,
+    pub(crate) client_errors: u64,
     /// Answered with 5xx.
-    server_errors: u64,
+    pub(crate) server_errors: u64,
     /// Requests by duration.
-    durations: Vec<u64>,
+    pub(crate) durations: Vec<u64>,
+}
+
+impl TrafficRow {
+    /// What came since an earlier view; all of it when the row was not in that.
+    pub(crate) fn since(&self, before: &Traffic) -> Self {
+        let name = |row: &Self| (row.namespace.clone(), row.ingress.clone(), row.host.clone());
+        let mut row = self.clone();
+        let Some(old) = before.rows.iter().find(|old| name(old) == name(self)) else { return row };
+        row.requests = row.requests.saturating_sub(old.requests);
+        row.client_errors = row.client_errors.saturating_sub(old.client_errors);
+        row.server_errors = row.server_errors.saturating_sub(old.server_errors);
+        row.durations.iter_mut().zip(&old.durations).for_each(|(now, old)| *now = now.saturating_sub(*old));
+        row
+    }
+
+    /// The upper bound of the bucket in which the quantile lies, infinite for the last; `None` without requests.
+    pub(crate) fn quantile(&self, quantile: f64, bounds: &[f64]) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+        let wanted = quantile * self.durations.iter().sum::<u64>() as f64;
+        let mut sum = 0;
+        for (bucket, count) in self.durations.iter().enumerate() {
+            sum += count;
+            #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+            if sum > 0 && sum as f64 >= wanted {
+                return Some(bounds.get(bucket).copied().unwrap_or(f64::INFINITY));
+            }
+        }
+        None
+    }
 }
 
 impl Reader {
@@ -63,7 +92,7 @@ impl Reader {
             self.lock().series.iter().map(|(key, cores)| (key.clone(), cores.clone())).collect();
         let quantiles = self.lock().durations.quantiles(Instant::now(), &QUANTILES);
         let durations = self.layout.histograms.iter().find(|layout| layout.metric == RequestMetric::RequestDuration);
-        let mut rows: HashMap<_, Row> = HashMap::new();
+        let mut rows: HashMap<_, TrafficRow> = HashMap::new();
         for (key, cores) in &series {
             let labels = &key.labels;
             let row = rows.entry((&labels.namespace, &labels.ingress, &labels.host)).or_default();
@@ -81,15 +110,15 @@ impl Reader {
                 row.durations.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
             }
         }
-        let rows = rows.into_iter().map(|((namespace, ingress, host), row)| Row {
+        let rows = rows.into_iter().map(|((namespace, ingress, host), row)| TrafficRow {
             namespace: namespace.to_string(),
             ingress: ingress.to_string(),
             host: host.to_string(),
             ..row
         });
-        let mut rows: Vec<Row> = rows.collect();
+        let mut rows: Vec<TrafficRow> = rows.collect();
         rows.sort_by(|a, b| {
-            let name = |row: &Row| (row.namespace.clone(), row.ingress.clone(), row.host.clone());
+            let name = |row: &TrafficRow| (row.namespace.clone(), row.ingress.clone(), row.host.clone());
             b.requests.cmp(&a.requests).then_with(|| name(a).cmp(&name(b)))
         });
         let rows_left_off = rows.len().saturating_sub(ROWS_MAX);
