@@ -191,7 +191,7 @@ async fn decide<'s>(
         if !request.secured.is_tls() {
             check_certificate(core, policies, request, route)?;
         }
-        client_certificate::tell(auth, request, |name, value| shaping.set_request(name, value));
+        client_certificate::tell(auth, request, |name, value| shaping.set_request(name, value.to_vec()));
     }
     if let Some(access) = &policies.access {
         access::run(core, access, route, request, shaping).await?;
