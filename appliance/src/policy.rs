@@ -96,7 +96,7 @@ pub(crate) async fn run<'s>(
         Found::AddSlash(route) => {
             let policies = route.policies.as_deref();
             let checked = policies.map_or(Ok(()), |policies| check_certificate(core, policies, request, route));
-            return Plan::answer(checked.err().unwrap_or_else(|| redirect::add_slash(request)));
+            return Plan::answer(checked.err().unwrap_or_else(|| redirect::add_slash(request, route)));
         }
         Found::Nothing => return Plan::answer(Answer::status(404)),
     };
@@ -120,7 +120,7 @@ pub(crate) async fn run<'s>(
 pub(crate) fn preview(snapshot: &Snapshot, found: &Found<'_>, request: &Request<'_>) -> Result<ClusterId, Answer> {
     let route: &Route = match found {
         Found::Route(route) => route,
-        Found::AddSlash(_) => return Err(redirect::add_slash(request)),
+        Found::AddSlash(route) => return Err(redirect::add_slash(request, route)),
         Found::Nothing => return Err(Answer::status(404)),
     };
     if let Some(policies) = &route.policies {
@@ -191,7 +191,7 @@ async fn decide<'s>(
         if !request.secured.is_tls() {
             check_certificate(core, policies, request, route)?;
         }
-        client_certificate::tell(auth, request, |name, value| shaping.set_request(name, value));
+        client_certificate::tell(auth, request, |name, value| shaping.set_request(name, value.to_vec()));
     }
     if let Some(access) = &policies.access {
         access::run(core, access, route, request, shaping).await?;

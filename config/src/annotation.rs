@@ -234,7 +234,7 @@ pub fn find(name: &str) -> Option<&'static Row> {
 /// Reads what annotations and the ConfigMap name alike: what the ConfigMap says is the default of the annotation.
 fn read_policy(source: &mut impl Source, policy: &mut RoutePolicy) {
     proxy::read(source, policy);
-    redirect::read(source, &mut policy.https);
+    redirect::read(source, policy);
     rate_limit::read_rate(source, policy);
 }
 
@@ -268,7 +268,7 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
     backend::read(annotations, policy);
     policy.upstream_tls = proxy_ssl::read(annotations);
     policy.filters.affinity = session_affinity::read(annotations);
-    policy.filters.redirect = redirect::read_target(annotations);
+    policy.filters.redirect = redirect::read_target(annotations, policy.filters.relative_redirects);
     policy.filters.cors = cors::read(annotations);
     policy.filters.limits = rate_limit::read(annotations, policy.limit_statuses);
     headers::read(annotations, globals, &mut policy.filters);

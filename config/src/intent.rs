@@ -211,6 +211,8 @@ pub(crate) struct HttpsPolicy {
     pub(crate) force: bool,
     /// The final slash of the path is not cut.
     pub(crate) keep_slash: bool,
+    /// The port is named.
+    pub(crate) with_port: bool,
 }
 
 impl RoutePolicy {
@@ -222,7 +224,7 @@ impl RoutePolicy {
 
 impl Default for HttpsPolicy {
     fn default() -> Self {
-        Self { redirect: true, force: false, keep_slash: false }
+        Self { redirect: true, force: false, keep_slash: false, with_port: false }
     }
 }
 

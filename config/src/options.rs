@@ -44,6 +44,8 @@ pub struct Options {
     pub tcp_services: Option<ObjectKey>,
     /// `--udp-services-configmap`: ports that lead to UDP services.
     pub udp_services: Option<ObjectKey>,
+    /// `--https-port`: what redirects to https name where they name a port.
+    pub https_port: Option<u16>,
     /// Ports that this controller listens on itself; no TCP or UDP service may have them.
     pub reserved_ports: Box<[u16]>,
 }
@@ -68,6 +70,7 @@ impl Default for Options {
             log_without_configmap: true,
             tcp_services: None,
             udp_services: None,
+            https_port: Some(443),
             reserved_ports: Box::default(),
         }
     }

@@ -289,6 +289,7 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         log_without_configmap: !folder,
         tcp_services: layers.object("tcp-services-configmap"),
         udp_services: layers.object("udp-services-configmap"),
+        https_port: layers.port("https-port"),
         reserved_ports: reserved_ports(layers),
     })
 }

@@ -238,7 +238,12 @@ pub(super) fn write_new(out: &mut Vec<u8>, fields: &[NewField<'_>]) {
 
 /// Appends a value that was not parsed by this codec.
 pub(super) fn write_value(out: &mut Vec<u8>, value: &[u8]) {
-    out.extend(value.iter().map(|&byte| if is_control(byte) { b' ' } else { byte }));
+    // Nearly always there is nothing to mend, and the whole is copied at once.
+    let start = out.len();
+    out.extend_from_slice(value);
+    if value.iter().fold(false, |found, &byte| found | is_control(byte)) {
+        out[start..].iter_mut().filter(|byte| is_control(**byte)).for_each(|byte| *byte = b' ');
+    }
 }
 
 /// Whether one of `names` is `name`, whatever the case.

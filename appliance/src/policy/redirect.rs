@@ -15,7 +15,8 @@ pub(super) fn to(redirect: &Redirect, request: &Request<'_>, route: &Route) -> A
     Answer::redirect(redirect.status, location)
 }
 
-/// Plain http to https: `https://host` without port, then the target without one final slash, query kept.
+/// Plain http to https: `https://host`, with a port only where that is asked for, then the target, by default without one
+/// final slash, query kept.
 pub(super) fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>) -> Option<Answer> {
     if request.scheme == Scheme::Https {
         return None;
@@ -33,18 +34,27 @@ pub(super) fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>
     let mut location = Vec::with_capacity(8 + host.len() + target.len());
     location.extend_from_slice(b"https://");
     location.extend_from_slice(host.as_bytes());
-    location.extend_from_slice(target.strip_suffix(b"/").unwrap_or(target));
+    if let Some(port) = route.policies.as_ref().and_then(|policies| policies.https_port) {
+        location.extend_from_slice(format!(":{port}").as_bytes());
+    }
+    let cut = if route.redirect_keeps_slash { None } else { target.strip_suffix(b"/") };
+    location.extend_from_slice(cut.unwrap_or(target));
     Some(Answer::redirect(status, location))
 }
 
 /// A path written with a final slash, asked for without it: 301, scheme and host of the connection, query kept.
-pub(super) fn add_slash(request: &Request<'_>) -> Answer {
+pub(super) fn add_slash(request: &Request<'_>, route: &Route) -> Answer {
     let target = request.head.path_and_query(request.bytes);
     let path_len = memchr::memchr(b'?', target).unwrap_or(target.len());
     let (path, query) = target.split_at(path_len);
     let mut location = Vec::with_capacity(target.len() + 64);
-    location.extend_from_slice(if request.scheme == Scheme::Https { b"https://" } else { b"http://" });
-    location.extend_from_slice(request.head.authority(request.bytes));
+    // A path that begins with two slashes would be another host when it stands alone.
+    let relative =
+        route.policies.as_ref().is_some_and(|policies| policies.relative_redirects) && !path.starts_with(b"//");
+    if !relative {
+        location.extend_from_slice(if request.scheme == Scheme::Https { b"https://" } else { b"http://" });
+        location.extend_from_slice(request.head.authority(request.bytes));
+    }
     location.extend_from_slice(path);
     location.push(b'/');
     location.extend_from_slice(query);

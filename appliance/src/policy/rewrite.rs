@@ -20,7 +20,7 @@ pub(super) fn run<'s>(
     if let Some(prefix) = &rewrite.prefix {
         let mut text = Vec::new();
         template::render(prefix, request, route, Some(&groups), &mut text);
-        shaping.set_request(b"X-Forwarded-Prefix", &text);
+        shaping.set_request(b"X-Forwarded-Prefix", text);
     }
     if let Some(query) = request.head.query(request.bytes) {
         target.push(if target.contains(&b'?') { b'&' } else { b'?' });

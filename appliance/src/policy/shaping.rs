@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use ringress_config::snapshot::{FieldRules, Policies, Route};
+use ringress_config::snapshot::{FieldRules, Policies, Route, Template};
 
 use super::{MirrorTarget, Request, template};
 use crate::http::field::{FieldId, NewField};
 use crate::http::host;
 
-type OwnedField<'s> = (Cow<'s, [u8]>, Vec<u8>);
+/// What the route says word by word is lent, what depends on the request is owned.
+type OwnedField<'s> = (Cow<'s, [u8]>, Cow<'s, [u8]>);
 
 /// An answer that the proxy makes itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,22 +81,26 @@ impl<'s> Shaping<'s> {
             template::render(value, request, route, None, &mut out);
             out
         };
+        let lent = |value: &'s Template| match value.as_literal() {
+            Some(literal) => Cow::Borrowed(literal.as_bytes()),
+            None => Cow::Owned(text(value)),
+        };
         let mut host = policies.upstream_host.as_ref().map(&text);
         for (name, value) in &policies.request_fields.set {
             if name.eq_ignore_ascii_case("host") {
                 host = host.or_else(|| Some(text(value)));
             } else {
-                self.set_request(name.as_bytes(), &text(value));
+                self.set_request(name.as_bytes(), lent(value));
             }
         }
         for (name, value) in policies.request_fields.add.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {
-            self.request_add.push((Cow::Borrowed(name.as_bytes()), text(value)));
+            self.request_add.push((Cow::Borrowed(name.as_bytes()), lent(value)));
         }
         for (name, value) in &policies.response_fields.set {
-            self.set_response(name.as_bytes(), &text(value));
+            self.set_response(name.as_bytes(), lent(value));
         }
         for (name, value) in &policies.response_fields.add {
-            self.add_response(name.as_bytes(), &text(value));
+            self.add_response(name.as_bytes(), lent(value));
         }
         // A name made of what the client sent could be none: the client's own, which was checked, is taken then.
         self.host = host.filter(|host| host::split(host).is_some());
@@ -104,38 +109,38 @@ impl<'s> Shaping<'s> {
     /// What an error backend is told (reference 3.6).
     pub(super) fn ask_for_page(&mut self, route: &'s Route, request: &Request<'_>, status: u16) {
         let labels = &route.labels;
-        self.set_request(b"X-Code", status.to_string().as_bytes());
-        self.set_request(b"X-Format", request.field("accept").unwrap_or_default());
-        self.set_request(b"X-Original-URI", request.head.path_and_query(request.bytes));
+        self.set_request(b"X-Code", status.to_string().into_bytes());
+        self.set_request(b"X-Format", request.field("accept").unwrap_or_default().to_vec());
+        self.set_request(b"X-Original-URI", request.head.path_and_query(request.bytes).to_vec());
         self.set_request(b"X-Namespace", labels.namespace.as_bytes());
         self.set_request(b"X-Ingress-Name", labels.ingress.as_bytes());
         self.set_request(b"X-Service-Name", labels.service.as_bytes());
         self.set_request(b"X-Service-Port", labels.service_port.as_bytes());
     }
 
-    pub(super) fn set_request(&mut self, name: &'s [u8], value: &[u8]) {
+    pub(super) fn set_request(&mut self, name: &'s [u8], value: impl Into<Cow<'s, [u8]>>) {
         if is_framing(name) {
             return;
         }
-        self.request_set.push((Cow::Borrowed(name), value.to_vec()));
+        self.request_set.push((Cow::Borrowed(name), value.into()));
     }
 
     pub(super) fn remove_request(&mut self, name: &'s [u8]) {
         self.request_remove.push(Cow::Borrowed(name));
     }
 
-    pub(super) fn set_response(&mut self, name: &'s [u8], value: &[u8]) {
+    pub(super) fn set_response(&mut self, name: &'s [u8], value: impl Into<Cow<'s, [u8]>>) {
         if is_framing(name) {
             return;
         }
-        self.response_set.push((Cow::Borrowed(name), value.to_vec()));
+        self.response_set.push((Cow::Borrowed(name), value.into()));
     }
 
-    pub(crate) fn add_response(&mut self, name: &'s [u8], value: &[u8]) {
+    pub(crate) fn add_response(&mut self, name: &'s [u8], value: impl Into<Cow<'s, [u8]>>) {
         if is_framing(name) {
             return;
         }
-        self.response_add.push((Cow::Borrowed(name), value.to_vec()));
+        self.response_add.push((Cow::Borrowed(name), value.into()));
     }
 
     /// Fields written in place of the client's, beside them, and names that do not pass.
@@ -167,7 +172,7 @@ pub(super) fn is_framing(name: &[u8]) -> bool {
 }
 
 fn fields<'a>(owned: &'a [OwnedField<'_>]) -> Vec<NewField<'a>> {
-    owned.iter().map(|(name, value)| (&**name, value.as_slice())).collect()
+    owned.iter().map(|(name, value)| (&**name, &**value)).collect()
 }
 
 fn names<'a>(owned: &'a [Cow<'_, [u8]>]) -> Vec<&'a [u8]> {

@@ -13,6 +13,7 @@ mod churn;
 mod clients;
 mod grpc;
 mod http2_floods;
+mod instructions;
 mod nginx;
 mod sandbox;
 mod soak;

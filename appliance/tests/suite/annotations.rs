@@ -196,9 +196,39 @@ fn an_upstream_of_http_1_0_is_spoken_to_as_one() {
     });
 }
 
+#[test]
+fn redirects_name_a_port_no_host_or_a_final_slash_as_they_are_told() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("one");
+        let location = |annotations: &[(&str, &str)], path: &str, target: &str| {
+            let web = annotations.iter().fold(ingress("web"), |web, (name, value)| web.annotation(name, value));
+            let mut all = service("one", &[origin.address]);
+            all.push(web.prefix("a.test", path, "one").build());
+            let ringress = Ringress::on(driver).workers(1).manifest("all.json", file(all)).start();
+            let answer = ringress.get("a.test", target);
+            let location =
+                answer.header("location").unwrap_or_default().replace(&ringress.https.port().to_string(), "PORT");
+            (answer.status, location)
+        };
+        let to_https = ("force-ssl-redirect", "true");
+        assert_eq!(location(&[to_https], "/", "/x/"), (308, "https://a.test/x".into()));
+        let with_port = [to_https, ("use-port-in-redirects", "true")];
+        assert_eq!(location(&with_port, "/", "/x?q"), (308, "https://a.test:PORT/x?q".into()));
+        let with_slash = [to_https, ("preserve-trailing-slash", "true")];
+        assert_eq!(location(&with_slash, "/", "/x/"), (308, "https://a.test/x/".into()));
+        let relative = ("relative-redirects", "true");
+        assert_eq!(location(&[relative], "/app/", "/app?q"), (301, "/app/?q".into()));
+        assert_eq!(location(&[relative, ("permanent-redirect", "/new")], "/", "/x"), (301, "/new".into()));
+        assert!(location(&[("permanent-redirect", "/new")], "/", "/x").1.starts_with("http://a.test"));
+    });
+}
+
 /// Values that cannot be read, and whether the Ingress is served all the same.
 const BAD: &[(&str, &str, bool)] = &[
     ("limit-rate", "1m", true),
+    ("use-port-in-redirects", "x", true),
+    ("relative-redirects", "on", false),
+    ("mirror-request-body", "yes", true),
     ("limit-rate-after", "x", true),
     ("proxy-buffer-size", "4kb", true),
     ("proxy-buffering", "yes", true),

@@ -147,6 +147,8 @@ const BAD: &[(&str, &str)] = &[
     ("server-tokens", "off"),
     ("use-gzip", "on"),
     ("limit-rate", "1m"),
+    ("use-port-in-redirects", "x"),
+    ("relative-redirects", "x"),
     ("limit-rate-after", "1m"),
     ("proxy-buffer-size", "0"),
     ("proxy-buffering", "true"),

@@ -1,19 +1,24 @@
 //! Group redirect: to https, elsewhere, to the application's start page, to the other name (reference 3.9).
 
 use super::Annotations;
-use crate::intent::HttpsPolicy;
+use crate::intent::RoutePolicy;
 use crate::snapshot::{Redirect, Template};
 use crate::value::{self, Expected, Source};
 
-pub(super) fn read(source: &mut impl Source, https: &mut HttpsPolicy) {
+pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
+    let https = &mut policy.https;
     for (name, field) in [
         ("ssl-redirect", &mut https.redirect),
         ("force-ssl-redirect", &mut https.force),
         ("preserve-trailing-slash", &mut https.keep_slash),
+        ("use-port-in-redirects", &mut https.with_port),
     ] {
         if let Some(value) = source.get(name, value::bool) {
             *field = value;
         }
+    }
+    if let Some(relative) = source.get("relative-redirects", value::bool) {
+        policy.filters.relative_redirects = relative;
     }
 }
 
@@ -21,9 +26,10 @@ pub(super) fn read(source: &mut impl Source, https: &mut HttpsPolicy) {
 pub(super) const SAME_HOST: &str = "$scheme://$http_host";
 
 /// `temporal-redirect` hides `permanent-redirect`.
-pub(super) fn read_target(annotations: &mut Annotations<'_>) -> Option<Redirect> {
+pub(super) fn read_target(annotations: &mut Annotations<'_>, relative: bool) -> Option<Redirect> {
     let permanent_status = status(annotations, "permanent-redirect-code", 308).unwrap_or(301);
     let temporal_status = status(annotations, "temporal-redirect-code", 307).unwrap_or(302);
+    let target = |text: &str| target(text, relative);
     let permanent = annotations.get("permanent-redirect", target);
     if annotations.text("temporal-redirect").is_some() {
         let location = annotations.get("temporal-redirect", target)?;
@@ -46,13 +52,13 @@ fn status(annotations: &mut Annotations<'_>, name: &str, max: u32) -> Option<u16
     None
 }
 
-/// A URL as it is, or a path of the host that was asked for.
-fn target(text: &str) -> Result<Template, Expected> {
+/// A URL as it is, or a path of the host that was asked for, which is named unless redirects are relative.
+fn target(text: &str, relative: bool) -> Result<Template, Expected> {
     const EXPECTED: Expected = "a URL or path without $, blanks and quotes";
     if !text.bytes().all(|b| b.is_ascii_graphic() && !b"$\"'\\{};<>^`|".contains(&b)) {
         return Err(EXPECTED);
     }
-    match text.starts_with('/') && !text.starts_with("//") {
+    match text.starts_with('/') && !text.starts_with("//") && !relative {
         true => Template::parse(&format!("{SAME_HOST}{text}")).map_err(|_| EXPECTED),
         false => Ok(Template::literal(text)),
     }
@@ -82,7 +88,7 @@ mod tests {
     fn redirect(pairs: &[(&str, &str)]) -> (Option<(u16, Template)>, bool, usize) {
         let (ingress, object) = (annotated(pairs), reference());
         let mut annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
-        let redirect = read_target(&mut annotations).map(|r| (r.status, r.location));
+        let redirect = read_target(&mut annotations, false).map(|r| (r.status, r.location));
         (redirect, annotations.outcome().refused, annotations.into_findings().len())
     }
 

@@ -52,6 +52,7 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
         Some(_) => Said::default(),
         None => annotation::read_all(&mut annotations, globals, &mut policy),
     };
+    policy.filters.https_port = context.options.https_port.filter(|_| policy.https.with_port);
     let passes = said.passthrough && !context.options.enable_ssl_passthrough;
     if passes {
         annotations

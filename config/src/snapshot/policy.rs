@@ -24,6 +24,10 @@ pub struct Policies {
     pub redirect: Option<Redirect>,
     /// Paths that are redirected.
     pub redirects: Option<Arc<Redirects>>,
+    /// `Location` of a path of the same host has neither scheme nor host (`relative-redirects`).
+    pub relative_redirects: bool,
+    /// The port that redirects to https name; `None` names none (`use-port-in-redirects`).
+    pub https_port: Option<u16>,
     /// Cross-origin headers and preflights.
     pub cors: Option<Arc<Cors>>,
     /// Every request is answered with this status: access control that could not be compiled must not fail open, or

@@ -56,7 +56,7 @@ impl<'s> Exchange<'s> {
             Ok((connection, received, began)) => {
                 // A challenge is needed whatever the page looks like.
                 if let Some((name, value)) = &answer.field {
-                    self.shaping.add_response(name, value);
+                    self.shaping.add_response(name, value.clone());
                 }
                 self.respond(client, scratch, inbox, target, connection, received, began).await
             }

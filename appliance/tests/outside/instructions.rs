@@ -1,0 +1,98 @@
+//! What annotations cost a request, in instructions, as time is noise on a shared machine. Counted by callgrind on the
+//! epoll driver, which is the one that valgrind knows, in one worker.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::client::Connection;
+use crate::support::manifests::{file, ingress, service};
+use crate::support::origin::Origin;
+use crate::support::process::{Driver, Ringress};
+use crate::{long, output};
+
+/// Requests of a round, on one connection.
+const REQUESTS: usize = 300;
+
+/// Rounds by turns; the smallest of each kind counts, as whatever else runs in the process only adds.
+const ROUNDS: usize = 5;
+
+/// The promise, auth and limits apart.
+const EXTRA_MAX: u64 = 3000;
+
+/// In the short form, which is to tell of what has gone wrong, not of what it costs to the last.
+const EXTRA_MAX_SHORT: u64 = 6000;
+
+/// Twenty, of the kinds that act on every request.
+const ANNOTATIONS: [(&str, &str); 20] = [
+    ("proxy-body-size", "8m"),
+    ("proxy-connect-timeout", "10"),
+    ("proxy-read-timeout", "120"),
+    ("proxy-send-timeout", "120"),
+    ("proxy-next-upstream", "error"),
+    ("proxy-next-upstream-tries", "2"),
+    ("proxy-cookie-path", "/ /app/"),
+    ("proxy-redirect-from", "http://in.test/"),
+    ("proxy-redirect-to", "/app/"),
+    ("rewrite-target", "/$1"),
+    ("x-forwarded-prefix", "/app"),
+    ("ssl-redirect", "false"),
+    ("upstream-vhost", "in.test"),
+    ("enable-cors", "true"),
+    ("cors-allow-origin", "https://a.test"),
+    ("cors-allow-headers", "X-One"),
+    ("cors-max-age", "600"),
+    ("ringress.io/request-headers-set", "X-Tenant: $host"),
+    ("ringress.io/response-headers-set", "X-Frame-Options: DENY"),
+    ("ringress.io/deny-paths", "/admin"),
+];
+
+#[test]
+fn what_twenty_annotations_cost_a_request_is_bounded() {
+    let origin = Origin::named("one");
+    let mut objects: Vec<Value> = service("one", &[origin.address]);
+    objects.push(ingress("plain").prefix("plain.test", "/", "one").build());
+    let rule = ingress("full").path("full.test", "ImplementationSpecific", "/(.*)", "one");
+    let full = ANNOTATIONS.iter().fold(rule, |rule, (name, value)| rule.annotation(name, value));
+    objects.push(full.build());
+    let ringress = Ringress::on(Driver::Epoll)
+        .workers(1)
+        .through(&["valgrind", "--quiet", "--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .manifest("all.json", file(objects))
+        .start();
+    assert_eq!(ringress.status()["rejected"], Value::Array(Vec::new()), "every annotation acts");
+    let mut fewest = [u64::MAX; 2];
+    // The first round fills caches and pools.
+    for round in 0..=ROUNDS {
+        for (host, fewest) in ["plain.test", "full.test"].into_iter().zip(&mut fewest) {
+            let took = count(&ringress, host);
+            if round > 0 {
+                *fewest = took.min(*fewest);
+            }
+        }
+    }
+    let [plain, full] = fewest.map(|took| took / REQUESTS as u64);
+    println!("instructions of a request: {plain} without annotations, {full} with twenty");
+    let extra_max = if long() { EXTRA_MAX } else { EXTRA_MAX_SHORT };
+    assert!(full <= plain + extra_max, "{} more than without", full - plain);
+}
+
+/// Instructions of the process during a round.
+fn count(ringress: &Ringress, host: &str) -> u64 {
+    let mut connection = Connection::plain(ringress.http).expect("connect");
+    let mut ask = || assert_eq!(connection.get(host, "/page?a=b").expect("an answer").status, 200);
+    ask();
+    let before = instructions(ringress.pid());
+    (0..REQUESTS).for_each(|_| ask());
+    instructions(ringress.pid()) - before
+}
+
+/// Instructions of a process so far.
+fn instructions(pid: u32) -> u64 {
+    let text = output(Command::new("callgrind_control").arg("-e").arg(pid.to_string()));
+    // A line for each thread, `Th 2   12,345`, after one that names the events; or one for all.
+    let number = |line: &str| line.split_whitespace().last()?.replace(',', "").parse::<u64>().ok();
+    let counts: Vec<u64> = text.lines().filter(|line| line.trim_start().starts_with("Th")).filter_map(number).collect();
+    assert!(!counts.is_empty(), "{text}");
+    counts.iter().sum()
+}
