@@ -34,6 +34,9 @@ _ringress() {
             ringress,shadow)
                 cmd="ringress__subcmd__shadow"
                 ;;
+            ringress,top)
+                cmd="ringress__subcmd__top"
+                ;;
             ringress,upgrade)
                 cmd="ringress__subcmd__upgrade"
                 ;;
@@ -47,7 +50,7 @@ _ringress() {
 
     case "${cmd}" in
         ringress)
-            opts="-h -V --help --version run demo check explain report shadow upgrade version"
+            opts="-h -V --help --version run demo check explain report shadow upgrade top version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1882,6 +1885,28 @@ _ringress() {
                     return 0
                     ;;
                 --watch-namespace-selector)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringress__subcmd__top)
+            opts="-h --admin --interval --once --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --interval)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

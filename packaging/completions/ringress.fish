@@ -33,6 +33,7 @@ complete -c ringress -n "__fish_ringress_needs_command" -f -a "explain" -d 'Say 
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "report" -d 'Say Ingress by Ingress what acts as in ingress-nginx, what differs and what is refused'
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "shadow" -d 'Hold recorded requests against an old controller and this one, and say what differs'
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "upgrade" -d 'Replace the running process by the binary that is installed now, without losing a request'
+complete -c ringress -n "__fish_ringress_needs_command" -f -a "top" -d 'Show the traffic of a running instance: the dashboard\'s figures in a terminal'
 complete -c ringress -n "__fish_ringress_needs_command" -f -a "version" -d 'Print version, commit, driver and TLS provider'
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l access-log -d 'auto (as the ConfigMap says; off with a dir: source that has none), off, or a file. [default: auto]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l access-log-format -d 'Form of access log lines: the ConfigMap\'s log-format-upstream, or a built-in JSON object. [default: configmap]' -r
@@ -485,4 +486,8 @@ complete -c ringress -n "__fish_ringress_using_subcommand upgrade" -l config -d 
 complete -c ringress -n "__fish_ringress_using_subcommand upgrade" -l control-socket -d 'Socket of the upgrade command, or off; /run/ringress/control.sock, else in the state folder.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand upgrade" -l state-dir -d 'Folder of the last known good state; /var/lib/ringress when it can be written to.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringress -n "__fish_ringress_using_subcommand top" -l admin -d 'The instance\'s admin listener: ADDRESS:PORT or unix:PATH [default: 127.0.0.1:10280]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand top" -l interval -d 'Time between views' -r
+complete -c ringress -n "__fish_ringress_using_subcommand top" -l once -d 'Show one view and end'
+complete -c ringress -n "__fish_ringress_using_subcommand top" -s h -l help -d 'Print help'
 complete -c ringress -n "__fish_ringress_using_subcommand version" -s h -l help -d 'Print help'

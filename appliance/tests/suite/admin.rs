@@ -1,12 +1,14 @@
 //! Health, metrics and the API, on the addresses that the contract gives them.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::support::certificates::Certificate;
 use crate::support::client;
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::Origin;
-use crate::support::process::{Ringress, on_each_driver};
+use crate::support::process::{Ringress, binary, on_each_driver};
 use crate::support::{eventually, within};
 
 fn site(origin: &Origin) -> Vec<serde_json::Value> {
@@ -28,6 +30,34 @@ fn the_health_port_serves_health_readiness_and_metrics_only() {
         for path in ["/", "/api/status", "/api/routes"] {
             assert_eq!(status(ringress.health, path), 404, "{path} on the health port");
         }
+    });
+}
+
+#[test]
+fn top_and_the_dashboard_show_what_an_ingress_served() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let ringress = Ringress::on(driver).manifest("all.json", file(site(&origin))).start();
+        let page = client::once(ringress.admin, "GET", "localhost", "/");
+        assert!(page.status == 200 && page.text().contains("<title>ringress</title>"), "{page:?}");
+        let traffic = || {
+            let answer = client::once(ringress.admin, "GET", "localhost", "/api/traffic");
+            serde_json::from_str::<serde_json::Value>(&answer.text()).expect("JSON")
+        };
+        for _ in 0..3 {
+            assert_eq!(client::once(ringress.http, "GET", "a.test", "/").status, 200);
+        }
+        assert_eq!(client::once(ringress.http, "GET", "other.test", "/").status, 404);
+        eventually("the Ingress' requests are counted", || traffic()["rows"][0]["requests"] == 3);
+        let row = &traffic()["rows"][0];
+        assert_eq!((&row["host"], &row["ingress"], &row["server_errors"]), (&json!("a.test"), &json!("a"), &json!(0)));
+        let admin = format!("--admin={}", ringress.admin);
+        let top = Command::new(binary()).args(["top", "--once", "--interval=100ms", &admin]).output().expect("it runs");
+        let text = String::from_utf8_lossy(&top.stdout).into_owned();
+        assert!(top.status.success(), "{top:?}");
+        assert!(text.contains(": ready, generation ") && text.contains("default/a"), "{text}");
+        let nobody = Command::new(binary()).args(["top", "--once", "--admin=unix:/nobody"]).output().expect("it runs");
+        assert_eq!(nobody.status.code(), Some(2), "{nobody:?}");
     });
 }
 
