@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     }
     match command {
         Command::Run(settings) => finish(run(&settings, start, |_| {})),
-        Command::Demo(demo) => finish(run_demo(demo)),
+        Command::Demo(demo) => finish(run_demo(demo, start)),
         Command::Check(options) => check::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Report(options) => report::run(&options, |kube| cluster(kube, &options.options)),
@@ -121,12 +121,12 @@ fn version() -> String {
     format!("ringress {version}\ncommit {commit}\ndriver {driver}\ntls rustls with aws-lc-rs")
 }
 
-fn run_demo(demo: cli::Demo) -> Result<End, BoxError> {
+fn run_demo(demo: cli::Demo, start: Start) -> Result<End, BoxError> {
     let demo = Demo::prepare(demo)?;
     for message in &demo.moved {
         println!("{message}");
     }
-    run(&demo.settings, Start::of_process()?, |serving| {
+    run(&demo.settings, start, |serving| {
         let address = |kind| serving.workers.addresses().iter().find(|(k, _)| *k == kind).map(|(_, address)| *address);
         if let (Some(http), Some(https)) = (address(ListenerKind::Http), address(ListenerKind::Https)) {
             print!("{}", demo.instructions(Reached { http, https, admin: serving.admin.as_deref() }));

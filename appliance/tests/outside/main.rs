@@ -1,4 +1,4 @@
-//! The release binary among programs of others: nginx upstreams, wrk, h2load, curl, and the project's own bench beside
+//! The release binary among programs of others: nginx upstreams, wrk, h2load, curl, openssl, Python libraries, and the project's own bench beside
 //! nginx. A missing program fails the test that needs it. `make e2e` runs this with `RINGRESS_BIN` and
 //! `RINGRESS_BENCH_BIN`; `RINGRESS_LONG=1` is the same at full length.
 #![expect(
@@ -15,12 +15,14 @@ mod grpc;
 mod http2_floods;
 mod instructions;
 mod nginx;
+mod python;
 mod sandbox;
 mod soak;
 #[path = "../suite/support.rs"]
 #[expect(dead_code, reason = "the suite uses all of it")]
 mod support;
 mod tls_floods;
+mod tls_peers;
 mod upgrade;
 
 use std::process::Command;

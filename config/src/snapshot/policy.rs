@@ -86,10 +86,11 @@ pub struct DeniedPaths {
 impl DeniedPaths {
     /// Whether a path is among them.
     pub fn denies(&self, path: &[u8]) -> bool {
-        let is_below = |prefix: &Box<str>| {
+        let is_below = |prefix: &str| {
             path.strip_prefix(prefix.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
         };
-        self.prefixes.iter().any(is_below) || self.patterns.iter().any(|pattern| pattern.is_found(path))
+        self.prefixes.iter().any(|prefix| is_below(prefix))
+            || self.patterns.iter().any(|pattern| pattern.is_found(path))
     }
 }
 
