@@ -8,6 +8,7 @@ Instructions under callgrind do not depend on how busy a machine is. Which varia
 CPU, so it is told to take those that every x86-64 has; other architectures are not compared.
 """
 
+import json
 import os
 import pathlib
 import platform
@@ -25,12 +26,12 @@ LOOKUPS = 10_000
 PLAIN_GLIBC = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-AVX_Fast_Unaligned_Load,-ERMS,-FSRM"
 
 
-def build(*arguments):
-    """Builds one target and returns the path of its program."""
-    command = ["cargo", *arguments, "--locked", "--message-format=json"]
-    messages = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    programs = re.findall(r'"executable":"([^"]+)"', messages)
-    return programs[-1]
+def build(name, *arguments):
+    """Builds the target of this name and returns the path of its program."""
+    command = ["cargo", *arguments, name, "--locked", "--message-format=json"]
+    messages = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    built = [message for message in map(json.loads, messages) if message.get("target", {}).get("name") == name]
+    return next(message["executable"] for message in built if message.get("executable"))
 
 
 def count(function, program, *arguments):
@@ -46,13 +47,13 @@ def count(function, program, *arguments):
 
 
 def measure():
-    codec = build("bench", "-p", "ringress", "--bench", "codec", "--no-run")
+    codec = build("codec", "bench", "-p", "ringress", "--no-run", "--bench")
     counts = {}
     for name, traffic in TRAFFIC.items():
         for function in FUNCTIONS:
             total = count(f"codec::Side::{function}", codec, str(ROUNDS), name)
             counts[f"{function}, {traffic}"] = total / ROUNDS
-    lookups = build("build", "--release", "-p", "ringress-config", "--example", "measure")
+    lookups = build("measure", "build", "--release", "-p", "ringress-config", "--example")
     counts["lookup among 10,000 Ingresses"] = count("measure::lookups", lookups, "lookups", "10000") / LOOKUPS
     return counts
 

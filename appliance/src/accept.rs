@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use crate::http::client::{self, Client};
 use crate::io::{self, Accepted, Listener, Socket, Wake};
 use crate::l4::tcp;
-use crate::limits::{ACCEPT_PAUSE, ACCEPT_TURN, ACCEPTS_PER_TURN};
+use crate::limits::{ACCEPT_PAUSE, ACCEPT_TURN, ACCEPTS_PER_TURN, HANDSHAKES_PER_TURN};
 use crate::metrics::{CoreCounters, Refused};
 use crate::worker::{Core, ListenerKind};
 
@@ -82,17 +82,21 @@ pub(crate) struct Acceptor {
 
 /// Accepts until the listener is stopped.
 pub(crate) async fn accept_loop(listener: Listener, acceptor: Acceptor) {
+    let turn = match acceptor.service {
+        Service::Http { kind: ListenerKind::Https, .. } => HANDSHAKES_PER_TURN,
+        Service::Http { kind: ListenerKind::Http, .. } | Service::Tcp { .. } => ACCEPTS_PER_TURN,
+    };
     let mut at_once = 0;
     while let Some(accepted) = listener.accept().await {
-        // An accept on epoll waits for nothing while there is a queue: a flood would have the core to itself.
-        at_once += 1;
-        if at_once == ACCEPTS_PER_TURN {
-            at_once = 0;
-            io::sleep(ACCEPT_TURN).await;
-        }
         match accepted {
             Ok(accepted) => acceptor.place(accepted),
             Err(error) => acceptor.failed(&error).await,
+        }
+        // An accept on epoll waits for nothing while there is a queue: a flood would have the core to itself.
+        at_once += 1;
+        if at_once == turn {
+            at_once = 0;
+            io::sleep(ACCEPT_TURN).await;
         }
     }
 }
