@@ -65,11 +65,13 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
             runtime.block_on(async {
+                let places = serve::Places::new();
                 tokio::select! {
-                    () = run(listeners, &settings, sources, leaving) => {}
+                    () = run(listeners, &settings, sources, (&places, leaving)) => {}
                     // Dropped or sent, both mean the end.
                     _ = stopped => {}
                 }
+                places.emptied().await;
             });
         })?;
         Ok(Self { stop: Some(stop), leave, thread: Some(thread) })
@@ -88,6 +90,7 @@ impl Admin {
 
 impl Drop for Admin {
     fn drop(&mut self) {
+        self.leave();
         drop(self.stop.take());
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -97,7 +100,12 @@ impl Drop for Admin {
     }
 }
 
-async fn run(listeners: Listeners, settings: &AdminSettings, sources: Sources, leaving: serve::Leaving) {
+async fn run(
+    listeners: Listeners,
+    settings: &AdminSettings,
+    sources: Sources,
+    (places, leaving): (&serve::Places, serve::Leaving),
+) {
     let sources = Arc::new(sources);
     let health = probes(settings, &sources, Some(&settings.health_path));
     // Without the path of the flag, which could be one of the API's.
@@ -107,8 +115,8 @@ async fn run(listeners: Listeners, settings: &AdminSettings, sources: Sources, l
             tokio::time::sleep(GATE_INTERVAL).await;
         }
         tokio::join!(
-            serve::health(listeners.health, health, leaving.clone()),
-            serve::admin(listeners.admin, admin, leaving)
+            serve::health(listeners.health, health, places, leaving.clone()),
+            serve::admin(listeners.admin, admin, places, leaving)
         )
     };
     tokio::join!(serving, housekeeping(&sources));

@@ -62,7 +62,7 @@ fn show(top: &Top) -> Result<(), TopError> {
     let mut out = std::io::stdout();
     let clear = if out.is_terminal() && !top.once { CLEAR } else { "" };
     loop {
-        runtime.block_on(tokio::time::sleep(top.interval));
+        runtime.block_on(async { tokio::time::sleep(top.interval).await });
         let now = runtime.block_on(fetch::<Traffic>(top, "/api/traffic"))?;
         let status = runtime.block_on(fetch::<Status>(top, "/api/status"))?;
         out.write_all(format!("{clear}{}", view(&status, &before, &now, top.interval)).as_bytes())?;

@@ -27,29 +27,59 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Age of one connection: a client that reads slowly must not hold its place for ever.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(600);
 
+/// Longest wait at the end for requests that were accepted.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Pause after a failed accept, which mostly means that descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Turns true when another process serves the same listeners.
+/// Turns true when another process serves the same listeners, or this one ends.
 pub(super) type Leaving = watch::Receiver<bool>;
 
+/// Places of connections, of both listeners.
+#[derive(Clone)]
+pub(super) struct Places {
+    health: Arc<Semaphore>,
+    admin: Arc<Semaphore>,
+}
+
+impl Places {
+    /// All of them, free.
+    pub(super) fn new() -> Self {
+        let all = || Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        Self { health: all(), admin: all() }
+    }
+
+    /// Waits until no connection is left, but not for long.
+    pub(super) async fn emptied(&self) {
+        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        let free = async { tokio::join!(self.health.acquire_many(all), self.admin.acquire_many(all)) };
+        // Who has not asked anything by then gets no answer.
+        let _ = tokio::time::timeout(FAREWELL, free).await;
+    }
+}
+
 /// Serves the health listener until another process does.
-pub(super) async fn health(listener: Option<std::net::TcpListener>, router: Router, leaving: Leaving) {
+pub(super) async fn health(listener: Option<std::net::TcpListener>, router: Router, places: &Places, leaving: Leaving) {
     let Some(listener) = listener else { return };
     match TcpListener::from_std(listener) {
-        Ok(listener) => accept(async || listener.accept().await.map(|(stream, _)| stream), router, leaving).await,
+        Ok(listener) => {
+            let next = async || listener.accept().await.map(|(stream, _)| stream);
+            accept(next, router, &places.health, leaving).await;
+        }
         Err(error) => tracing::error!(%error, "the health listener does not work"),
     }
 }
 
 /// Serves the admin listener until another process does. Web pages can reach a TCP listener, so that is guarded.
-pub(super) async fn admin(listener: Option<AdminListener>, router: Router, leaving: Leaving) {
+pub(super) async fn admin(listener: Option<AdminListener>, router: Router, places: &Places, leaving: Leaving) {
     let result = match listener {
         None => return,
         Some(AdminListener::Tcp(listener)) => match TcpListener::from_std(listener) {
             Ok(listener) => {
                 let router = router.layer(axum::middleware::from_fn(guard::check));
-                accept(async || listener.accept().await.map(|(stream, _)| stream), router, leaving).await;
+                let next = async || listener.accept().await.map(|(stream, _)| stream);
+                accept(next, router, &places.admin, leaving).await;
                 Ok(())
             }
             Err(error) => Err(error),
@@ -57,7 +87,8 @@ pub(super) async fn admin(listener: Option<AdminListener>, router: Router, leavi
         Some(AdminListener::Unix(socket)) => match socket.listener.try_clone().and_then(UnixListener::from_std) {
             Ok(listener) => {
                 // `socket` lives as long as this loop: dropping it may remove the file.
-                accept(async || listener.accept().await.map(|(stream, _)| stream), router, leaving).await;
+                let next = async || listener.accept().await.map(|(stream, _)| stream);
+                accept(next, router, &places.admin, leaving).await;
                 drop(socket);
                 Ok(())
             }
@@ -69,13 +100,12 @@ pub(super) async fn admin(listener: Option<AdminListener>, router: Router, leavi
     }
 }
 
-async fn accept<S>(next: impl AsyncFn() -> io::Result<S>, router: Router, mut leaving: Leaving)
+async fn accept<S>(next: impl AsyncFn() -> io::Result<S>, router: Router, places: &Arc<Semaphore>, mut leaving: Leaving)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = next() => accepted,
             _ = left(&mut leaving) => return,
