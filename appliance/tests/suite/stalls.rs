@@ -90,7 +90,8 @@ fn the_time_to_answer_begins_when_a_streamed_body_is_up() {
             client.send(&[*byte]).expect("send");
         }
         assert_eq!(client.response(false).expect("an answer").status, 504);
-        assert!(began.elapsed() >= Duration::from_millis(2500), "{:?}", began.elapsed());
+        // Without the half second that clocks of ticks may differ: had it begun before the body, the answer were here by 1.5 s.
+        assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
     });
 }
 
