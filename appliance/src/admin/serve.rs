@@ -37,7 +37,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) type Leaving = watch::Receiver<bool>;
 
 /// Places of connections, of both listeners.
-#[derive(Clone)]
 pub(super) struct Places {
     health: Arc<Semaphore>,
     admin: Arc<Semaphore>,

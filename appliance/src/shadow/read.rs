@@ -5,7 +5,9 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
+use super::outcome::Outcome;
 use super::record::Recorded;
 use crate::cli::Shadow;
 
@@ -45,9 +47,11 @@ impl Input {
         Ok(Self { lines, host: shadow.host.clone(), https: shadow.https })
     }
 
-    /// The next line; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<Line> {
-        self.lines.recv().await
+    /// The next line; `None` at the end, or at the deadline, which `outcome` then says.
+    pub(super) async fn next_before(&mut self, deadline: Instant, outcome: &mut Outcome) -> Option<Line> {
+        let line = timeout_at(deadline, self.lines.recv()).await;
+        outcome.cut |= line.is_err();
+        line.ok().flatten()
     }
 }
 

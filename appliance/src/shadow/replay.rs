@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::outcome::{Difference, Outcome};
 use super::read::{Input, Line};
@@ -54,14 +54,7 @@ pub(super) async fn run(peers: &Peers, mut input: Input, deadline: Instant) -> R
         while tasks.len() >= peers.in_flight_max {
             take(&mut outcome, tasks.join_next().await);
         }
-        let line = match timeout_at(deadline, input.next()).await {
-            Ok(Some(line)) => line,
-            Ok(None) => break,
-            Err(_) => {
-                outcome.cut = true;
-                break;
-            }
-        };
+        let Some(line) = input.next_before(deadline, &mut outcome).await else { break };
         let Some((recorded, host)) = choose(line, &input, peers.all_methods, &mut seen, &mut outcome) else { continue };
         // Never faster than the rate, and no burst after a pause.
         sleep_until(next).await;

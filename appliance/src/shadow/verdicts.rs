@@ -1,6 +1,6 @@
 //! What a log says of requests held against what the router would do with them; nothing is sent.
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::outcome::{Difference, Outcome};
 use super::read::{Input, Line};
@@ -18,15 +18,7 @@ const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 pub(super) async fn run(from: &ExplainFrom, mut input: Input, deadline: Instant) -> Result<Outcome, String> {
     let explainer = Explainer::open(from).map_err(|error| error.to_string())?;
     let mut outcome = Outcome::default();
-    loop {
-        let line = match timeout_at(deadline, input.next()).await {
-            Ok(Some(line)) => line,
-            Ok(None) => break,
-            Err(_) => {
-                outcome.cut = true;
-                break;
-            }
-        };
+    while let Some(line) = input.next_before(deadline, &mut outcome).await {
         let Line::Request(recorded) = line else {
             outcome.unread += 1;
             continue;

@@ -147,15 +147,7 @@ fn the_keys_of_compression_act() {
 #[test]
 fn an_event_is_not_held_back_by_its_compression() {
     on_each_driver(|driver| {
-        let (go_on, wait) = std::sync::mpsc::sync_channel::<()>(0);
-        let wait = std::sync::Mutex::new(wait);
-        let origin = Origin::with(move |_, peer| {
-            peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-            peer.send(b"5\r\nfirst\r\n")?;
-            wait.lock().expect("one at a time").recv().map_err(io::Error::other)?;
-            peer.send(b"4\r\nlast\r\n0\r\n\r\n")?;
-            Ok(Next::Keep)
-        });
+        let (origin, go_on) = Origin::of_two_events();
         let types = [("gzip-types", "text/event-stream"), ("brotli-types", "text/event-stream")];
         let ringress = in_front_of(driver, &origin, &[&BOTH[..], &types].concat());
         for accept in ["gzip", "br"] {

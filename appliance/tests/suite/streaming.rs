@@ -42,15 +42,7 @@ fn stalled(counter: &AtomicU64) -> u64 {
 #[test]
 fn the_first_bytes_of_an_answer_do_not_wait_for_the_last() {
     on_each_driver(|driver| {
-        let (go_on, wait) = std::sync::mpsc::sync_channel::<()>(0);
-        let wait = std::sync::Mutex::new(wait);
-        let origin = Origin::with(move |_, peer| {
-            peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-            peer.send(b"5\r\nfirst\r\n")?;
-            wait.lock().expect("one request").recv().map_err(io::Error::other)?;
-            peer.send(b"4\r\nlast\r\n0\r\n\r\n")?;
-            Ok(Next::Keep)
-        });
+        let (origin, go_on) = Origin::of_two_events();
         let ringress = in_front_of(driver, &origin);
         let mut client = Connection::plain(ringress.http).expect("connect");
         client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect("send");

@@ -56,11 +56,15 @@ pub(crate) struct TrafficRow {
 }
 
 impl TrafficRow {
+    /// By which two views know the same row.
+    fn name(&self) -> (&str, &str, &str) {
+        (&self.namespace, &self.ingress, &self.host)
+    }
+
     /// What came since an earlier view; all of it when the row was not in that.
     pub(crate) fn since(&self, before: &Traffic) -> Self {
-        let name = |row: &Self| (row.namespace.clone(), row.ingress.clone(), row.host.clone());
         let mut row = self.clone();
-        let Some(old) = before.rows.iter().find(|old| name(old) == name(self)) else { return row };
+        let Some(old) = before.rows.iter().find(|old| old.name() == self.name()) else { return row };
         row.requests = row.requests.saturating_sub(old.requests);
         row.client_errors = row.client_errors.saturating_sub(old.client_errors);
         row.server_errors = row.server_errors.saturating_sub(old.server_errors);
@@ -117,10 +121,7 @@ impl Reader {
             ..row
         });
         let mut rows: Vec<TrafficRow> = rows.collect();
-        rows.sort_by(|a, b| {
-            let name = |row: &TrafficRow| (row.namespace.clone(), row.ingress.clone(), row.host.clone());
-            b.requests.cmp(&a.requests).then_with(|| name(a).cmp(&name(b)))
-        });
+        rows.sort_by(|a, b| b.requests.cmp(&a.requests).then_with(|| a.name().cmp(&b.name())));
         let rows_left_off = rows.len().saturating_sub(ROWS_MAX);
         rows.truncate(ROWS_MAX);
         let bounds = durations.map(|layout| layout.labels.to_vec()).unwrap_or_default();

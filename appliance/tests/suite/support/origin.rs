@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::PATIENCE;
@@ -116,6 +117,20 @@ impl Origin {
             peer.answer(200, &[], body)?;
             Ok(Next::Keep)
         })
+    }
+
+    /// Sends `first` as an event, and `last` once it is told to go on.
+    pub(crate) fn of_two_events() -> (Self, SyncSender<()>) {
+        let (go_on, wait) = sync_channel(0);
+        let wait = Mutex::new(wait);
+        let origin = Self::with(move |_, peer| {
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            peer.send(b"5\r\nfirst\r\n")?;
+            wait.lock().expect("one request at a time").recv().map_err(io::Error::other)?;
+            peer.send(b"4\r\nlast\r\n0\r\n\r\n")?;
+            Ok(Next::Keep)
+        });
+        (origin, go_on)
     }
 
     pub(crate) fn with(handler: impl Fn(&mut Received, &mut Peer) -> io::Result<Next> + Send + Sync + 'static) -> Self {
