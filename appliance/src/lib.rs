@@ -24,6 +24,7 @@ mod limits;
 mod local_socket;
 pub mod logging;
 pub mod metrics;
+pub mod ocsp;
 mod offload;
 mod policy;
 mod relay;

@@ -17,6 +17,7 @@ use ringress::demo::{Demo, Reached};
 use ringress::handover::{Given, Inherited, Predecessor, Program};
 use ringress::io::Driver;
 use ringress::lifecycle::{self, ControlSocket, End, Process, Succession};
+use ringress::ocsp::{self, Staples};
 use ringress::worker::{self, Gate, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
 use ringress::{check, explain, logging, metrics, report, shadow, top, upgrade};
 use ringress_sync::{
@@ -179,6 +180,7 @@ fn serve(
     let listen = listen_addresses(&settings.listeners, &stream_addresses, &inherited);
     let access_log = AccessLog::start(&settings.access_log, settings.access_log_form)?;
     let outlet = access_log.as_ref().map(AccessLog::outlet);
+    let staples = Staples::default();
     let worker_settings = WorkerSettings {
         placement,
         driver,
@@ -186,6 +188,7 @@ fn serve(
         stream_addresses,
         metrics: core_metrics,
         access_log: outlet,
+        staples: staples.clone(),
         gate: succession.gate.clone(),
     };
     let mut workers = worker::start(worker_settings, inherited)?;
@@ -200,7 +203,9 @@ fn serve(
         workers: Arc::new(Cores { driver, control: workers.control() }),
         metrics: Arc::new(reader),
         phase: Arc::new(Phase::default()),
+        staples: staples.clone(),
     };
+    ocsp::start(Arc::clone(&sources.control), staples, settings.ocsp_allow_local)?;
     let admin_settings = AdminSettings {
         health_path: settings.health.path.clone(),
         health_timeout: settings.health.timeout,

@@ -34,14 +34,14 @@ use std::sync::{Arc, LazyLock};
 pub(crate) use auth_external::read_global as read_global_auth;
 pub(crate) use headers::fields_of;
 pub(crate) use load_balance::{read as read_balancing, read_global as read_global_balancing};
-pub(crate) use read::{Annotations, Missing, Objects};
+pub(crate) use read::{Annotations, Missing, Objects, offered};
 #[cfg(test)]
 pub(crate) use read::{NoObjects, Outcome};
 pub(crate) use rewrite::Rewrite;
 
 use crate::intent::{CanaryRule, HostName, RoutePolicy};
 use crate::settings::Globals;
-use crate::snapshot::{Access, ClientAuth, Redirect};
+use crate::snapshot::{Access, ClientAuth, HostCiphers, Redirect};
 use crate::value::Source;
 
 /// How dangerous an annotation can be; see the ConfigMap key `annotations-risk-level`.
@@ -258,6 +258,8 @@ pub(crate) struct Said {
     pub(crate) aliases: Vec<HostName>,
     /// Client certificates of its hosts.
     pub(crate) client_auth: Option<Arc<ClientAuth>>,
+    /// Suites of its hosts.
+    pub(crate) ciphers: Option<Arc<HostCiphers>>,
     /// TLS of its hosts is passed on.
     pub(crate) passthrough: bool,
 }
@@ -295,6 +297,7 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
         from_to_www: redirect::read_from_to_www(annotations),
         aliases: server::read_aliases(annotations),
         client_auth: auth_tls::read(annotations),
+        ciphers: server::read_ciphers(annotations),
         passthrough: server::read_passthrough(annotations),
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::diagnostics::Finding;
 use crate::model::{Meta, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    Affinity, Balancer, BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, PathKind, Policies, RequestMatch, Resilience,
-    ResponseRate, RetryPolicy, Timeouts, UpstreamProtocol, UpstreamTls,
+    Affinity, Balancer, BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, HostCiphers, PathKind, Policies,
+    RequestMatch, Resilience, ResponseRate, RetryPolicy, Timeouts, UpstreamProtocol, UpstreamTls,
 };
 
 /// Everything that one object wants.
@@ -83,6 +83,8 @@ pub(crate) struct HostIntent {
     pub(crate) deny: Option<u16>,
     /// Clients are asked for a certificate.
     pub(crate) client_auth: Option<Arc<ClientAuth>>,
+    /// Suites of the host.
+    pub(crate) ciphers: Option<Arc<HostCiphers>>,
     /// TLS is passed on to the service behind `/`.
     pub(crate) passthrough: bool,
 }

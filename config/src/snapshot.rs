@@ -58,7 +58,7 @@ pub use settings::{
 };
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};
-pub use suites::{CipherList, parse_groups};
+pub use suites::{CipherList, HostCiphers, parse_groups};
 pub use template::{Part, Template, UnknownVariable, VARIABLES, Variable};
 pub use upstream_tls::{TlsVersions, UpstreamTls, UpstreamVerify};
 

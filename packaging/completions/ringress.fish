@@ -46,6 +46,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand run" -l driver -d 'How
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l listen-address -d 'Address of the http and https listeners; all IPv4 and IPv6 addresses when not given.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l log-format -d 'Form of the own log; auto is text on a terminal, else JSON. [default: auto]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l log-level -d 'Least severity of the own log; info when neither this nor -v is given.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l ocsp-allow-local -d 'Ask OCSP responders on loopback and link-local addresses too, where enable-ocsp is on. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l source -d 'kube (the cluster\'s API server) or dir:PATH (a folder of manifests). [default: kube]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l state-dir -d 'Folder of the last known good state; /var/lib/ringress when it can be written to.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l upgrade-timeout -d 'How long an upgrade waits for the new process to be ready; then the old one goes on. [default: 60s]' -r

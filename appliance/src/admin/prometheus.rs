@@ -14,6 +14,7 @@ use ringress_config::snapshot::Snapshot;
 use super::api::{self, Shown};
 use super::sources::{ControlStatus, Sources};
 use crate::metrics::{Page, RequestMetricsSettings, float};
+use crate::ocsp::{Outcome, Staples};
 
 /// The content type of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -25,6 +26,7 @@ pub(super) async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
     write_control(&mut page, &sources.control.status(), sources.metrics.settings());
     if let Some(snapshot) = sources.control.snapshot() {
         write_certificates(&mut page, &snapshot, sources.metrics.settings());
+        write_staples(&mut page, &sources.staples);
     }
     let parts = sources.metrics.scrape(page.into_text());
     let body = stream::unfold(parts, |mut parts| async move {
@@ -115,6 +117,12 @@ fn write_certificates(page: &mut Page, snapshot: &Snapshot, settings: &RequestMe
         (labels, expiry)
     });
     page.gauges("nginx_ingress_controller_ssl_expire_time_seconds", "When the certificate of a host expires", rows);
+}
+
+fn write_staples(page: &mut Page, staples: &Staples) {
+    let asked = Outcome::ALL.map(|outcome| (vec![("outcome", outcome.as_str())], float(staples.count(outcome))));
+    page.counters("ringress_ocsp_questions_total", "Responders of certificates asked, by what came of it", asked);
+    page.gauge("ringress_ocsp_stapled", "Certificates with a valid answer that is sent along", count(staples.valid()));
 }
 
 fn flag(value: bool) -> f64 {

@@ -11,6 +11,7 @@ use ringress_config::diagnostics::Finding;
 use ringress_config::snapshot::Snapshot;
 
 use crate::metrics::Reader;
+use crate::ocsp::Staples;
 use crate::worker::StreamStatus;
 
 /// The generation that is served, or why it is not.
@@ -100,4 +101,6 @@ pub struct Sources {
     pub metrics: Arc<Reader>,
     /// Serving or draining.
     pub phase: Arc<Phase>,
+    /// What responders said of the certificates.
+    pub staples: Staples,
 }

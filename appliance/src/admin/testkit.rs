@@ -104,6 +104,7 @@ impl Fake {
             workers: Arc::<FakeWorkers>::clone(&workers),
             metrics: Arc::new(reader),
             phase: Arc::new(Phase::default()),
+            staples: Default::default(),
         };
         Self { control, workers, cores, sources }
     }

@@ -2,7 +2,7 @@
 
 use super::flag::Support::Honoured;
 use super::flag::{Flag, Support};
-use super::value::ValueType::{self, Choice, Duration, Int, Repeated, Text};
+use super::value::ValueType::{self, Bool, Choice, Duration, Int, Repeated, Text};
 
 const fn flag(
     name: &'static str,
@@ -80,6 +80,13 @@ pub(crate) const OWN_FLAGS: &[Flag] = &[
         "",
         Honoured,
         "Least severity of the own log; info when neither this nor -v is given.",
+    ),
+    flag(
+        "ocsp-allow-local",
+        Bool,
+        "false",
+        Honoured,
+        "Ask OCSP responders on loopback and link-local addresses too, where enable-ocsp is on.",
     ),
     flag("source", Text, "kube", Honoured, "kube (the cluster's API server) or dir:PATH (a folder of manifests)."),
     flag(

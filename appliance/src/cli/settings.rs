@@ -48,6 +48,8 @@ pub struct RunSettings {
     pub access_log_form: AccessLogForm,
     /// The own log.
     pub log: LogSettings,
+    /// `--ocsp-allow-local`: responders on this machine and its link are asked.
+    pub ocsp_allow_local: bool,
     /// Request metrics.
     pub metrics: RequestMetricsSettings,
     /// What was accepted without effect, to be logged at start.
@@ -223,6 +225,7 @@ impl RunSettings {
                 _ => AccessLogForm::ConfigMap,
             },
             log: log(&layers),
+            ocsp_allow_local: layers.bool("ocsp-allow-local"),
             metrics,
             warnings,
             source,

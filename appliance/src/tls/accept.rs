@@ -3,9 +3,8 @@
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use ringress_config::snapshot::{ClientAuth, ClientVerify, ClusterId, HostTls};
+use ringress_config::snapshot::{ClientVerify, ClusterId, HostTls};
 use rustls::pki_types::UnixTime;
 
 use super::hello::{self, HELLO_BYTES_MAX, Hello};
@@ -35,23 +34,27 @@ pub(crate) async fn accept(core: &Rc<Core>, mut socket: Socket, received: Vec<u8
     }
     let (socket, received, named) = match core.pin().hosts.with_tls {
         // The usual case: no host has a say.
-        0 => return end(core, socket, received, None).await.map(|tls| Accepted::Ended(tls, Secured::Anonymously)),
+        0 => {
+            return end(core, socket, received, &HostTls::default())
+                .await
+                .map(|tls| Accepted::Ended(tls, Secured::Anonymously));
+        }
         _ => read_hello(core, socket, received).await?,
     };
-    let HostTls { client_auth, passthrough } = match &named {
+    let said = match &named {
         Hello::Whole { name: Some(name) } => core.pin().hosts.find(name).tls.clone(),
         Hello::Whole { name: None } => core.pin().hosts.catch_all.tls.clone(),
         Hello::Partial | Hello::Unreadable => HostTls::default(),
     };
-    if let Some(cluster) = passthrough {
+    if let Some(cluster) = said.passthrough {
         return Ok(Accepted::PassedOn(socket, received, cluster));
     }
-    let tls = end(core, socket, received, client_auth.as_ref()).await?;
+    let tls = end(core, socket, received, &said).await?;
     let name = match named {
         Hello::Whole { name } => name,
         Hello::Partial | Hello::Unreadable => None,
     };
-    let secured = match client_auth {
+    let secured = match said.client_auth {
         None if name.is_some() => Secured::Anonymously,
         None => Secured::As(Rc::new(Identity { context: None, name, certificate: Default::default() })),
         Some(auth) => {
@@ -83,14 +86,9 @@ impl Drop for Handshaking<'_> {
     }
 }
 
-async fn end(
-    core: &Rc<Core>,
-    socket: Socket,
-    received: Vec<u8>,
-    auth: Option<&Arc<ClientAuth>>,
-) -> io::Result<Box<TlsStream>> {
-    let auth = auth.filter(|auth| auth.verify != ClientVerify::Off);
-    let session = core.tls.borrow().accept(auth.map(|auth| &**auth)).map_err(io::Error::other)?;
+async fn end(core: &Rc<Core>, socket: Socket, received: Vec<u8>, said: &HostTls) -> io::Result<Box<TlsStream>> {
+    let auth = said.client_auth.as_deref().filter(|auth| auth.verify != ClientVerify::Off);
+    let session = core.tls.borrow().accept(auth, said.ciphers.as_ref()).map_err(io::Error::other)?;
     let (session, turns) = (session.with_received(received), Some(&core.handshake_turns));
     let stream = TlsStream::handshake(socket, session, Rc::clone(&core.buffers), turns).await?;
     stream.socket.clear_deadline();

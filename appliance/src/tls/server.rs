@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use ringress_config::snapshot::{AuthContext, Certificates, ClientAuth, Hosts, Snapshot, TlsSettings};
+use ringress_config::snapshot::{AuthContext, Certificates, ClientAuth, HostCiphers, Hosts, Snapshot, TlsSettings};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -19,6 +19,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureSc
 use super::choice::choose;
 use super::session::{Session, TlsError};
 use super::tickets::BoundTickets;
+use crate::ocsp::Staples;
 
 /// What is offered to clients by ALPN, best first.
 const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
@@ -26,24 +27,25 @@ const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
 const PROTOCOLS_WITHOUT_HTTP2: &[&[u8]] = &[b"http/1.1"];
 /// Of a TLS record.
 const RECORD_HEADER_BYTES: usize = 5;
-/// Configurations of hosts that ask for certificates, kept by a core.
-const GUARDED_MAX: usize = 1024;
+/// Configurations of hosts with wishes of their own, kept by a core.
+const SPECIAL_MAX: usize = 1024;
 
 /// What all cores share: a session may be resumed on any of them.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedTls {
     provider: Arc<CryptoProvider>,
     tickets: Arc<dyn ProducesTickets>,
+    staples: Staples,
 }
 
 impl SharedTls {
-    /// A fresh ring of ticket keys, rotated by the engine.
+    /// A fresh ring of ticket keys, rotated by the engine, and answers of responders.
     ///
     /// # Errors
     /// When the system gives no randomness.
-    pub(crate) fn new() -> Result<Self, rustls::Error> {
+    pub(crate) fn new(staples: Staples) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        Ok(Self { provider, tickets: rustls::crypto::aws_lc_rs::Ticketer::new()? })
+        Ok(Self { provider, tickets: rustls::crypto::aws_lc_rs::Ticketer::new()?, staples })
     }
 
     /// The process's one provider.
@@ -56,11 +58,14 @@ impl SharedTls {
 pub(crate) struct ServerTls {
     shared: SharedTls,
     parts: Parts,
-    /// For hosts that ask for no certificate.
+    /// For hosts that ask for no certificate and for no suites of their own.
     open: Arc<ServerConfig>,
     /// For the others, by what they ask for; made when it is first needed.
-    guarded: RefCell<HashMap<AuthContext, Arc<ServerConfig>>>,
+    special: RefCell<HashMap<Asked, Arc<ServerConfig>>>,
 }
+
+/// What a host asks for that others do not.
+type Asked = (Option<AuthContext>, Option<Arc<HostCiphers>>);
 
 /// What every configuration is made of.
 struct Parts {
@@ -72,47 +77,56 @@ struct Parts {
 impl ServerTls {
     /// The configuration of a snapshot.
     pub(crate) fn new(shared: SharedTls, snapshot: &Snapshot) -> Result<Self, rustls::Error> {
-        let parts = Parts::of(snapshot);
-        let open = parts.config(&shared, Arc::new(NoClientAuth), [0; 32])?;
-        Ok(Self { shared, parts, open, guarded: RefCell::default() })
+        let parts = Parts::of(snapshot, &shared.staples);
+        let open = parts.config(&shared, None, None)?;
+        Ok(Self { shared, parts, open, special: RefCell::default() })
     }
 
     /// Follows a new snapshot. Sessions that exist keep what they have.
     pub(crate) fn adopt(&mut self, snapshot: &Snapshot) -> Result<(), rustls::Error> {
-        let parts = Parts::of(snapshot);
-        self.open = parts.config(&self.shared, Arc::new(NoClientAuth), [0; 32])?;
+        let parts = Parts::of(snapshot, &self.shared.staples);
+        self.open = parts.config(&self.shared, None, None)?;
         self.parts = parts;
-        self.guarded.get_mut().clear();
+        self.special.get_mut().clear();
         Ok(())
     }
 
-    /// A session for a fresh connection, of a host that asks for what `auth` says.
-    pub(crate) fn accept(&self, auth: Option<&ClientAuth>) -> Result<Session, TlsError> {
-        let config = match auth {
-            None => Arc::clone(&self.open),
-            Some(auth) => self.guarded(auth)?,
+    /// A session for a fresh connection, of a host that asks for what `auth` says and offers what `ciphers` says.
+    pub(crate) fn accept(
+        &self,
+        auth: Option<&ClientAuth>,
+        ciphers: Option<&Arc<HostCiphers>>,
+    ) -> Result<Session, TlsError> {
+        let config = match (auth, ciphers) {
+            (None, None) => Arc::clone(&self.open),
+            _ => self.special(auth, ciphers)?,
         };
         Ok(Session::server(UnbufferedServerConnection::new(config)?))
     }
 
-    fn guarded(&self, auth: &ClientAuth) -> Result<Arc<ServerConfig>, rustls::Error> {
-        let (context, mut known) = (auth.context(), self.guarded.borrow_mut());
-        if let Some(config) = known.get(&context) {
+    fn special(
+        &self,
+        auth: Option<&ClientAuth>,
+        ciphers: Option<&Arc<HostCiphers>>,
+    ) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let (asked, mut known) = ((auth.map(ClientAuth::context), ciphers.cloned()), self.special.borrow_mut());
+        if let Some(config) = known.get(&asked) {
             return Ok(Arc::clone(config));
         }
-        if known.len() >= GUARDED_MAX {
+        if known.len() >= SPECIAL_MAX {
             known.clear();
         }
-        let config = self.parts.config(&self.shared, Arc::new(AnyClient::new(&self.shared.provider, auth)), context)?;
-        known.insert(context, Arc::clone(&config));
+        let config = self.parts.config(&self.shared, auth, ciphers)?;
+        known.insert(asked, Arc::clone(&config));
         Ok(config)
     }
 }
 
 impl Parts {
-    fn of(snapshot: &Snapshot) -> Self {
+    fn of(snapshot: &Snapshot, staples: &Staples) -> Self {
         let rejecting = snapshot.settings.tls.reject_unknown.then(|| snapshot.hosts.clone());
-        let certificates = Arc::new(BySni { certificates: snapshot.certificates.clone(), rejecting });
+        let staples = snapshot.settings.tls.ocsp.then(|| staples.clone());
+        let certificates = Arc::new(BySni { certificates: snapshot.certificates.clone(), rejecting, staples });
         let protocols = if snapshot.settings.client.http2 { PROTOCOLS } else { PROTOCOLS_WITHOUT_HTTP2 };
         Self { settings: snapshot.settings.tls.clone(), protocols, certificates }
     }
@@ -120,20 +134,26 @@ impl Parts {
     fn config(
         &self,
         shared: &SharedTls,
-        clients: Arc<dyn ClientCertVerifier>,
-        context: AuthContext,
+        auth: Option<&ClientAuth>,
+        ciphers: Option<&Arc<HostCiphers>>,
     ) -> Result<Arc<ServerConfig>, rustls::Error> {
         let certificates: Arc<dyn ResolvesServerCert> = Arc::<BySni>::clone(&self.certificates);
+        let clients: Arc<dyn ClientCertVerifier> = match auth {
+            None => Arc::new(NoClientAuth),
+            Some(auth) => Arc::new(AnyClient::new(&shared.provider, auth)),
+        };
+        let context = auth.map_or([0; 32], ClientAuth::context);
         let TlsSettings { suites, groups, .. } = &self.settings;
-        let provider = choose(&shared.provider, suites.as_deref(), groups.as_deref());
+        let suites = ciphers.and_then(|ciphers| ciphers.suites.as_ref()).or(suites.as_ref());
+        let provider = choose(&shared.provider, suites.map(|suites| &**suites), groups.as_deref());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(self.settings.versions.supported())?
             .with_client_cert_verifier(clients)
             .with_cert_resolver(certificates);
         config.alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        // An operator who orders suites means the order.
-        config.ignore_client_order = suites.is_some();
+        // Who orders suites means the order, unless they say otherwise.
+        config.ignore_client_order = ciphers.and_then(|ciphers| ciphers.prefer_own).unwrap_or(suites.is_some());
         // The engine counts the record's header in.
         config.max_fragment_size = Some(usize::from(self.settings.record_bytes_max) + RECORD_HEADER_BYTES);
         config.send_tls13_tickets = 0;
@@ -151,6 +171,8 @@ struct BySni {
     certificates: Certificates,
     /// The hosts, where others get no handshake.
     rejecting: Option<Hosts>,
+    /// Answers of responders, where they are sent along.
+    staples: Option<Staples>,
 }
 
 impl ResolvesServerCert for BySni {
@@ -163,7 +185,8 @@ impl ResolvesServerCert for BySni {
         // The engine left out the schemes that go with none of the client's suites.
         let schemes = hello.signature_schemes();
         let presented = self.certificates.present_to(name, |own| own.key.key.choose_scheme(schemes).is_some());
-        Some(Arc::clone(&presented.key))
+        let stapled = self.staples.as_ref().and_then(|staples| staples.find(&presented.key));
+        Some(stapled.unwrap_or_else(|| Arc::clone(&presented.key)))
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::access_log::Outlet;
 use crate::io::Driver;
 use crate::metrics::CoreMetricsSource;
+use crate::ocsp::Staples;
 
 use super::{Gate, ListenAddress, Placement};
 
@@ -22,6 +23,8 @@ pub struct WorkerSettings {
     pub metrics: CoreMetricsSource,
     /// Where lines of the access log go; `None` is nowhere.
     pub access_log: Option<Outlet>,
+    /// Answers of responders, for certificates that have one.
+    pub staples: Staples,
     /// No client is accepted before it is open.
     pub gate: Gate,
 }

@@ -247,7 +247,7 @@ pub fn start(settings: WorkerSettings, mut inherited: Inherited) -> Result<Worke
     let (adopted, adopted_out) = bounded(cores * 8);
     let (retired, retired_out) = bounded(1024);
     let current = Arc::new(ArcSwapOption::empty());
-    let tls = SharedTls::new()?;
+    let tls = SharedTls::new(settings.staples.clone())?;
     let limits = Arc::default();
 
     let share = Share::of_process(cores);

@@ -168,6 +168,7 @@ impl Running {
             stream_addresses: Vec::new(),
             metrics,
             access_log: None,
+            staples: Default::default(),
             gate: Gate::new(true),
         };
         let workers = start(settings, crate::handover::Inherited::default()).unwrap();

@@ -32,6 +32,7 @@ mod leaving;
 mod limits;
 mod malformed;
 mod mirror;
+mod ocsp;
 mod outage;
 mod own_annotations;
 mod passthrough;

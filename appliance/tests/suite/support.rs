@@ -16,6 +16,9 @@ pub(crate) mod hpack;
 pub(crate) mod load;
 #[path = "support/manifests.rs"]
 pub(crate) mod manifests;
+#[path = "support/ocsp.rs"]
+#[expect(dead_code, reason = "the unit tests of OCSP use all of it")]
+pub(crate) mod ocsp;
 #[path = "support/origin.rs"]
 pub(crate) mod origin;
 #[path = "support/process.rs"]

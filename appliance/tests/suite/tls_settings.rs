@@ -10,6 +10,7 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::support::certificates::Certificate;
 use crate::support::client::{self, Connection};
+use crate::support::eventually;
 use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Driver, Ringress, on_each_driver};
@@ -159,5 +160,57 @@ fn records_are_as_small_as_the_operator_wants_them() {
             assert!((most / 2..=most + ADDED).contains(longest), "{size}: {longest}");
             assert_eq!(ringress.status()["rejected"].to_string().contains("ssl-buffer-size"), size == "100");
         }
+    });
+}
+
+#[test]
+fn a_host_offers_the_suites_that_its_first_ingress_names() {
+    const AES128: CipherSuite = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+    const AES256: CipherSuite = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384;
+    const CHACHA: CipherSuite = CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let wanting = |name: &str, path: &str, host: &str, said: &[(&str, &str)]| {
+            let with = ingress(name).tls(host, "cert").prefix(host, path, "origin");
+            said.iter().fold(with, |ingress, (name, value)| ingress.annotation(name, value)).build()
+        };
+        let mut objects = service("origin", &[origin.address]);
+        let (ciphers, prefer) = ("ssl-ciphers", "ssl-prefer-server-ciphers");
+        let both = "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:AES128-SHA";
+        objects.extend([
+            Certificate::for_names(&["*.test"]).secret("cert"),
+            wanting("first", "/", "first.test", &[(ciphers, both)]),
+            // Of the same age: the name decides which is older.
+            wanting("second", "/x", "first.test", &[(ciphers, "ECDHE-ECDSA-AES256-GCM-SHA384"), (prefer, "false")]),
+            wanting("ours", "/", "ours.test", &[(ciphers, both), (prefer, "true")]),
+            wanting("theirs", "/", "theirs.test", &[(ciphers, both), (prefer, "false")]),
+            wanting("plain", "/", "plain.test", &[]),
+        ]);
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects)).start();
+        let negotiated = |name: &str, offered: &[CipherSuite]| {
+            let config = client::tls_config_of_suites(offered);
+            let mut connection = Connection::tls_by(ringress.https, Some(name), config).ok()?;
+            let answer = connection.get(name, "/").ok()?;
+            assert_eq!(answer.text(), "origin");
+            Some(connection.negotiated().0)
+        };
+        let said = |suite: CipherSuite| Some(suite.as_str().expect("a name").to_owned());
+        let client = [AES256, AES128, CHACHA];
+        assert_eq!(negotiated("plain.test", &client), said(AES256));
+        assert_eq!(negotiated("ours.test", &client), said(CHACHA));
+        assert_eq!(negotiated("theirs.test", &client), said(AES128));
+        assert_eq!(negotiated("first.test", &client), said(AES128), "the suites of one, the order of the other");
+        for name in ["first.test", "ours.test", "theirs.test"] {
+            assert_eq!(negotiated(name, &[AES256]), None, "{name}");
+        }
+        let current = Connection::tls(ringress.https, Some("ours.test")).expect("a handshake").negotiated().0;
+        assert!(current.starts_with("TLS13_"), "TLS 1.3 is no affair of the list: {current}");
+        assert!(ringress.status()["rejected"].to_string().contains("AES128-SHA cannot be offered"));
+        let refused = wanting("bad", "/", "bad.test", &[(ciphers, "HIGH; more")]);
+        ringress.write("bad.json", file([refused]));
+        eventually("the list that is none is told", || {
+            ringress.status()["rejected"].to_string().contains("nginx.ingress.kubernetes.io/ssl-ciphers")
+        });
+        assert_eq!(negotiated("plain.test", &client), said(AES256));
     });
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
 
-use super::Annotations;
+use super::{Annotations, read};
 use crate::snapshot::{Authorities, Certificate, CipherList, TlsVersions, UpstreamTls, UpstreamVerify};
 use crate::value::{self, Expected, Source as _};
 
@@ -79,14 +79,7 @@ fn versions(text: &str) -> Result<TlsVersions, Expected> {
 fn read_ciphers(annotations: &mut Annotations<'_>) -> Option<Box<[rustls::CipherSuite]>> {
     const NAME: &str = "proxy-ssl-ciphers";
     let list = CipherList::parse(annotations.text(NAME)?);
-    if !list.unknown.is_empty() {
-        annotations.warn(NAME, format!("{} cannot be offered", list.unknown.join(", ")));
-    }
-    if list.suites.as_deref().is_some_and(<[_]>::is_empty) {
-        annotations.warn(NAME, "names nothing that can be offered; the default is used".into());
-        return None;
-    }
-    list.suites
+    read::offered(annotations, NAME, list)
 }
 
 #[cfg(test)]

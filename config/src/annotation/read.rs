@@ -3,15 +3,30 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rustls::CipherSuite;
+
 use super::{BadValue, Meanwhile, Row, Support, find};
 use crate::diagnostics::Finding;
 use crate::model::{ConfigMap, Ingress, Kind, ObjectKey, ObjectRef, Secret};
+use crate::snapshot::CipherList;
 use crate::value::{self, Expected, Source};
 
 /// The objects that annotations and ConfigMap keys may name.
 pub(crate) trait Objects {
     fn secret(&self, key: &ObjectKey) -> Option<&Secret>;
     fn config_map(&self, key: &ObjectKey) -> Option<&ConfigMap>;
+}
+
+/// The suites of a list that can be offered, with findings about the rest; `None` for all.
+pub(crate) fn offered(source: &mut impl Source, name: &str, list: CipherList) -> Option<Box<[CipherSuite]>> {
+    if !list.unknown.is_empty() {
+        source.warn(name, format!("{} cannot be offered", list.unknown.join(", ")));
+    }
+    if list.suites.as_deref().is_some_and(<[_]>::is_empty) {
+        source.warn(name, "names nothing that can be offered; the default is used".into());
+        return None;
+    }
+    list.suites
 }
 
 /// No objects at all.

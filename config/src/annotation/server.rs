@@ -1,7 +1,10 @@
-//! Group server: other names of a host (reference 3.3).
+//! Group server: other names of a host (reference 3.3), its suites, passing TLS on.
 
-use super::Annotations;
+use std::sync::Arc;
+
+use super::{Annotations, read};
 use crate::intent::HostName;
+use crate::snapshot::{CipherList, HostCiphers};
 use crate::value::{self, Expected, Source as _};
 
 /// Names and wildcards; what is a regular expression is reported and left out.
@@ -23,6 +26,24 @@ pub(super) fn read_passthrough(annotations: &mut Annotations<'_>) -> bool {
     annotations.get("ssl-passthrough", value::bool).unwrap_or(false)
 }
 
+/// Suites of TLS 1.2 that the hosts offer, and whose order counts.
+pub(super) fn read_ciphers(annotations: &mut Annotations<'_>) -> Option<Arc<HostCiphers>> {
+    let list = annotations.get("ssl-ciphers", cipher_list);
+    let suites = list.and_then(|list| read::offered(annotations, "ssl-ciphers", list));
+    let prefer_own = annotations.get("ssl-prefer-server-ciphers", value::bool);
+    let ciphers = HostCiphers { suites, prefer_own };
+    (ciphers != HostCiphers::default()).then(|| Arc::new(ciphers))
+}
+
+/// The letters that ingress-nginx takes.
+fn cipher_list(text: &str) -> Result<CipherList, Expected> {
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+:_-!".contains(&byte)) {
+        Ok(CipherList::parse(text))
+    } else {
+        Err("a list of OpenSSL's names of ciphers between `:`")
+    }
+}
+
 fn aliases(text: &str) -> Result<Vec<HostName>, Expected> {
     let names = value::list(text).filter(|alias| !alias.starts_with('~'));
     names.map(HostName::parse).collect::<Result<_, _>>().map_err(|_| "a list of host names")
@@ -30,6 +51,8 @@ fn aliases(text: &str) -> Result<Vec<HostName>, Expected> {
 
 #[cfg(test)]
 mod tests {
+    use rustls::CipherSuite;
+
     use super::*;
     use crate::testing::{annotated, reference};
 
@@ -39,6 +62,35 @@ mod tests {
         let names = read_aliases(&mut annotations).iter().map(ToString::to_string).collect();
         let refused = annotations.outcome().refused;
         (names, annotations.into_findings().len(), refused)
+    }
+
+    fn ciphers(pairs: &[(&str, &str)]) -> (Option<HostCiphers>, usize, bool) {
+        let (ingress, object) = (annotated(pairs), reference());
+        let mut annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
+        let ciphers = read_ciphers(&mut annotations).map(|ciphers| HostCiphers::clone(&ciphers));
+        let refused = annotations.outcome().refused;
+        (ciphers, annotations.into_findings().len(), refused)
+    }
+
+    #[test]
+    fn annotation_ssl_ciphers_names_what_a_host_offers() {
+        let one = [CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256];
+        let suites = |text| ciphers(&[("ssl-ciphers", text)]);
+        let offered = Some(HostCiphers { suites: Some(one.into()), prefer_own: None });
+        assert_eq!(suites("ECDHE-RSA-AES128-GCM-SHA256:!aNULL"), (offered.clone(), 0, false));
+        assert_eq!(suites("AES128-SHA:ECDHE-RSA-AES128-GCM-SHA256"), (offered, 1, false));
+        assert_eq!(suites("HIGH:!aNULL"), (None, 0, false), "all, as without it");
+        assert_eq!(suites("AES128-SHA"), (None, 2, false), "what is unknown, and that nothing is left");
+        assert_eq!(suites("HIGH; ssl_protocols SSLv3"), (None, 1, true));
+    }
+
+    #[test]
+    fn annotation_ssl_prefer_server_ciphers_says_whose_order_counts() {
+        let prefer = |text| ciphers(&[("ssl-prefer-server-ciphers", text)]);
+        for (text, prefer_own) in [("true", true), ("false", false)] {
+            assert_eq!(prefer(text), (Some(HostCiphers { suites: None, prefer_own: Some(prefer_own) }), 0, false));
+        }
+        assert_eq!(prefer("perhaps"), (None, 1, false));
     }
 
     #[test]

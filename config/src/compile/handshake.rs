@@ -9,7 +9,9 @@ use super::store::Store;
 use crate::diagnostics::Finding;
 use crate::intent::{HostKind, HostName, Intent, TlsIntent};
 use crate::model::{Meta, ObjectKey};
-use crate::snapshot::{Backend, Certificate, ClientAuth, HostTls, PathKind, ServerCertificate, UpstreamTls};
+use crate::snapshot::{
+    Backend, Certificate, ClientAuth, HostCiphers, HostTls, PathKind, ServerCertificate, UpstreamTls,
+};
 
 /// Who may connect: as the oldest object says that speaks of it. Others that say something else are told.
 pub(super) fn client_auth(name: &HostName, claims: &[Claim<'_>], findings: &mut Findings) -> Option<Arc<ClientAuth>> {
@@ -27,6 +29,18 @@ pub(super) fn upstream_tls(claims: &[Claim<'_>]) -> Option<Arc<UpstreamTls>> {
     claims.iter().find_map(|claim| claim.host.fallback.policy.upstream_tls.clone())
 }
 
+/// Suites of the host: each word about them is that of the oldest object that says it.
+fn ciphers(claims: &[Claim<'_>]) -> Option<Arc<HostCiphers>> {
+    let mut speaking = claims.iter().filter_map(|claim| claim.host.ciphers.as_ref());
+    let first = speaking.next()?;
+    let mut all = HostCiphers::clone(first);
+    for other in speaking {
+        all.suites = all.suites.or_else(|| other.suites.clone());
+        all.prefer_own = all.prefer_own.or(other.prefer_own);
+    }
+    Some(if all == **first { Arc::clone(first) } else { Arc::new(all) })
+}
+
 /// All of it. TLS is passed on to the service behind `/`, for names that are no wildcards.
 pub(super) fn of(
     name: &HostName,
@@ -35,7 +49,7 @@ pub(super) fn of(
     client_auth: Option<Arc<ClientAuth>>,
     findings: &mut Findings,
 ) -> HostTls {
-    let mut tls = HostTls { client_auth, passthrough: None };
+    let mut tls = HostTls { client_auth, passthrough: None, ciphers: ciphers(claims) };
     let Some(claim) = claims.iter().find(|claim| claim.host.passthrough) else { return tls };
     let root = placed.iter().find(|p| p.kind == PathKind::Prefix && &*p.route.path == "/");
     let fault = match (name.kind(), root.map(|placed| &placed.route.backend)) {

@@ -94,7 +94,7 @@ fn canaries(hosts: &mut [HostIntent], role: HostRole) {
     for host in hosts {
         host.role = role.clone();
         (host.claims_root, host.tls, host.deny) = (false, TlsIntent::None, None);
-        (host.client_auth, host.passthrough) = (None, false);
+        (host.client_auth, host.ciphers, host.passthrough) = (None, None, false);
     }
 }
 
@@ -147,6 +147,7 @@ impl Translator<'_> {
                         tls,
                         deny,
                         client_auth,
+                        ciphers: self.said.ciphers.clone(),
                         passthrough,
                     });
                 }
@@ -175,6 +176,7 @@ impl Translator<'_> {
             tls: TlsIntent::None,
             deny: self.missing.host,
             client_auth: self.said.client_auth.clone(),
+            ciphers: self.said.ciphers.clone(),
             passthrough: false,
         }
     }
@@ -197,6 +199,7 @@ impl Translator<'_> {
                     tls,
                     deny,
                     client_auth,
+                    ciphers: self.said.ciphers.clone(),
                     passthrough,
                 });
             }

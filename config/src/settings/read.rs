@@ -213,6 +213,7 @@ fn tls(keys: &mut Keys<'_>) -> TlsSettings {
         resume,
         session_timeout: keys.get("ssl-session-timeout", value::time).unwrap_or(default.session_timeout),
         record_bytes_max: keys.get("ssl-buffer-size", record_bytes).unwrap_or(default.record_bytes_max),
+        ocsp: flag(keys, "enable-ocsp", default.ocsp),
         reject_unknown: flag(keys, "ssl-reject-handshake", default.reject_unknown),
         hsts: flag(keys, "hsts", true).then_some(hsts),
     }
@@ -233,14 +234,7 @@ fn suites(keys: &mut Keys<'_>) -> Option<Box<[CipherSuite]>> {
     const NAME: &str = "ssl-ciphers";
     let text = keys.text(NAME).filter(|text| find(NAME).is_none_or(|row| row.default != *text))?;
     let list = CipherList::parse(text);
-    if !list.unknown.is_empty() {
-        keys.warn(NAME, format!("{} cannot be offered", list.unknown.join(", ")));
-    }
-    if list.suites.as_deref().is_some_and(<[_]>::is_empty) {
-        keys.warn(NAME, "names nothing that can be offered; the default is used".into());
-        return None;
-    }
-    list.suites
+    annotation::offered(keys, NAME, list)
 }
 
 fn groups(keys: &mut Keys<'_>) -> Option<Box<[NamedGroup]>> {

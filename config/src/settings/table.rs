@@ -71,7 +71,7 @@ pub(super) static ROWS: &[Row] = &[
         "Ignore AAAA answers in the resolver."),
     row("enable-underscores-in-headers", "bool", "false", P1, Honoured,
         "false drops request headers with an underscore in the name."),
-    row("enable-ocsp", "bool", "false", P2, Pending(NoEffect),
+    row("enable-ocsp", "bool", "false", P2, Differs("responders on loopback and link-local addresses are not asked without --ocsp-allow-local; an answer is asked for anew at half of its time"),
         "OCSP stapling: fetched in the background, first handshakes go without, cached 3 days."),
     row("ignore-invalid-headers", "bool", "true", P1, Honoured,
         "true silently drops request headers with illegal names."),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientAuth, ClusterId, LiteralTable, PatternTable, Route, Sharded};
+use super::{ClientAuth, ClusterId, HostCiphers, LiteralTable, PatternTable, Route, Sharded};
 
 /// Host name → routes.
 #[derive(Clone, Debug)]
@@ -73,6 +73,8 @@ pub struct HostTls {
     pub client_auth: Option<Arc<ClientAuth>>,
     /// TLS is not ended here but passed on to this cluster (`ssl-passthrough`); exact names only.
     pub passthrough: Option<ClusterId>,
+    /// It offers other suites than all, or in another order.
+    pub ciphers: Option<Arc<HostCiphers>>,
 }
 
 impl HostTls {

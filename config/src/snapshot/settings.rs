@@ -118,6 +118,8 @@ pub struct TlsSettings {
     pub record_bytes_max: u16,
     /// Names that no host has get no handshake (`ssl-reject-handshake`).
     pub reject_unknown: bool,
+    /// Answers of the certificates' responders are sent along (`enable-ocsp`).
+    pub ocsp: bool,
     /// `Strict-Transport-Security` on every https response (`hsts` and kin); `None` sends none.
     pub hsts: Option<String>,
 }
@@ -132,6 +134,7 @@ impl Default for TlsSettings {
             session_timeout: Duration::from_secs(600),
             record_bytes_max: 16 << 10,
             reject_unknown: false,
+            ocsp: false,
             hsts: Some("max-age=31536000; includeSubDomains".into()),
         }
     }

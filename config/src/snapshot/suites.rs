@@ -1,5 +1,7 @@
 //! Cipher suites by the names of OpenSSL. Only suites that the engine has can be meant; all others are told.
 
+use std::hash::{Hash, Hasher};
+
 use rustls::{CipherSuite, NamedGroup};
 
 /// Suites of TLS 1.2 that can be offered, best first.
@@ -47,6 +49,25 @@ impl CipherList {
         let is_excluded = |suite: &CipherSuite| SUITES.iter().any(|(n, s)| s == suite && excluded.contains(n));
         chosen.retain(|suite| !is_excluded(suite));
         Self { suites: (chosen.len() < SUITES.len() || !all).then(|| chosen.into()), unknown }
+    }
+}
+
+/// What a host wants of the suites of TLS 1.2 that differs from what the operator said for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostCiphers {
+    /// Suites, best first (`ssl-ciphers`); `None` for the operator's.
+    pub suites: Option<Box<[CipherSuite]>>,
+    /// Whether the order of this side counts (`ssl-prefer-server-ciphers`); `None` for the operator's word.
+    pub prefer_own: Option<bool>,
+}
+
+/// The engine's names of suites cannot be hashed.
+impl Hash for HostCiphers {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for suite in self.suites.iter().flatten() {
+            u16::from(*suite).hash(state);
+        }
+        self.prefer_own.hash(state);
     }
 }
 

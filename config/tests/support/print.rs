@@ -58,8 +58,10 @@ fn print_host(
     let alias = if &*host.name == name { String::new() } else { format!(" as {}", host.name) };
     let asks = host.tls.client_auth.as_ref().map(|auth| format!(" asks {:?} {}", auth.verify, auth.depth));
     let passes = host.tls.passthrough.map(|_| " passed on");
-    let (asks, passes) = (asks.unwrap_or_default(), passes.unwrap_or_default());
-    let _ = writeln!(out, "host {name}{alias}{certificate}{asks}{passes}");
+    let offers =
+        host.tls.ciphers.as_ref().map(|ciphers| format!(" offers {:?} {:?}", ciphers.suites, ciphers.prefer_own));
+    let (asks, passes, offers) = (asks.unwrap_or_default(), passes.unwrap_or_default(), offers.unwrap_or_default());
+    let _ = writeln!(out, "host {name}{alias}{certificate}{asks}{passes}{offers}");
     host.root.iter().for_each(|root| print_route(out, snapshot, root, Some("only /")));
     match &host.paths {
         PathTable::Literal(table) => {

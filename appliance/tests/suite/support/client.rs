@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WantsClientCert};
@@ -344,9 +344,27 @@ pub(crate) fn tls_config_that_resumes(versions: &[&'static SupportedProtocolVers
 
 /// Takes any certificate; TLS 1.2 with this suite only.
 pub(crate) fn tls_config_of_suite(suite: CipherSuite) -> ClientConfig {
+    tls_config_of_suites(&[suite])
+}
+
+/// The same with several, best first.
+pub(crate) fn tls_config_of_suites(suites: &[CipherSuite]) -> ClientConfig {
     let mut provider = aws_lc_rs::default_provider();
-    provider.cipher_suites.retain(|known| known.suite() == suite);
+    let known = std::mem::take(&mut provider.cipher_suites);
+    provider.cipher_suites =
+        suites.iter().filter_map(|wanted| known.iter().find(|suite| suite.suite() == *wanted)).copied().collect();
     builder_of(provider, &[&rustls::version::TLS12]).with_no_client_auth()
+}
+
+/// Takes any certificate and notes what was stapled to it.
+pub(crate) fn tls_config_that_notes_staples(
+    versions: &[&'static SupportedProtocolVersion],
+    seen: Arc<Mutex<Vec<u8>>>,
+) -> ClientConfig {
+    let mut config = tls_config(versions);
+    let verifier = AnyCertificate(Arc::new(aws_lc_rs::default_provider()), seen);
+    config.dangerous().set_certificate_verifier(Arc::new(verifier));
+    config
 }
 
 fn builder(versions: &[&'static SupportedProtocolVersion]) -> ConfigBuilder<ClientConfig, WantsClientCert> {
@@ -362,7 +380,7 @@ fn builder_of(
         .with_protocol_versions(versions)
         .expect("the provider knows TLS 1.2 and 1.3")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider, Arc::default())))
 }
 
 fn tls_config(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
@@ -371,9 +389,9 @@ fn tls_config(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
     config
 }
 
-/// Takes any certificate, as tests compare the one they got; signatures are checked all the same.
+/// Takes any certificate, as tests compare the one they got; signatures are checked all the same. Notes what was stapled.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+struct AnyCertificate(Arc<CryptoProvider>, Arc<Mutex<Vec<u8>>>);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
@@ -381,9 +399,10 @@ impl ServerCertVerifier for AnyCertificate {
         _end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
+        ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.1.lock().expect("no panic") = ocsp_response.to_vec();
         Ok(ServerCertVerified::assertion())
     }
 

@@ -288,6 +288,11 @@ impl Ringress {
         client::once(self.http, "GET", host, target)
     }
 
+    /// The page of metrics.
+    pub(crate) fn metrics(&self) -> String {
+        client::once(self.health, "GET", "localhost", "/metrics").text()
+    }
+
     /// Its output so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).expect("its log")
