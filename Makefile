@@ -1,5 +1,7 @@
 # The entries of the project. CI (.ci/run) calls the same targets.
 #   make check   everything without outside programs; needs Rust, a C compiler and cargo-deny
+#   make fuzz    every fuzz target for seconds; RINGRESS_LONG=1 for minutes
+#   make screenshots  the dashboard in Chromium, pictures under docs/evidence/
 #   make e2e     the release binary against real nginx, wrk, curl and the conformance suite (short form)
 #   make long    the same programs at their full times; dated output under docs/evidence/
 #   make bench   the comparison with nginx and HAProxy
@@ -15,7 +17,7 @@ DRIVERS ?= io_uring epoll
 CHART_TOOLS := $(CURDIR)/target/tools/chart
 export RINGRESS_BIN RINGRESS_BENCH_BIN
 
-.PHONY: check fmt lint deny tree test release e2e suite outside lookups guards conformance long bench advisories \
+.PHONY: check fmt lint deny tree test fuzz screenshots release e2e suite outside lookups guards conformance long bench advisories \
 	deb rpm image chart dist package-test package-test-fresh deploy
 
 check: fmt lint deny tree test
@@ -42,10 +44,31 @@ tree:
 test:
 	cargo test --workspace --locked
 
+# Every fuzz target for FUZZ_SECONDS on its committed seeds; without cargo-fuzz and a nightly toolchain the checks run on
+# stable, as in every test run: seeds with each byte changed, random messages.
+FUZZ_SECONDS ?= $(if $(RINGRESS_LONG),300,10)
+fuzz:
+	@if ! cargo +nightly fuzz --version >/dev/null 2>&1; then \
+	  echo "fuzz: no cargo-fuzz with a nightly toolchain; the stable form"; \
+	  cargo test --locked -p ringress --test codec && cargo test --locked -p ringress-config --test strangers; \
+	  exit $$?; \
+	fi; \
+	cd appliance/fuzz && cargo +nightly fuzz build && for target in $$(cargo +nightly fuzz list); do \
+	  mkdir -p corpus/$$target && echo "fuzz: $$target, $(FUZZ_SECONDS) s" && \
+	  cargo +nightly fuzz run $$target corpus/$$target seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 2>&1 | \
+	    { tee target/$$target.log | grep -E '^stat::number_of_executed_units|SUMMARY|panicked|^Test unit' || true; }; \
+	  test "$${PIPESTATUS[0]}" = 0 || exit 1; \
+	done
+
 release:
 	cargo build --release --locked -p ringress -p ringress-bench
 
 e2e: suite outside lookups guards conformance
+
+# The dashboard as Chromium shows it, on a desktop and a phone, light and dark.
+screenshots:
+	RINGRESS_SCREENSHOTS=$(CURDIR)/docs/evidence RINGRESS_DRIVER=epoll cargo test --locked -p ringress --test outside dashboard -- --nocapture
 
 # The built-in tests again, on the binary that is shipped.
 suite: release
@@ -79,7 +102,7 @@ long: release
 	@mkdir -p docs/evidence; \
 	file=docs/evidence/$$(date -u +%Y-%m-%d)-long.txt; at=$$(git describe --always --dirty); \
 	{ echo "# make long at $$at, $$(date -u +%FT%TZ), $$(nproc) CPUs, Linux $$(uname -r | cut -d- -f1)"; \
-	  RINGRESS_LONG=1 $(MAKE) --no-print-directory e2e bench; } 2>&1 | sed -u 's|$(CURDIR)/||g' | tee "$$file"; \
+	  RINGRESS_LONG=1 $(MAKE) --no-print-directory fuzz e2e bench; } 2>&1 | sed -u 's|$(CURDIR)/||g' | tee "$$file"; \
 	exit $${PIPESTATUS[0]}
 
 bench: release

@@ -26,6 +26,7 @@ pub mod logging;
 pub mod metrics;
 pub mod ocsp;
 mod offload;
+pub mod opening;
 mod policy;
 mod relay;
 pub mod report;

@@ -3,7 +3,7 @@
 mod accept;
 mod choice;
 mod client;
-mod hello;
+pub(crate) mod hello;
 mod identity;
 mod server;
 mod session;

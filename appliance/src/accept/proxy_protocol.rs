@@ -16,9 +16,9 @@ const V1_BYTES_MAX: usize = 107;
 
 /// What the header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Proxied {
+pub struct Proxied {
     /// The client, and the port that it connected to; `None` for connections that the hop makes on its own behalf.
-    pub(crate) addresses: Option<(SocketAddr, u16)>,
+    pub addresses: Option<(SocketAddr, u16)>,
 }
 
 /// Reads the header; what was received behind it comes back as well. The caller has set a deadline.
@@ -45,7 +45,7 @@ pub(crate) async fn read(socket: &mut Socket) -> io::Result<(Proxied, Vec<u8>)> 
 }
 
 /// Appends a header of version 1 that says who the client is and where it connected to.
-pub(crate) fn write(out: &mut Vec<u8>, client: SocketAddr, to: SocketAddr) {
+pub fn write(out: &mut Vec<u8>, client: SocketAddr, to: SocketAddr) {
     let (client_ip, to_ip) = (client.ip().to_canonical(), to.ip().to_canonical());
     let line = match (client_ip, to_ip) {
         (IpAddr::V4(a), IpAddr::V4(b)) => format!("PROXY TCP4 {a} {b} {} {}\r\n", client.port(), to.port()),
@@ -57,7 +57,11 @@ pub(crate) fn write(out: &mut Vec<u8>, client: SocketAddr, to: SocketAddr) {
 }
 
 /// The header at the start of `bytes` and its length; `None` while it is incomplete.
-fn parse(bytes: &[u8]) -> Option<Result<(Proxied, usize), ()>> {
+///
+/// # Errors
+/// When the bytes begin with anything else.
+#[expect(clippy::result_unit_err, reason = "there is nothing to tell but that it is none")]
+pub fn parse(bytes: &[u8]) -> Option<Result<(Proxied, usize), ()>> {
     let starts = |prefix: &[u8]| bytes.starts_with(prefix) || prefix.starts_with(bytes);
     if starts(V1_PREFIX) {
         // The parser judges an unfinished line by what it has so far: it is asked about whole lines only.

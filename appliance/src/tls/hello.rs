@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 /// Bytes of a ClientHello with its records, at most. With every post-quantum share that is known it is below 4 KiB.
-pub(crate) const HELLO_BYTES_MAX: usize = 16 << 10;
+pub const HELLO_BYTES_MAX: usize = 16 << 10;
 /// The type of handshake records.
 const HANDSHAKE: u8 = 22;
 /// The type of the first handshake message.
@@ -16,17 +16,20 @@ const RECORD_BYTES_MAX: usize = 1 << 14;
 
 /// What the first bytes of a connection are.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Hello {
+pub enum Hello {
     /// More is needed.
     Partial,
     /// A whole ClientHello; the name is in lower case, without its final dot.
-    Whole { name: Option<Box<str>> },
+    Whole {
+        /// What the client asks for.
+        name: Option<Box<str>>,
+    },
     /// No ClientHello, or one that is too large.
     Unreadable,
 }
 
 /// Looks at what a client sent first. What follows the message, such as early data, is not looked at.
-pub(crate) fn look(received: &[u8]) -> Hello {
+pub fn look(received: &[u8]) -> Hello {
     let mut message: Cow<'_, [u8]> = Cow::Borrowed(&[]);
     let mut left = received;
     while let Some((header, rest)) = left.split_first_chunk::<5>() {

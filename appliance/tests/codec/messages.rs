@@ -169,3 +169,27 @@ pub(crate) fn path() -> impl Strategy<Value = Vec<u8>> {
     );
     vec(piece, 0..10).prop_map(|pieces| pieces.concat().into_bytes())
 }
+
+/// A ClientHello with these extensions, right in every length, in one record.
+pub(crate) fn client_hello(extensions: &[(u16, Vec<u8>)]) -> Vec<u8> {
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).expect("short").to_be_bytes();
+    let mut listed = Vec::new();
+    for (kind, content) in extensions {
+        listed.extend(kind.to_be_bytes());
+        listed.extend(length(content));
+        listed.extend(content);
+    }
+    let mut body = vec![3, 3];
+    body.extend([7; 32]);
+    // No session, one suite, no compression.
+    body.extend([0, 0, 2, 0x13, 0x01, 1, 0]);
+    body.extend(length(&listed));
+    body.extend(listed);
+    let mut message = vec![1, 0];
+    message.extend(length(&body));
+    message.extend(body);
+    let mut record = vec![22, 3, 1];
+    record.extend(length(&message));
+    record.extend(message);
+    record
+}

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{checks, messages};
+use super::{checks, messages, openings};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
@@ -34,5 +34,25 @@ proptest! {
         checks::response_head(&data);
         checks::chunked(&data);
         checks::target(&data);
+        openings::proxy(&data);
+        openings::hello(&data);
+    }
+
+    #[test]
+    fn what_begins_like_a_proxy_header_is_refused_or_understood(
+        signed in any::<bool>(),
+        data in vec(any::<u8>(), 0..120),
+    ) {
+        let start: &[u8] = if signed { b"\r\n\r\n\0\r\nQUIT\n" } else { b"PROXY TCP" };
+        openings::proxy(&[start, &data].concat());
+    }
+
+    #[test]
+    fn what_begins_like_a_client_hello_is_refused_or_understood(
+        data in vec(any::<u8>(), 0..300),
+        extensions in vec((0u16..60, vec(any::<u8>(), 0..40)), 0..6),
+    ) {
+        openings::hello(&[&[22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3][..], &data].concat());
+        openings::hello(&messages::client_hello(&extensions));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::checks;
+use super::{checks, openings};
 
 /// Runs `check` on each seed of a target, and with each of its bytes left out, doubled or replaced.
 #[expect(clippy::disallowed_methods, reason = "a test reads its seeds")]
@@ -43,4 +43,14 @@ fn seeds_of_chunked_bodies() {
 #[test]
 fn seeds_of_targets() {
     run("target", checks::target);
+}
+
+#[test]
+fn seeds_of_proxy_headers() {
+    run("proxy", openings::proxy);
+}
+
+#[test]
+fn seeds_of_client_hellos() {
+    run("hello", openings::hello);
 }
