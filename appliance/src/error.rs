@@ -118,6 +118,11 @@ impl Failure {
         }
     }
 
+    /// An error of connecting to the upstream.
+    pub(crate) fn connecting(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::TimedOut { Self::ConnectTimeout } else { Self::Connect(error) }
+    }
+
     /// An error of sending to the upstream.
     pub(crate) fn sending(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::TimedOut { Self::SendTimeout } else { Self::NoResponse }

@@ -51,6 +51,12 @@ pub(crate) const MIRRORS_MAX: usize = 256;
 pub(crate) const MIRRORED_BYTES_MAX: usize = 16 << 20;
 /// Bytes of the answer to a copy that are read before its connection is closed.
 pub(crate) const MIRROR_ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Active health checks that a core has under way; further ones wait.
+pub(crate) const CHECKS_MAX: usize = 64;
+/// Bytes of the answer to a gRPC health check.
+pub(crate) const CHECK_ANSWER_BYTES_MAX: usize = 4 << 10;
+/// Clusters with health checks that `/metrics` shows.
+pub(crate) const CHECKED_CLUSTERS_SHOWN_MAX: usize = 1000;
 /// Answers of external authentication that a core keeps (`auth-cache-key`).
 pub(crate) const AUTH_ANSWERS_MAX: usize = 4096;
 /// Bytes of all these answers.

@@ -36,6 +36,19 @@ pub(crate) trait Sink {
     }
 }
 
+/// Who waits for no answer: what is sent is gone.
+pub(crate) struct Nobody;
+
+impl Sink for Nobody {
+    async fn send(&mut self, buf: Vec<u8>) -> Owned<()> {
+        (Ok(()), buf)
+    }
+
+    fn deadline(&self, _after: Duration) {}
+
+    fn clear_deadline(&self) {}
+}
+
 /// A whole stream.
 pub(crate) enum Stream {
     Plain(Socket),

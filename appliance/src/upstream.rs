@@ -2,6 +2,7 @@
 //! connections. Nothing of it is shared between cores.
 
 mod budget;
+mod checks;
 mod choose;
 mod connection;
 mod ewma;
@@ -16,9 +17,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ringress_config::snapshot::{Cluster, Clusters, UpstreamSettings};
+use ringress_config::snapshot::{Cluster, Clusters, UpstreamSettings, Vital};
 
 use crate::worker::Core;
+pub(crate) use checks::{Checks, run as check};
 use choose::Attempt;
 pub(crate) use choose::hash_by;
 pub(crate) use connection::{Connection, Speech, connect, dial};
@@ -53,6 +55,8 @@ struct ClusterState {
 
 struct EndpointState {
     member: Rc<Member>,
+    /// What health checks say, if there are any.
+    vital: Option<Arc<Vital>>,
     /// Last in, first out.
     idle: Vec<Idle>,
 }
@@ -123,12 +127,13 @@ impl Upstreams {
         if tried.count == 0 {
             state.shared.budget.save(policy.retry_percent);
         }
-        let member = state.pick(&mut Attempt { hint, tried, now_ms, random })?;
-        if !member.health.is_available(now_ms) {
+        let endpoint = state.pick(&mut Attempt { hint, tried, now_ms, random })?;
+        let member = &endpoint.member;
+        if !member.health.is_available(now_ms) || endpoint.is_failing() {
             core.metrics.ejected_used.increment();
         }
         member.health.picked(now_ms, &policy);
-        Some(Lease::new(member))
+        Some(Lease::new(Rc::clone(member)))
     }
 
     /// An idle connection of an endpoint that is still open and silent.
@@ -252,8 +257,8 @@ impl Upstreams {
 impl ClusterState {
     fn new(cluster: Arc<Cluster>, random: &mut fastrand::Rng, now_ms: u64) -> Self {
         let shared = Shared::new(cluster.balancing.resilience, now_ms);
-        let known = |address| EndpointState::new(Member::new(address, &shared));
-        let endpoints: Vec<_> = cluster.endpoints.iter().map(|endpoint| known(endpoint.address)).collect();
+        let known = |(at, address)| EndpointState::new(Member::new(address, &shared), vital(&cluster, at));
+        let endpoints: Vec<_> = addresses(&cluster).map(known).collect();
         let next = if endpoints.is_empty() { 0 } else { random.usize(..endpoints.len()) };
         Self { cluster, endpoints, next, shared }
     }
@@ -264,14 +269,14 @@ impl ClusterState {
         let average = Average::of(before.iter().map(|endpoint| &endpoint.member.average), now_ms);
         // After a time without any, nobody has to start slowly.
         let is_first = before.is_empty();
-        self.endpoints = (cluster.endpoints.iter())
-            .map(|endpoint| match before.iter().position(|known| known.member.address == endpoint.address) {
-                Some(at) => before.swap_remove(at),
-                None if is_first => EndpointState::new(Member::new(endpoint.address, &self.shared)),
-                None => {
-                    let average = average.clone();
-                    EndpointState::new(Member::joining(endpoint.address, &self.shared, now_ms, average))
-                }
+        let new = |address| match is_first {
+            true => Member::new(address, &self.shared),
+            false => Member::joining(address, &self.shared, now_ms, average.clone()),
+        };
+        self.endpoints = addresses(&cluster)
+            .map(|(at, address)| match before.iter().position(|known| known.member.address == address) {
+                Some(known) => EndpointState { vital: vital(&cluster, at), ..before.swap_remove(known) },
+                None => EndpointState::new(new(address), vital(&cluster, at)),
             })
             .collect();
         self.next = if self.endpoints.is_empty() { 0 } else { self.next % self.endpoints.len() };
@@ -280,9 +285,24 @@ impl ClusterState {
 }
 
 impl EndpointState {
-    fn new(member: Member) -> Self {
-        Self { member: Rc::new(member), idle: Vec::new() }
+    fn new(member: Member, vital: Option<Arc<Vital>>) -> Self {
+        Self { member: Rc::new(member), vital, idle: Vec::new() }
     }
+
+    /// Whether health checks say that it is to be passed over.
+    #[inline]
+    fn is_failing(&self) -> bool {
+        self.vital.as_ref().is_some_and(|vital| vital.is_failing())
+    }
+}
+
+fn addresses(cluster: &Cluster) -> impl Iterator<Item = (usize, SocketAddr)> {
+    cluster.endpoints.iter().map(|endpoint| endpoint.address).enumerate()
+}
+
+/// What health checks say about the endpoint at an index.
+fn vital(cluster: &Cluster, at: usize) -> Option<Arc<Vital>> {
+    cluster.vitals().map(|vitals| Arc::clone(vitals.endpoint(at)))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod cors;
 mod custom_errors;
 mod fields;
 mod headers;
+mod health_check;
 mod load_balance;
 mod logging;
 mod matching;
@@ -33,6 +34,7 @@ use std::sync::{Arc, LazyLock};
 
 pub(crate) use auth_external::read_global as read_global_auth;
 pub(crate) use headers::fields_of;
+pub(crate) use health_check::read as read_health_check;
 pub(crate) use load_balance::{read as read_balancing, read_global as read_global_balancing};
 pub(crate) use read::{Annotations, Missing, Objects, offered};
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::diagnostics::Finding;
 use crate::model::{Meta, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    Affinity, Balancer, BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, HostCiphers, PathKind, Policies,
+    Affinity, Balancer, BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, HealthCheck, HostCiphers, PathKind, Policies,
     RequestMatch, Resilience, ResponseRate, RetryPolicy, Timeouts, UpstreamProtocol, UpstreamTls,
 };
 
@@ -33,6 +33,8 @@ pub(crate) struct BalancingWish {
     pub(crate) balancer: Balancer,
     /// What is done about endpoints that fail.
     pub(crate) resilience: Resilience,
+    /// What endpoints are asked now and then.
+    pub(crate) health_check: Option<Arc<HealthCheck>>,
     /// The Service's own address stands for its endpoints.
     pub(crate) service_address: bool,
     /// Its routes issue cookies. The oldest object with this decides, whatever older ones say.

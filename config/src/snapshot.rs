@@ -12,6 +12,7 @@ mod client_auth;
 mod cluster;
 mod compression;
 mod distinguished_name;
+mod health_check;
 mod host;
 mod literal;
 mod pattern;
@@ -38,6 +39,7 @@ pub use cluster::{
     Balancer, Balancing, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, HashBy, Places, PortKey, Resilience,
 };
 pub use compression::{CodingSettings, Compression};
+pub use health_check::{CheckKind, CheckTotals, HealthCheck, Vital, Vitals};
 pub use host::{HostRoutes, HostTls, Hosts, PathMatch, PathTable};
 pub use literal::{Literal, LiteralTable};
 pub use pattern::{Pattern, PatternError, PatternTable};

@@ -207,9 +207,19 @@ async fn clusters(State(sources): State<Arc<Sources>>) -> Response {
             "balancer": cluster.balancing.balancer.as_str(),
             "sessions": cluster.balancing.has_sessions,
             "endpoints": cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<Vec<_>>(),
+            "health_check": cluster.balancing.health_check.as_ref().map(|check| check.kind.as_str()),
+            "failing": failing(cluster),
         })
     });
     Json(json!({ "generation": snapshot.generation, "clusters": clusters.collect::<Vec<_>>() })).into_response()
+}
+
+/// The endpoints that fail their health checks.
+fn failing(cluster: &Cluster) -> Vec<String> {
+    let Some(vitals) = cluster.vitals() else { return Vec::new() };
+    let endpoints = cluster.endpoints.iter().enumerate();
+    let failing = endpoints.filter(|(at, _)| vitals.endpoint(*at).is_failing());
+    failing.map(|(_, endpoint)| endpoint.address.to_string()).collect()
 }
 
 /// A server name and what it is shown.

@@ -13,6 +13,7 @@ use ringress_config::snapshot::Snapshot;
 
 use super::api::{self, Shown};
 use super::sources::{ControlStatus, Sources};
+use crate::limits::CHECKED_CLUSTERS_SHOWN_MAX;
 use crate::metrics::{Page, RequestMetricsSettings, float};
 use crate::ocsp::{Outcome, Staples};
 
@@ -27,6 +28,7 @@ pub(super) async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
     if let Some(snapshot) = sources.control.snapshot() {
         write_certificates(&mut page, &snapshot, sources.metrics.settings());
         write_staples(&mut page, &sources.staples);
+        write_health(&mut page, &snapshot);
     }
     let parts = sources.metrics.scrape(page.into_text());
     let body = stream::unfold(parts, |mut parts| async move {
@@ -123,6 +125,25 @@ fn write_staples(page: &mut Page, staples: &Staples) {
     let asked = Outcome::ALL.map(|outcome| (vec![("outcome", outcome.as_str())], float(staples.count(outcome))));
     page.counters("ringress_ocsp_questions_total", "Responders of certificates asked, by what came of it", asked);
     page.gauge("ringress_ocsp_stapled", "Certificates with a valid answer that is sent along", count(staples.valid()));
+}
+
+/// What health checks found, of the first clusters that have any.
+fn write_health(page: &mut Page, snapshot: &Snapshot) {
+    let checked = snapshot.clusters.iter().filter_map(|cluster| Some((cluster, cluster.vitals()?)));
+    let checked: Vec<_> = checked.take(CHECKED_CLUSTERS_SHOWN_MAX).collect();
+    let rows = checked.iter().flat_map(|(cluster, vitals)| {
+        let all = cluster.endpoints.len();
+        let failing = (0..all).filter(|at| vitals.endpoint(*at).is_failing()).count();
+        let row = |state, number| (vec![("cluster", &*cluster.name), ("state", state)], count(number));
+        [row("healthy", all - failing), row("failing", failing)]
+    });
+    page.gauges("ringress_checked_endpoints", "Endpoints with health checks, by what these found", rows);
+    let rows = checked.iter().flat_map(|(cluster, vitals)| {
+        let (passed, failed) = vitals.totals().counts();
+        let row = |result, number| (vec![("cluster", &*cluster.name), ("result", result)], float(number));
+        [row("passed", passed), row("failed", failed)]
+    });
+    page.counters("ringress_health_checks_total", "Health checks of endpoints", rows);
 }
 
 fn flag(value: bool) -> f64 {

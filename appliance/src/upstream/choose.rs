@@ -1,13 +1,11 @@
 //! Which endpoint takes an attempt: the one that a cookie leads to, else the one that the cluster's balancer has.
 
-use std::rc::Rc;
-
 use ringress_config::snapshot::{Balancer, HashBy, Ring};
 
 use super::hint::Hint;
-use super::member::{Member, WEIGHT};
+use super::member::WEIGHT;
 use super::session::{Issued, Place, Session};
-use super::{ClusterState, Tried, round_robin, two_choices};
+use super::{ClusterState, EndpointState, Tried, round_robin, two_choices};
 
 /// Draws of a new place on the ring until one leads to an endpoint that can be used (as in ingress-nginx).
 const DRAWS_MAX: usize = 20;
@@ -26,37 +24,43 @@ struct Allowed {
     tried: bool,
     ejected: bool,
     doubted: bool,
+    /// By health checks.
+    failing: bool,
 }
 
 /// Best first. The last one allows all, so that a cluster with endpoints always has one.
-const ALLOWED: [Allowed; 4] = [
-    Allowed { tried: false, ejected: false, doubted: true },
-    Allowed { tried: false, ejected: true, doubted: true },
-    Allowed { tried: true, ejected: false, doubted: true },
-    Allowed { tried: true, ejected: true, doubted: true },
+const ALLOWED: [Allowed; 6] = [
+    Allowed { tried: false, ejected: false, doubted: true, failing: false },
+    Allowed { tried: false, ejected: true, doubted: true, failing: false },
+    Allowed { tried: true, ejected: false, doubted: true, failing: false },
+    Allowed { tried: true, ejected: true, doubted: true, failing: false },
+    Allowed { tried: false, ejected: true, doubted: true, failing: true },
+    Allowed { tried: true, ejected: true, doubted: true, failing: true },
 ];
 
 /// Before all of these for a request that has failed already: when several endpoints die at once, it does not meet
 /// them all.
-const AFTER_A_FAILURE: Allowed = Allowed { tried: false, ejected: false, doubted: false };
+const AFTER_A_FAILURE: Allowed = Allowed { tried: false, ejected: false, doubted: false, failing: false };
 
 impl Allowed {
     #[inline]
-    fn accepts(self, member: &Member, tried: &Tried, now_ms: u64) -> bool {
+    fn accepts(self, endpoint: &EndpointState, tried: &Tried, now_ms: u64) -> bool {
+        let member = &*endpoint.member;
         (self.ejected || member.health.is_available(now_ms))
             && (self.tried || !tried.contains(member.address))
             && (self.doubted || member.health.is_beyond_doubt())
+            && (self.failing || !endpoint.is_failing())
     }
 }
 
 impl ClusterState {
     /// The endpoint of an attempt; `None` without any.
-    pub(super) fn pick(&mut self, attempt: &mut Attempt<'_>) -> Option<Rc<Member>> {
+    pub(super) fn pick(&mut self, attempt: &mut Attempt<'_>) -> Option<&EndpointState> {
         let at = match attempt.hint.session() {
             Some(session) => self.of_session(session, attempt)?,
             None => self.of_balancer(attempt)?,
         };
-        Some(Rc::clone(&self.endpoints[at].member))
+        Some(&self.endpoints[at])
     }
 
     /// The endpoint of the client's cookie, or one for a new cookie.
@@ -70,10 +74,15 @@ impl ClusterState {
         };
         let best = ALLOWED[0];
         let is_usable = |state: &Self, at: usize, attempt: &Attempt<'_>| {
-            best.accepts(&state.endpoints[at].member, attempt.tried, attempt.now_ms)
+            best.accepts(&state.endpoints[at], attempt.tried, attempt.now_ms)
         };
+        // One that fails its checks counts as one that left.
         if let Some(at) = pinned
-            && (!session.affinity.change_on_failure || is_usable(self, at, attempt))
+            && (if session.affinity.change_on_failure {
+                is_usable(self, at, attempt)
+            } else {
+                !self.endpoints[at].is_failing()
+            })
         {
             session.issued.set(None);
             return Some(at);
@@ -103,16 +112,19 @@ impl ClusterState {
     fn of_balancer(&mut self, attempt: &mut Attempt<'_>) -> Option<usize> {
         let panics = self.panics(attempt.now_ms);
         let first = (attempt.tried.count > 0).then_some(AFTER_A_FAILURE);
-        let mut allowed = first.into_iter().chain(ALLOWED).filter(|allowed| !panics || allowed.ejected);
+        let mut allowed = first.into_iter().chain(ALLOWED).filter(|allowed| !panics || allowed.failing);
         allowed.find_map(|allowed| self.balance(allowed, attempt))
     }
 
-    /// Whether so few endpoints are left that all are used. Costs a look at each only while one is ejected.
+    /// Whether so few endpoints are left that all are used. Costs a look at each only while one is ejected or
+    /// fails its checks.
     fn panics(&self, now_ms: u64) -> bool {
-        if now_ms >= self.shared.ejected_until_ms.get() {
+        let fails = || self.cluster.vitals().is_some_and(|vitals| vitals.totals().any_failing());
+        if now_ms >= self.shared.ejected_until_ms.get() && !fails() {
             return false;
         }
-        let left = self.endpoints.iter().filter(|endpoint| endpoint.member.health.is_available(now_ms)).count();
+        let is_left = |at: &EndpointState| at.member.health.is_available(now_ms) && !at.is_failing();
+        let left = self.endpoints.iter().filter(|endpoint| is_left(endpoint)).count();
         left * 100 < self.endpoints.len() * usize::from(self.shared.policy.get().panic_percent)
     }
 
@@ -121,7 +133,7 @@ impl ClusterState {
         let Self { endpoints, next, shared, cluster, .. } = self;
         let (count, now_ms, tried) = (endpoints.len(), attempt.now_ms, attempt.tried);
         let member = |at: usize| &*endpoints[at].member;
-        let accepts = |at: usize| allowed.accepts(member(at), tried, now_ms);
+        let accepts = |at: usize| allowed.accepts(&endpoints[at], tried, now_ms);
         let is_slow = now_ms < shared.slow_until_ms.get();
         let weight = |at: usize| if is_slow { member(at).weight(now_ms) } else { WEIGHT };
         // A request more makes each that waits slower, whatever was seen so far.

@@ -75,18 +75,27 @@ pub(crate) async fn connect(
     speech: Speech<'_>,
     timeouts: &Timeouts,
 ) -> Result<Connection, Failure> {
-    let opened = match speech.protocol {
-        UpstreamProtocol::Http => dial(core, address, timeouts).await.map(Stream::Plain),
-        UpstreamProtocol::Https => dial_tls(core, address, speech.tls, timeouts, Alpn::Unsaid).await,
-        UpstreamProtocol::Grpc | UpstreamProtocol::Grpcs => dial_lane(core, address, speech, timeouts).await,
-    };
-    let stream = opened.map_err(|error| {
+    let stream = open(core, address, speech, timeouts).await.map_err(|error| {
         core.metrics.upstream_failures.increment();
-        if error.kind() == io::ErrorKind::TimedOut { Failure::ConnectTimeout } else { Failure::Connect(error) }
+        Failure::connecting(error)
     })?;
     core.metrics.upstream_connects.increment();
     let (protocol, tls) = (speech.protocol, speech.tls.cloned());
     Ok(Connection { stream, address, protocol, tls, created_ms: core.timers.now_ms(), requests: 0, lease: None })
+}
+
+/// As [`connect`], for what is no request and not counted as one.
+pub(super) async fn open(
+    core: &Rc<Core>,
+    address: SocketAddr,
+    speech: Speech<'_>,
+    timeouts: &Timeouts,
+) -> io::Result<Stream> {
+    match speech.protocol {
+        UpstreamProtocol::Http => dial(core, address, timeouts).await.map(Stream::Plain),
+        UpstreamProtocol::Https => dial_tls(core, address, speech.tls, timeouts, Alpn::Unsaid).await,
+        UpstreamProtocol::Grpc | UpstreamProtocol::Grpcs => dial_lane(core, address, speech, timeouts).await,
+    }
 }
 
 /// Opens a socket within the connect timeout.

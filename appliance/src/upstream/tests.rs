@@ -1,6 +1,7 @@
 use ringress_config::model::{ObjectKey, Transport};
 use ringress_config::snapshot::{
-    Affinity, Balancer, Balancing, ClusterId, ClusterKey, Endpoint, HashBy, PortKey, Resilience, Template,
+    Affinity, Balancer, Balancing, CheckKind, ClusterId, ClusterKey, Endpoint, HashBy, HealthCheck, PortKey,
+    Resilience, Template,
 };
 
 use super::*;
@@ -44,7 +45,8 @@ impl World {
 
     fn pick(&mut self, cluster: &Arc<Cluster>, hint: &Hint<'_>, tried: &Tried) -> Option<Rc<Member>> {
         let state = self.upstreams.state(cluster, &mut self.random, self.now_ms);
-        state.pick(&mut Attempt { hint, tried, now_ms: self.now_ms, random: &mut self.random })
+        let picked = state.pick(&mut Attempt { hint, tried, now_ms: self.now_ms, random: &mut self.random })?;
+        Some(Rc::clone(&picked.member))
     }
 
     fn port(&mut self, cluster: &Arc<Cluster>, tried: &Tried) -> Option<u16> {
@@ -306,4 +308,66 @@ fn a_failure_changes_the_endpoint_and_the_cookie_only_where_that_is_asked_for() 
         assert!(moved != port && new.is_some());
         assert_eq!(visit(&mut world, &cluster, &changes, new.as_deref(), &Tried::default()), (moved, None));
     }
+}
+
+fn checked(ports: &[u16], balancer: Balancer, panic_percent: u8, before: Option<&Cluster>) -> Arc<Cluster> {
+    let check = HealthCheck {
+        kind: CheckKind::Tcp,
+        host: None,
+        port: None,
+        protocol: None,
+        tls: None,
+        interval: std::time::Duration::from_secs(1),
+        timeout: std::time::Duration::from_secs(1),
+        healthy_after: 1,
+        unhealthy_after: 1,
+    };
+    let resilience = Resilience { panic_percent, ..Resilience::default() };
+    let balancing = Balancing { balancer, resilience, health_check: Some(Arc::new(check)), ..Balancing::default() };
+    Arc::new(Arc::unwrap_or_clone(balanced(1, ports, balancing)).with_vitals(before))
+}
+
+fn fail(cluster: &Cluster, indexes: &[usize]) {
+    let vitals = cluster.vitals().unwrap();
+    indexes.iter().for_each(|at| vitals.endpoint(*at).set_failing(true));
+    vitals.recount();
+}
+
+#[test]
+fn an_endpoint_that_fails_its_checks_is_passed_over_even_by_further_attempts() {
+    for balancer in [Balancer::RoundRobin, Balancer::Ewma, Balancer::LeastRequest, Balancer::Random, hashed(None)] {
+        let (mut world, cluster) = (World::new(), checked(&[1, 2, 3], balancer, 10, None));
+        world.ports(&cluster, 3);
+        fail(&cluster, &[1]);
+        assert!(!world.ports(&cluster, 30).contains(&2));
+        assert!((0..30).all(|key| world.keyed(&cluster, &key.to_string(), &Tried::default()) != 2));
+        assert_ne!(world.port(&cluster, &tried(&[1, 3])), Some(2), "one that was tried is better");
+    }
+}
+
+#[test]
+fn what_checks_found_is_kept_by_a_snapshot() {
+    let before = checked(&[1, 2], Balancer::RoundRobin, 10, None);
+    let mut world = World::new();
+    world.ports(&before, 2);
+    fail(&before, &[1]);
+    let after = checked(&[2, 3], Balancer::RoundRobin, 10, Some(&before));
+    world.adopt(&after);
+    assert_eq!(counts(&world.ports(&after, 10)), [0, 0, 10]);
+    let unchecked = cluster(1, &[2, 3]);
+    world.adopt(&unchecked);
+    assert_eq!(counts(&world.ports(&unchecked, 10)), [0, 5, 5], "without checks nothing fails them");
+}
+
+#[test]
+fn endpoints_that_fail_checks_and_ejected_ones_count_together_for_panic() {
+    let (mut world, cluster) = (World::new(), checked(&[1, 2, 3, 4], Balancer::RoundRobin, 50, None));
+    world.eject(&cluster, 1);
+    fail(&cluster, &[1]);
+    assert_eq!(counts(&world.ports(&cluster, 8)), [0, 0, 4, 4], "half of them are enough");
+    fail(&cluster, &[2]);
+    assert_eq!(counts(&world.ports(&cluster, 8)), [2, 2, 2, 2]);
+    let (mut world, cluster) = (World::new(), checked(&[1, 2], Balancer::RoundRobin, 0, None));
+    fail(&cluster, &[0, 1]);
+    assert_eq!(counts(&world.ports(&cluster, 8)), [4, 4], "with none left all are used");
 }

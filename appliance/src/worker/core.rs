@@ -26,7 +26,7 @@ use crate::metrics::CoreMetrics;
 use crate::policy::{AuthAnswers, LimitTable, Verified};
 use crate::resolve::Names;
 use crate::tls::{ClientTls, ServerTls, SharedTls, Turns};
-use crate::upstream::Upstreams;
+use crate::upstream::{Checks, Upstreams};
 
 use super::admission::{ParkingOrder, Share};
 use super::flag::Flag;
@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) access_log: CoreLog,
     /// Balancers and pooled connections.
     pub(crate) upstreams: RefCell<Upstreams>,
+    /// Active health checks.
+    pub(crate) checks: Checks,
     /// HTTP/2 connections with upstreams.
     pub(crate) sessions: Sessions,
     pub(crate) tls: RefCell<ServerTls>,
@@ -159,6 +161,7 @@ impl Core {
             metrics,
             access_log: CoreLog::new(access_log),
             upstreams: RefCell::default(),
+            checks: Checks::default(),
             sessions: Sessions::default(),
             client_tls: ClientTls::new(tls.provider())?,
             limits,

@@ -24,6 +24,7 @@ mod failover;
 mod fields;
 mod folder;
 mod h2c;
+mod health_checks;
 mod http;
 mod http2_frames;
 mod http2_streams;

@@ -64,6 +64,7 @@ impl Known {
             has_sessions: affinity.is_some() || self.users.values().flatten().any(|user| user.wish.shares_sessions),
             affinity,
             resilience: wish.resilience,
+            health_check: wish.health_check.clone(),
         }
     }
 }
@@ -157,7 +158,9 @@ impl ClusterTable {
             }
             let identity = old.map_or(self.identity + 1, |old| old.identity);
             self.identity = self.identity.max(identity);
-            let new = Cluster::new(known.id, identity, key, endpoints.into(), balancing).with_protocol(protocol);
+            let new = Cluster::new(known.id, identity, key, endpoints.into(), balancing)
+                .with_protocol(protocol)
+                .with_vitals(old.map(|old| &**old));
             self.clusters.set(known.id, Some(Arc::new(new)));
             self.changed = true;
         }
@@ -176,8 +179,8 @@ impl ClusterTable {
         let decides = known.users.get(known.decided_by.as_ref()?)?.as_ref()?;
         let is_same = |wish: &BalancingWish| {
             let mine = &*user.balancing;
-            (&mine.balancer, mine.resilience, mine.service_address)
-                == (&wish.balancer, wish.resilience, wish.service_address)
+            (&mine.balancer, mine.resilience, mine.service_address, &mine.health_check)
+                == (&wish.balancer, wish.resilience, wish.service_address, &wish.health_check)
         };
         if decides.meta.key == user.meta.key || is_same(&decides.wish) {
             return None;

@@ -66,6 +66,10 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
     }
     let mut balancing = annotation::read_balancing(&mut annotations, globals);
     balancing.affinity = policy.filters.affinity.clone();
+    balancing.health_check = annotation::read_health_check(&mut annotations, &policy);
+    if balancing.health_check.is_some() && balancing.field.is_none() {
+        balancing.field = Some(annotations.field_of("ringress.io/health-check"));
+    }
     balancing.shares_sessions = canary.as_ref().is_some_and(|rule| rule.sticky);
     let outcome = annotations.outcome();
     missing.host = missing.host.or(outcome.deny_host);

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Affinity, Ring, Sessions, Template, UpstreamProtocol};
+use super::{Affinity, HealthCheck, Ring, Sessions, Template, UpstreamProtocol, Vitals};
 use crate::model::{ObjectKey, Transport};
 
 /// Index of a cluster in the snapshot it came from. Ids of removed clusters are given to later ones; see
@@ -148,6 +148,8 @@ pub struct Balancing {
     pub has_sessions: bool,
     /// What is done about endpoints that fail.
     pub resilience: Resilience,
+    /// What they are asked now and then.
+    pub health_check: Option<Arc<HealthCheck>>,
 }
 
 /// What consistent choices are made by: a function of the endpoints, made off the cores. Only what is needed is there.
@@ -196,6 +198,8 @@ pub struct Cluster {
     pub protocol: Option<UpstreamProtocol>,
     /// Made of endpoints and balancing.
     places: Arc<Places>,
+    /// What health checks found; `None` without any.
+    vitals: Option<Vitals>,
 }
 
 impl Cluster {
@@ -209,12 +213,26 @@ impl Cluster {
     ) -> Self {
         let name: Arc<str> = key.to_string().into();
         let places = Arc::new(Places::new(&name, &endpoints, &balancing));
-        Self { id, identity, key, name, endpoints, balancing, protocol: None, places }
+        let vitals = balancing.health_check.as_ref().map(|_| Vitals::new(&endpoints, None));
+        Self { id, identity, key, name, endpoints, balancing, protocol: None, places, vitals }
     }
 
     /// The same, spoken to as its port says.
     pub fn with_protocol(self, protocol: Option<UpstreamProtocol>) -> Self {
         Self { protocol, ..self }
+    }
+
+    /// The same, with what health checks found before.
+    pub fn with_vitals(self, before: Option<&Self>) -> Self {
+        let before = before.and_then(|before| Some((&*before.endpoints, before.vitals.as_ref()?)));
+        let vitals = self.vitals.is_some().then(|| Vitals::new(&self.endpoints, before));
+        Self { vitals, ..self }
+    }
+
+    /// What health checks found; `None` without any.
+    #[inline]
+    pub fn vitals(&self) -> Option<&Vitals> {
+        self.vitals.as_ref()
     }
 
     /// What consistent choices are made by.

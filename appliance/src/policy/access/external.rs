@@ -6,7 +6,6 @@ mod cache;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use ringress_config::snapshot::{AuthCache, ExternalAuth, Route, Timeouts};
 
@@ -19,23 +18,10 @@ use crate::http::head::Version;
 use crate::http::response::{Asked, ResponseHead};
 use crate::relay::{self, response};
 use crate::resolve;
-use crate::stream::Sink;
+use crate::stream::Nobody;
 use crate::upstream;
 use crate::worker::Core;
 pub(crate) use cache::AuthAnswers;
-
-/// An answer's head may follow so many interim ones to nobody.
-struct Nobody;
-
-impl Sink for Nobody {
-    async fn send(&mut self, buf: Vec<u8>) -> crate::io::Owned<()> {
-        (Ok(()), buf)
-    }
-
-    fn deadline(&self, _after: Duration) {}
-
-    fn clear_deadline(&self) {}
-}
 
 /// What the service said, as far as it matters.
 #[derive(Clone, Debug, Default)]

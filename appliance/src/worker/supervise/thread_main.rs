@@ -13,6 +13,7 @@ use super::{Ended, Leave, Seat};
 use crate::accept::{self, Acceptor, Service};
 use crate::io::{self, Listener, Stopper, Wake, WakeReceiver};
 use crate::limits::{REPLACED_IDLE, STOP_ACCEPTING};
+use crate::upstream;
 use crate::worker::streams::Streams;
 use crate::worker::{Core, End};
 
@@ -58,6 +59,7 @@ async fn serve(seat: &Arc<Seat>) -> std::io::Result<()> {
     let core = Core::new(seat.index, sight, shared, seat.retired.clone(), snapshot).map_err(std::io::Error::other)?;
     core.spawn(Rc::clone(&core.timers).run());
     core.spawn(housekeeping(Rc::clone(&core)));
+    core.spawn(upstream::check(Rc::clone(&core), seat.peers.len()));
     let (bell, rung) = Wake::pair()?;
     core.handshake_turns.ring(bell);
     let turns = Rc::clone(&core);
