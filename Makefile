@@ -4,7 +4,7 @@
 #   make screenshots  the dashboard in Chromium, pictures under docs/evidence/
 #   make e2e     the release binary against real nginx, wrk, curl and the conformance suite (short form)
 #   make long    the same programs at their full times; dated output under docs/evidence/
-#   make bench   the comparison with nginx and HAProxy
+#   make bench   the comparison with nginx and HAProxy, many Ingresses
 #   make dist    deb, rpm, image, chart, SBOM, licences and checksums under target/dist/
 #   make deploy  what is under deploy/, checked
 
@@ -17,8 +17,8 @@ DRIVERS ?= io_uring epoll
 CHART_TOOLS := $(CURDIR)/target/tools/chart
 export RINGRESS_BIN RINGRESS_BENCH_BIN
 
-.PHONY: check fmt lint deny tree test fuzz screenshots release e2e suite outside lookups guards conformance long bench advisories \
-	deb rpm image chart dist package-test package-test-fresh deploy
+.PHONY: check fmt lint deny tree test fuzz screenshots release e2e suite outside lookups guards conformance cluster long \
+	bench advisories api-server deb rpm image chart dist package-test package-test-fresh deploy
 
 check: fmt lint deny tree test
 
@@ -98,6 +98,16 @@ conformance: release
 	  RINGRESS_DRIVER=$$driver $(CONFORMANCE)/run --bin $(RINGRESS_BIN) --with webhook --only "$$cases" --strict; \
 	done
 
+# The fake API server, which is no part of the product.
+api-server:
+	cargo build --release --locked -p ringress-sync --features testkit --bin fake_api_server
+
+# A thousand Ingresses on it, in short, with bounds that a busy machine keeps; `make bench` measures at full size.
+cluster: release api-server
+	$(RINGRESS_BENCH_BIN) cluster --ringress $(RINGRESS_BIN) --sizes 1000 --changes 25 --idle-seconds 4 --rolling-seconds 4 \
+	  --writes 2000 --storm-ingresses 1000 --storm-seconds 4 --ready-ms-max 3000 --change-p99-ms-max 100 \
+	  --resident-mib-max 120 --memory-ratio-max 1.2 --idle-percent-max 3 --storm-ratio-max 4
+
 long: release
 	@mkdir -p docs/evidence; \
 	file=docs/evidence/$$(date -u +%Y-%m-%d)-long.txt; at=$$(git describe --always --dirty); \
@@ -105,11 +115,12 @@ long: release
 	  RINGRESS_LONG=1 $(MAKE) --no-print-directory fuzz e2e bench; } 2>&1 | sed -u 's|$(CURDIR)/||g' | tee "$$file"; \
 	exit $${PIPESTATUS[0]}
 
-bench: release
+bench: release api-server
 	$(RINGRESS_BENCH_BIN) compare --ringress $(RINGRESS_BIN)
 	$(RINGRESS_BENCH_BIN) idle --ringress $(RINGRESS_BIN)
 	$(RINGRESS_BENCH_BIN) scale --ringress $(RINGRESS_BIN) --layout files
 	$(RINGRESS_BENCH_BIN) scale --ringress $(RINGRESS_BIN) --layout single
+	$(RINGRESS_BENCH_BIN) cluster --ringress $(RINGRESS_BIN)
 
 deb: release
 	packaging/build-deb

@@ -11,8 +11,8 @@ use crate::compare::PeerSummary;
 use crate::error::{Context, Error};
 use crate::peer::Kind;
 
-const BEGIN: &str = "<!-- compare: begin -->";
-const END: &str = "<!-- compare: end -->";
+/// Name of the marks of the comparison.
+const MARKS: &str = "compare";
 
 /// Sizes of the plot, in pixels.
 const WIDTH: f64 = 820.0;
@@ -48,14 +48,23 @@ pub(crate) struct Run<'a> {
 /// # Errors
 /// When the page cannot be read or written or has no marks.
 pub(crate) fn write(page: &Path, run: &Run<'_>, summaries: &[PeerSummary]) -> Result<(), Error> {
-    let name = || page.display().to_string();
-    let text = std::fs::read_to_string(page).context(name)?;
-    let marks = text.find(BEGIN).zip(text.find(END)).filter(|(begin, end)| begin < end);
-    let (begin, end) = marks.ok_or_else(|| Error::program("--document", format!("{} has no marks", name())))?;
+    replace(page, MARKS, &table(run, summaries))?;
     let plot = page.with_file_name("performance.svg");
-    let (head, tail) = (&text[..begin + BEGIN.len()], &text[end..]);
-    std::fs::write(page, format!("{head}\n{}\n{tail}", table(run, summaries))).context(name)?;
     svg::save(&plot, &draw(summaries)).context(|| plot.display().to_string())
+}
+
+/// Replaces what is between `<!-- NAME: begin -->` and `<!-- NAME: end -->` of `page`.
+///
+/// # Errors
+/// When the page cannot be read or written or has no such marks.
+pub(crate) fn replace(page: &Path, name: &str, content: &str) -> Result<(), Error> {
+    let shown = || page.display().to_string();
+    let (begin, end) = (format!("<!-- {name}: begin -->"), format!("<!-- {name}: end -->"));
+    let text = std::fs::read_to_string(page).context(shown)?;
+    let marks = text.find(&begin).zip(text.find(&end)).filter(|(begin, end)| begin < end);
+    let (from, to) = marks.ok_or_else(|| Error::program("--document", format!("{} has no marks {name}", shown())))?;
+    let (head, tail) = (&text[..from + begin.len()], &text[to..]);
+    std::fs::write(page, format!("{head}\n{content}\n{tail}")).context(shown)
 }
 
 fn table(run: &Run<'_>, summaries: &[PeerSummary]) -> String {
@@ -63,7 +72,7 @@ fn table(run: &Run<'_>, summaries: &[PeerSummary]) -> String {
     let mut line = |line: String| writeln!(text, "{line}").expect("writing to a String");
     line(format!(
         "{}; {}; {} rounds of {} s for each proxy and load; median, in brackets minimum and maximum.",
-        output("date", &["-u", "+%F"]),
+        today(),
         conditions(run.ringress),
         run.rounds,
         run.seconds
@@ -98,17 +107,28 @@ fn table(run: &Run<'_>, summaries: &[PeerSummary]) -> String {
 
 /// Programs, kernel and machine.
 fn conditions(ringress: &Path) -> String {
-    let ringress = output(&ringress.display().to_string(), &["--version"]);
     let nginx = Command::new("nginx").arg("-v").output().map(|output| output.stderr).unwrap_or_default();
     let nginx = String::from_utf8_lossy(&nginx).replace("nginx version: ", "").trim().to_owned();
     let haproxy = output("haproxy", &["-v"]);
     let haproxy = haproxy.split(' ').take(3).collect::<Vec<_>>().join(" ");
+    format!("{}, {nginx}, {haproxy}; {}, one for the proxy and one for load and origin", version(ringress), machine())
+}
+
+/// The day of a run.
+pub(crate) fn today() -> String {
+    output("date", &["-u", "+%F"])
+}
+
+/// What the binary says that it is.
+pub(crate) fn version(ringress: &Path) -> String {
+    output(&ringress.display().to_string(), &["--version"])
+}
+
+/// Kernel and number of CPUs of the machine, whatever this thread is bound to.
+pub(crate) fn machine() -> String {
     let kernel = output("uname", &["-r"]);
     let kernel = kernel.split('-').next().unwrap_or_default();
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    format!(
-        "{ringress}, {nginx}, {haproxy}; Linux {kernel}, {cpus} CPUs, one for the proxy and one for load and origin"
-    )
+    format!("Linux {kernel}, {} CPUs", output("nproc", &["--all"]))
 }
 
 /// First line that a program says; empty without it.
@@ -194,7 +214,8 @@ mod tests {
     fn the_page_keeps_what_is_outside_of_the_marks() {
         let folder = tempfile::tempdir().expect("a folder");
         let page = folder.path().join("performance.md");
-        std::fs::write(&page, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).expect("it can be written");
+        std::fs::write(&page, "before\n<!-- compare: begin -->\nold\n<!-- compare: end -->\nafter\n")
+            .expect("it can be written");
         let run = Run { rounds: 3, seconds: 1.0, ringress: Path::new("none"), missing: &[Kind::Haproxy] };
         let summaries = [summary("keepalive-64", "ringress", 0.8), summary("keepalive-64", "nginx", 1.0)];
         write(&page, &run, &summaries).expect("it is written");

@@ -3,7 +3,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -18,10 +17,6 @@ use crate::usage;
 const CLIENTS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
 /// Opened and closed before the first reading, so that start-up costs are not counted as connections.
 const WARM_CONNECTIONS: usize = 64;
-/// Memory is read until it has not shrunk for this long; a proxy may give buffers back only after a while.
-const SETTLE_QUIET: Duration = Duration::from_secs(3);
-const SETTLE_LIMIT: Duration = Duration::from_secs(20);
-const SETTLE_INTERVAL: Duration = Duration::from_millis(200);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -81,9 +76,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
 fn measure(peer: &mut Peer, tls: bool, connections: usize) -> Result<f64, Error> {
     let target = target(peer, tls)?;
     drop(open(&target, WARM_CONNECTIONS)?);
-    let before = settled(&peer.pids)?;
+    let before = usage::settled_bytes(&peer.pids)?;
     let held = open(&target, connections)?;
-    let after = settled(&peer.pids)?;
+    let after = usage::settled_bytes(&peer.pids)?;
     peer.check_alive()?;
     for mut client in held {
         let status = client.get("/").context(|| "use a connection after it was idle".into())?;
@@ -108,22 +103,6 @@ fn open(target: &Target, count: usize) -> Result<Vec<Client>, Error> {
             Ok(client)
         })
         .collect()
-}
-
-/// The lowest resident memory, read until it stops falling.
-fn settled(pids: &[u32]) -> Result<u64, Error> {
-    let start = Instant::now();
-    let mut lowest = usage::resident_bytes(pids)?;
-    let mut fell = Instant::now();
-    while fell.elapsed() < SETTLE_QUIET && start.elapsed() < SETTLE_LIMIT {
-        std::thread::sleep(SETTLE_INTERVAL);
-        let now = usage::resident_bytes(pids)?;
-        if now < lowest {
-            lowest = now;
-            fell = Instant::now();
-        }
-    }
-    Ok(lowest)
 }
 
 fn show(rows: &[Row]) -> String {

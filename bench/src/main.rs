@@ -4,6 +4,7 @@
 //! monoio-http, which is safe here and only here: both ends of every connection are ours.
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod compare;
 mod document;
 mod error;
@@ -38,6 +39,8 @@ enum Command {
     Idle(idle::Options),
     /// A folder of many Ingresses: time to ready, time from a change to the first answer.
     Scale(scale::Options),
+    /// A fake API server of many objects: start, propagation, idling, rolling updates, a storm of endpoint changes.
+    Cluster(Box<cluster::Options>),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::run(&options),
         Command::Idle(options) => idle::run(&options),
         Command::Scale(options) => scale::run(&options),
+        Command::Cluster(options) => cluster::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! The origin behind the proxies: keep-alive, a fixed body, next to no work per request.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
@@ -13,6 +13,7 @@ use monoio_http::common::request::Request;
 use monoio_http::h1::codec::decoder::{FillPayload, RequestDecoder};
 use monoio_http::h1::codec::encoder::GenericEncoder;
 use monoio_http::h1::payload::{FixedPayload, Payload};
+use socket2::{Domain, Socket, Type};
 
 use crate::error::{Context, Error};
 use crate::runtime;
@@ -26,6 +27,9 @@ pub(crate) struct Options {
     /// Where to listen; port 0 takes a free one, printed on the first line.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Listen on every address of 127.0.0.0/8, and on no other interface, at the port of --listen.
+    #[arg(long)]
+    all_of_loopback: bool,
     /// Bytes of the body of every answer.
     #[arg(long, default_value_t = 128)]
     body_size: usize,
@@ -39,12 +43,33 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         crate::usage::pin(cpu)?;
     }
     let body = Bytes::from(vec![b'x'; options.body_size]);
-    runtime::block_on(serve(options.listen, body)).context(|| "start the runtime".into())?
+    let listener = if options.all_of_loopback { Some(listen_everywhere(options.listen.port())?) } else { None };
+    runtime::block_on(serve(options.listen, listener, body)).context(|| "start the runtime".into())?
 }
 
-async fn serve(address: SocketAddr, body: Bytes) -> Result<(), Error> {
-    let listening = ListenerOpts::new().backlog(BACKLOG).reuse_port(false);
-    let listener = TcpListener::bind_with_config(address, &listening).context(|| format!("listen on {address}"))?;
+/// A listener on all addresses, of the loopback interface only.
+fn listen_everywhere(port: u16) -> Result<std::net::TcpListener, Error> {
+    let listen = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind_device(Some(b"lo"))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    listen().context(|| format!("listen on port {port} of the loopback interface"))
+}
+
+async fn serve(address: SocketAddr, listener: Option<std::net::TcpListener>, body: Bytes) -> Result<(), Error> {
+    let listener = match listener {
+        Some(listener) => TcpListener::from_std(listener),
+        None => {
+            let listening = ListenerOpts::new().backlog(BACKLOG).reuse_port(false);
+            TcpListener::bind_with_config(address, &listening)
+        }
+    };
+    let listener = listener.context(|| format!("listen on {address}"))?;
     let address = listener.local_addr().context(|| "ask for the own address".into())?;
     println!("listening on {address}");
     loop {

@@ -17,7 +17,7 @@ use crate::error::{Context, Error};
 use crate::load::Target;
 use crate::{probe, usage};
 
-pub(crate) use self::ringress::{Instance, Settings, ingress, service, write_manifest};
+pub(crate) use self::ringress::{Instance, Settings, Source, ingress, service, write_manifest};
 
 /// The Host of every request, and the name in the certificate.
 pub(crate) const HOST: &str = "bench.test";
@@ -203,13 +203,26 @@ pub(crate) fn free_address() -> Result<SocketAddr, Error> {
 
 /// The own origin as a process on `cpu`; returns it with its address.
 pub(crate) fn start_origin(cpu: usize) -> Result<(Process, SocketAddr), Error> {
-    let folder = tempfile::tempdir().context(|| "make a folder".into())?;
     let address = free_address()?;
+    Ok((start_origin_at(address, Some(cpu), false)?, address))
+}
+
+/// The own origin on all addresses of 127.0.0.0/8; returns it with its port.
+pub(crate) fn start_origin_everywhere(cpu: Option<usize>) -> Result<(Process, u16), Error> {
+    let address = free_address()?;
+    Ok((start_origin_at(address, cpu, true)?, address.port()))
+}
+
+fn start_origin_at(address: SocketAddr, cpu: Option<usize>, everywhere: bool) -> Result<Process, Error> {
+    let folder = tempfile::tempdir().context(|| "make a folder".into())?;
     let own = std::env::current_exe().context(|| "find the own binary".into())?;
     let mut command = Command::new(own);
     command.args(["origin", "--listen", &address.to_string()]);
-    let process = Process::start("origin", command, folder, Some(cpu))?;
+    if everywhere {
+        command.arg("--all-of-loopback");
+    }
+    let process = Process::start("origin", command, folder, cpu)?;
     let target = Target::plain(address, HOST);
     process.wait_until("answer", || probe::answers_200(&target, "/"))?;
-    Ok((process, address))
+    Ok(process)
 }

@@ -19,6 +19,14 @@ pub(crate) struct Client {
     host: String,
 }
 
+/// An answer that has been read in full.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    /// The server closes the connection now.
+    pub(crate) closes: bool,
+}
+
 enum Stream {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
@@ -49,9 +57,24 @@ impl Client {
 
     /// A GET; returns the status once the whole answer has been read.
     pub(crate) fn get(&mut self, path: &str) -> io::Result<u16> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
-        self.stream.get_mut().write_all(request.as_bytes())?;
-        self.stream.get_mut().flush()?;
+        self.send("GET", path, &[])?;
+        Ok(self.receive()?.status)
+    }
+
+    /// Sends a request, with a body in JSON unless it is empty.
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<()> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
+        if !body.is_empty() {
+            request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        }
+        let mut request = (request + "\r\n").into_bytes();
+        request.extend_from_slice(body);
+        self.stream.get_mut().write_all(&request)?;
+        self.stream.get_mut().flush()
+    }
+
+    /// The answer to a request that was sent, once the whole of it has been read.
+    pub(crate) fn receive(&mut self) -> io::Result<Answer> {
         let status_line = self.line()?;
         let status = status_line
             .split(' ')
@@ -59,7 +82,7 @@ impl Client {
             .and_then(|status| status.parse().ok())
             .ok_or_else(|| io::Error::other(format!("no status line: {status_line:?}")))?;
         let mut length = 0;
-        let mut chunked = false;
+        let (mut chunked, mut closes) = (false, false);
         loop {
             let line = self.line()?.to_ascii_lowercase();
             if line.is_empty() {
@@ -69,13 +92,15 @@ impl Client {
                 length = value.trim().parse().map_err(io::Error::other)?;
             }
             chunked |= line.starts_with("transfer-encoding:") && line.ends_with("chunked");
+            closes |= line.starts_with("connection:") && line.ends_with("close");
         }
+        let mut body = Vec::new();
         if chunked {
-            self.skip_chunks()?
+            self.take_chunks(&mut body)?;
         } else {
-            self.skip(length)?
+            self.take(length, &mut body)?;
         }
-        Ok(status)
+        Ok(Answer { status, body, closes })
     }
 
     fn line(&mut self) -> io::Result<String> {
@@ -86,15 +111,15 @@ impl Client {
         Ok(line.trim_end().to_owned())
     }
 
-    fn skip(&mut self, length: u64) -> io::Result<()> {
-        let skipped = io::copy(&mut (&mut self.stream).take(length), &mut io::sink())?;
-        if skipped < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    fn take(&mut self, length: u64, body: &mut Vec<u8>) -> io::Result<()> {
+        let taken = io::copy(&mut (&mut self.stream).take(length), body)?;
+        if taken < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
-    fn skip_chunks(&mut self) -> io::Result<()> {
+    fn take_chunks(&mut self, body: &mut Vec<u8>) -> io::Result<()> {
         loop {
             let size = u64::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
-            self.skip(size)?;
+            self.take(size, body)?;
             self.line()?;
             if size == 0 {
                 return Ok(());

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::error::{Context, Error};
 use crate::load::Target;
-use crate::peer::{self, Instance, Settings, ingress, service, write_manifest};
+use crate::peer::{self, Instance, Settings, Source, ingress, service, write_manifest};
 use crate::probe::{self, Client};
 use crate::report::Spread;
 
@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
 
     let settings = Settings { workers: options.workers, cpus: None, http: peer::free_address()?, https: None };
     let started = Instant::now();
-    let instance = Instance::start(&options.ringress, folder, &settings)?;
+    let instance = Instance::start(&options.ringress, &Source::Folder(folder), &settings)?;
     let is_ready = || probe::answers_200(&instance.health, "/readyz");
     if !probe::poll(READY_WAIT, is_ready) {
         return Err(Error::program("ringress", format!("not ready in {READY_WAIT:?}:\n{}", instance.process.log())));

@@ -1,16 +1,51 @@
 //! What a process used, from /proc, and which CPU this one runs on.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::error::{Context, Error};
+
+/// Memory is read until it has not shrunk for this long; a proxy may give buffers back only after a while.
+const SETTLE_QUIET: Duration = Duration::from_secs(3);
+const SETTLE_LIMIT: Duration = Duration::from_secs(20);
+const SETTLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Binds the calling thread, and every process started from it from now on, to one CPU.
 pub(crate) fn pin(cpu: usize) -> Result<(), Error> {
     let mut set = CpuSet::new();
     set.set(cpu);
     sched_setaffinity(None, &set).map_err(std::io::Error::from).context(|| format!("run on CPU {cpu}"))
+}
+
+/// Binds the threads of `pid` whose names do not begin with `except` to one CPU; later ones follow who starts them.
+pub(crate) fn pin_other_threads(pid: u32, except: &str, cpu: usize) -> Result<(), Error> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    for (thread, name, _) in threads(pid)? {
+        if !name.starts_with(except) {
+            let thread = rustix::process::Pid::from_raw(thread);
+            sched_setaffinity(thread, &set).map_err(std::io::Error::from).context(|| format!("bind {name}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Number, name and `stat` of every thread.
+fn threads(pid: u32) -> Result<Vec<(i32, String, String)>, Error> {
+    let tasks = format!("/proc/{pid}/task");
+    let mut threads = Vec::new();
+    for task in fs::read_dir(&tasks).context(|| tasks.clone())? {
+        // One that has ended meanwhile has nothing to say.
+        let stat = task.context(|| tasks.clone()).map(|task| fs::read_to_string(task.path().join("stat")))?;
+        let Ok(stat) = stat else { continue };
+        let number = stat.split(' ').next().and_then(|number| number.parse().ok());
+        let name = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map(|(name, _)| name.to_owned());
+        let (number, name) = number.zip(name).ok_or_else(|| Error::program(tasks.clone(), "unexpected content"))?;
+        threads.push((number, name, stat));
+    }
+    Ok(threads)
 }
 
 /// User plus system time of all threads of `pids` since they started, in microseconds.
@@ -25,6 +60,14 @@ pub(crate) fn cpu_microseconds(pids: &[u32]) -> Result<u64, Error> {
         ticks += parse_ticks(&stat).ok_or_else(|| Error::program(path, "unexpected content"))?;
     }
     Ok(ticks * 1_000_000 / ticks_per_second)
+}
+
+/// The same for the one thread of `pid` that has this name.
+pub(crate) fn thread_cpu_microseconds(pid: u32, name: &str) -> Result<u64, Error> {
+    let stat = threads(pid)?.into_iter().find(|thread| thread.1 == name).map(|(_, _, stat)| stat);
+    let stat = stat.ok_or_else(|| Error::program(pid.to_string(), format!("no thread is called {name}")))?;
+    let ticks = parse_ticks(&stat).ok_or_else(|| Error::program(name, "unexpected content"))?;
+    Ok(ticks * 1_000_000 / rustix::param::clock_ticks_per_second())
 }
 
 /// utime and stime, fields 14 and 15; counted from behind the name, which may hold blanks.
@@ -50,6 +93,22 @@ pub(crate) fn resident_bytes(pids: &[u32]) -> Result<u64, Error> {
         total += pages * rustix::param::page_size() as u64;
     }
     Ok(total)
+}
+
+/// The lowest resident memory, read until it stops falling.
+pub(crate) fn settled_bytes(pids: &[u32]) -> Result<u64, Error> {
+    let start = Instant::now();
+    let mut lowest = resident_bytes(pids)?;
+    let mut fell = Instant::now();
+    while fell.elapsed() < SETTLE_QUIET && start.elapsed() < SETTLE_LIMIT {
+        std::thread::sleep(SETTLE_INTERVAL);
+        let now = resident_bytes(pids)?;
+        if now < lowest {
+            lowest = now;
+            fell = Instant::now();
+        }
+    }
+    Ok(lowest)
 }
 
 /// The children of a process: the workers of a master.

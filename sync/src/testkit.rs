@@ -3,4 +3,5 @@
 pub mod api_server;
 pub mod fixtures;
 pub mod rig;
+pub mod rollout;
 pub mod workers;

@@ -18,9 +18,18 @@ pub(super) fn command(binary: &Path, site: &Site<'_>) -> Result<Command, Error> 
     fs::write(source.join("bench.yaml"), manifests).context(|| source.display().to_string())?;
     let settings = Settings { workers: 1, cpus: Some(site.cpu), http: site.http, https: Some(site.https) };
     // The load speaks to an address, so wrk names no server in its handshake: the default certificate answers.
+    let source = Source::Folder(&source);
     let mut command = settings.command(binary, &source, free_address()?, free_address()?, site.folder);
     command.arg("--default-ssl-certificate=default/bench-tls");
     Ok(command)
+}
+
+/// Where an instance has its objects from.
+pub(crate) enum Source<'a> {
+    /// A folder of manifests.
+    Folder(&'a Path),
+    /// The API server at a URL; the instance takes part in the leader election and writes statuses.
+    Cluster(&'a str),
 }
 
 /// Flags of one instance.
@@ -34,11 +43,25 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn command(&self, binary: &Path, source: &Path, health: SocketAddr, admin: SocketAddr, folder: &Path) -> Command {
+    fn command(
+        &self,
+        binary: &Path,
+        source: &Source<'_>,
+        health: SocketAddr,
+        admin: SocketAddr,
+        folder: &Path,
+    ) -> Command {
         let mut command = Command::new(binary);
+        command.arg("run");
+        match source {
+            Source::Folder(path) => command.arg(format!("--source=dir:{}", path.display())),
+            Source::Cluster(url) => command
+                .args(["--source=kube", "--publish-status-address=192.0.2.1"])
+                .arg(format!("--apiserver-host={url}"))
+                .env("POD_NAMESPACE", "scale")
+                .env("POD_NAME", "ringress-bench"),
+        };
         command
-            .arg("run")
-            .arg(format!("--source=dir:{}", source.display()))
             .arg(format!("--listen-address={}", self.http.ip()))
             .arg(format!("--http-port={}", self.http.port()))
             .arg(format!("--https-port={}", self.https.map_or(0, |https| https.port())))
@@ -54,7 +77,7 @@ impl Settings {
     }
 }
 
-/// A running ringress on a folder that the caller writes.
+/// A running ringress on objects that the caller writes.
 pub(crate) struct Instance {
     pub(crate) health: Target,
     pub(crate) process: Process,
@@ -62,7 +85,7 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// Starts it; it need not be ready yet.
-    pub(crate) fn start(binary: &Path, source: &Path, settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn start(binary: &Path, source: &Source<'_>, settings: &Settings) -> Result<Self, Error> {
         let folder = tempfile::tempdir().context(|| "make a folder".into())?;
         let (health, admin) = (free_address()?, free_address()?);
         let command = settings.command(binary, source, health, admin, folder.path());

@@ -7,6 +7,7 @@
 mod access;
 mod faults;
 mod http;
+mod rolling;
 mod store;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use tokio::sync::{oneshot, watch};
 pub use access::{Asked, Grant};
 pub use faults::{Fault, Rule, Verb};
 use store::Store;
+
+use super::rollout::Addresses;
 
 /// A running server on loopback. It ends when this is dropped.
 pub struct ApiServer {
@@ -58,6 +61,12 @@ struct Inner {
     grants: Option<Vec<Grant>>,
     /// Every kind of request there was, and whether it was allowed.
     asked: BTreeMap<Asked, bool>,
+    /// Writes of rolling updates so far, by number of the Service.
+    rolled: Vec<u64>,
+    /// Endpoints of each Service that can be rolled, and where they are.
+    rollout: Option<(usize, Addresses)>,
+    /// Rolling updates that go on.
+    rolling: usize,
 }
 
 impl Inner {
@@ -172,6 +181,12 @@ impl ApiServer {
     /// Every kind of request there has been, and whether it was allowed.
     pub fn asked(&self) -> BTreeMap<Asked, bool> {
         self.state.lock().asked.clone()
+    }
+
+    /// What `POST /testkit/roll` replaces: endpoints of Services whose slices are those of
+    /// [`slice`](super::rollout::slice).
+    pub fn set_rollout(&self, endpoints: usize, addresses: Addresses) {
+        self.state.lock().rollout = Some((endpoints, addresses));
     }
 
     /// How many requests of a verb there were for a resource (`ingresses`), answered or not.

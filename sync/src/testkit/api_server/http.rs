@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::access::Asked;
 use super::faults::{Fault, Verb};
 use super::store::{Refused, resource};
-use super::{Inner, State};
+use super::{Inner, State, rolling};
 
 type Params = HashMap<String, String>;
 
@@ -94,7 +94,7 @@ async fn serve(
     body: Bytes,
 ) -> Response {
     if let Some(command) = uri.path().strip_prefix("/testkit/") {
-        return command_from_outside(&state, command);
+        return command_from_outside(&state, command, &params);
     }
     let Some(target) = Target::parse(uri.path()) else { return failure(StatusCode::NOT_FOUND, "no such path") };
     let is_watch = params.get("watch").is_some_and(|value| matches!(value.as_str(), "true" | "1"));
@@ -150,7 +150,19 @@ fn asked(method: &Method, verb: Verb, target: &Target, params: &Params) -> Asked
 }
 
 /// What a test in another process may ask for.
-fn command_from_outside(state: &State, command: &str) -> Response {
+fn command_from_outside(state: &Arc<State>, command: &str, params: &Params) -> Response {
+    match command {
+        "figures" => return axum::Json(rolling::figures(&state.lock())).into_response(),
+        "roll" => {
+            let number = |name: &str, default| params.get(name).and_then(|n| n.parse().ok()).unwrap_or(default);
+            let (services, rate) = (number("services", 1), number("rate", 100));
+            return match rolling::start(state, services, rate, number("writes", 100)) {
+                true => StatusCode::NO_CONTENT.into_response(),
+                false => failure(StatusCode::UNPROCESSABLE_ENTITY, "there is nothing to roll"),
+            };
+        }
+        _ => {}
+    }
     state.change(|inner| match command {
         "cut" => inner.epoch += 1,
         "compact" => inner.store.compact(),

@@ -114,6 +114,14 @@ impl Store {
         self.events.clear();
     }
 
+    /// Forgets the older half of the events when there are more than `count`.
+    pub(super) fn forget_before(&mut self, count: usize) {
+        if self.events.len() > count {
+            let forgotten = self.events.drain(..count / 2);
+            self.compacted = forgotten.last().map_or(self.compacted, |event| event.version);
+        }
+    }
+
     pub(super) fn create(&mut self, resource: &'static str, object: Value) -> Result<Value, Refused> {
         let key = key_of(&object);
         if key.1.is_empty() {
