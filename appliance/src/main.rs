@@ -370,7 +370,7 @@ fn write_settings(write: &WriteBack) -> WriteSettings {
         };
         StatusSettings { addresses, interval: status.interval, clear_at_end: status.clear_at_end }
     });
-    WriteSettings { pod, lease: write.lease.clone(), ttl: write.ttl, status }
+    WriteSettings { pod, lease: write.lease.clone(), ttl: write.ttl, status, tickets: write.tickets.clone() }
 }
 
 fn publisher(workers: &mut Workers) -> Publisher {

@@ -5,6 +5,7 @@ mod choice;
 mod client;
 pub(crate) mod hello;
 mod identity;
+mod ring;
 mod server;
 mod session;
 mod stream;

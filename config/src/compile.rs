@@ -22,6 +22,7 @@ mod report;
 mod review;
 mod store;
 mod streams;
+mod tickets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,6 +44,8 @@ use report::Reports;
 pub use review::Review;
 use store::{Change, Store};
 use streams::StreamTable;
+use tickets::TicketTable;
+pub use tickets::{Read, TICKET_KEY_PREFIX, read_ticket_keys};
 
 /// Turns objects into snapshots. One lives as long as the control thread.
 pub struct Compiler {
@@ -56,6 +59,7 @@ pub struct Compiler {
     certificates: CertificateTable,
     hosts: HostTable,
     streams: StreamTable,
+    tickets: TicketTable,
     reports: Reports,
     dirty: Dirty,
     /// Secret or ConfigMap → the Ingresses whose annotations name it.
@@ -115,6 +119,7 @@ impl Compiler {
             clusters: Default::default(),
             streams: Default::default(),
             settings: Arc::default(),
+            tickets: None,
         });
         Self {
             store: Store::default(),
@@ -125,6 +130,7 @@ impl Compiler {
             certificates: CertificateTable::new(default_certificate, options.default_ssl_certificate.clone()),
             hosts: HostTable::new(),
             streams: StreamTable::new(),
+            tickets: TicketTable::new(options.ticket_secret.clone()),
             reports: Reports::default(),
             dirty: Dirty { classes: true, ..Dirty::default() },
             options,
@@ -132,6 +138,11 @@ impl Compiler {
             served: Vec::new(),
             snapshot,
         }
+    }
+
+    /// The options that it was made with.
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// Adds an object, or replaces the one with the same kind and key.
@@ -157,6 +168,7 @@ impl Compiler {
         let touched = self.clusters.refresh(objects, &self.globals.balancing, &mut self.reports);
         self.dirty.reports.extend(touched.into_iter().filter(|user| user.kind == Kind::Ingress).map(|user| user.key));
         self.certificates.refresh(&self.store);
+        self.tickets.refresh(&self.store, self.globals.ticket_key.as_ref());
         self.hosts.mark(self.certificates.take_stale_hosts());
         self.build_hosts();
         self.report();
@@ -204,7 +216,10 @@ impl Compiler {
             Change::Ingress => drop(self.dirty.ingresses.insert(object.key.clone())),
             Change::Class => self.dirty.classes = true,
             Change::Service(service) => self.clusters.mark(service),
-            Change::Secret => self.certificates.mark(object.key.clone()),
+            Change::Secret => {
+                self.tickets.mark(&object.key);
+                self.certificates.mark(object.key.clone());
+            }
             Change::ConfigMap if self.options.configmap.as_ref() == Some(&object.key) => self.dirty.globals = true,
             Change::ConfigMap => self.dirty.globals |= self.globals.config_maps.contains(&object.key),
         }
@@ -321,6 +336,7 @@ impl Compiler {
 
     fn report(&mut self) {
         self.certificates.report(&mut self.reports);
+        self.tickets.report(&mut self.reports);
         self.streams.report(&self.clusters, &mut self.reports);
         for key in std::mem::take(&mut self.dirty.reports) {
             let mut findings = Vec::new();
@@ -352,8 +368,9 @@ impl Compiler {
             [self.hosts.take_changed(), self.clusters.take_changed(), self.certificates.take_changed()];
         let streams = self.streams.take_changed();
         let settings = self.globals.settings != self.snapshot.settings;
+        let tickets = self.tickets.keys() != self.snapshot.tickets.as_ref();
         let first = self.snapshot.generation == 0;
-        if !(hosts || clusters || certificates || streams || settings || first) {
+        if !(hosts || clusters || certificates || streams || settings || tickets || first) {
             return false;
         }
         self.snapshot = Arc::new(Snapshot {
@@ -363,6 +380,7 @@ impl Compiler {
             clusters: self.clusters.snapshot().clone(),
             streams: self.streams.snapshot().clone(),
             settings: if settings { Arc::clone(&self.globals.settings) } else { Arc::clone(&self.snapshot.settings) },
+            tickets: self.tickets.keys().cloned(),
         });
         true
     }

@@ -36,6 +36,8 @@ pub struct Options {
     pub default_backend_service: Option<ObjectKey>,
     /// `--default-ssl-certificate`: Secret with the certificate for names without their own.
     pub default_ssl_certificate: Option<ObjectKey>,
+    /// `--ticket-secret`: Secret with the keys of session tickets that all replicas share.
+    pub ticket_secret: Option<ObjectKey>,
     /// `--configmap`: the ConfigMap with the global settings.
     pub configmap: Option<ObjectKey>,
     /// Requests are logged while there is no ConfigMap; of a folder they are not.
@@ -66,6 +68,7 @@ impl Default for Options {
             enable_ssl_passthrough: false,
             default_backend_service: None,
             default_ssl_certificate: None,
+            ticket_secret: None,
             configmap: None,
             log_without_configmap: true,
             tcp_services: None,

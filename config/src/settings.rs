@@ -71,6 +71,7 @@ impl Default for Globals {
             cross_namespace: false,
             proxy_ssl_location_only: false,
             config_maps: Box::default(),
+            ticket_key: None,
         }
     }
 }

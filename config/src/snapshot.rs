@@ -26,6 +26,7 @@ mod sharded;
 mod stream;
 mod suites;
 mod template;
+mod ticket_keys;
 mod upstream_tls;
 
 use std::sync::Arc;
@@ -62,6 +63,7 @@ pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};
 pub use suites::{CipherList, HostCiphers, parse_groups};
 pub use template::{Part, Template, UnknownVariable, VARIABLES, Variable};
+pub use ticket_keys::{TICKET_KEY_BYTES, TICKET_KEYS_MAX, TicketKey, TicketKeys};
 pub use upstream_tls::{TlsVersions, UpstreamTls, UpstreamVerify};
 
 /// One complete, consistent state of the routing world.
@@ -79,6 +81,8 @@ pub struct Snapshot {
     pub streams: StreamServices,
     /// Process-wide settings (ConfigMap and flags).
     pub settings: Arc<Settings>,
+    /// Keys of session tickets that are shared with other processes; `None` leaves each its own.
+    pub tickets: Option<Arc<TicketKeys>>,
 }
 
 /// A worker's message that it serves a generation.

@@ -49,6 +49,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand run" -l log-level -d '
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l ocsp-allow-local -d 'Ask OCSP responders on loopback and link-local addresses too, where enable-ocsp is on. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l source -d 'kube (the cluster\'s API server) or dir:PATH (a folder of manifests). [default: kube]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l state-dir -d 'Folder of the last known good state; /var/lib/ringress when it can be written to.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l ticket-secret -d 'Secret with the keys of TLS session tickets that all replicas share; the leader makes and rotates them.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l upgrade-timeout -d 'How long an upgrade waits for the new process to be ready; then the old one goes on. [default: 60s]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l workers -d 'Number of worker cores; the CPUs this process may use when not given.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l annotations-prefix -d 'Prefix of the Ingress annotations that are read. [default: nginx.ingress.kubernetes.io]' -r

@@ -46,6 +46,8 @@ pub struct WriteSettings {
     pub ttl: Duration,
     /// `--update-status`; `None` is off.
     pub status: Option<StatusSettings>,
+    /// `--ticket-secret`: the Secret with the keys of session tickets; `None` keeps none.
+    pub tickets: Option<ObjectKey>,
 }
 
 /// The Pod of this process.

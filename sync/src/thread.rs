@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ringress_config::compile::Compiler;
 use ringress_config::diagnostics::{Finding, Severity};
-use ringress_config::model::Ingress;
+use ringress_config::model::{Ingress, Object};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -122,6 +122,8 @@ struct Control {
     waiting: Vec<Waiting>,
     source_findings: Arc<[Finding]>,
     compile_findings: Arc<[Finding]>,
+    /// What cannot be written.
+    notes: Vec<Finding>,
     status: SyncStatus,
 }
 
@@ -163,6 +165,7 @@ impl Control {
             waiting: Vec::new(),
             source_findings: Arc::default(),
             compile_findings: Arc::default(),
+            notes: Vec::new(),
             status,
         }
     }
@@ -191,6 +194,11 @@ impl Control {
             }
             self.collect();
             if self.writing.as_ref().map(Writing::leads) != self.status.leads {
+                self.show();
+            }
+            if let Some(notes) = self.writing.as_ref().and_then(Writing::take_notes) {
+                self.notes = notes;
+                self.join_findings();
                 self.show();
             }
             if let Some(saver) = &mut self.saver {
@@ -249,6 +257,9 @@ impl Control {
             saver.note_change();
         }
         for change in changes {
+            if let Some(writing) = &self.writing {
+                writing.changed(&change.reference());
+            }
             match change {
                 Change::Upsert(object) => self.compiler.upsert(object),
                 Change::Remove(reference) => self.compiler.remove(&reference),
@@ -335,7 +346,8 @@ impl Control {
     }
 
     fn join_findings(&mut self) {
-        self.status.rejected = self.source_findings.iter().chain(self.compile_findings.iter()).cloned().collect();
+        let findings = self.source_findings.iter().chain(self.compile_findings.iter()).chain(&self.notes);
+        self.status.rejected = findings.cloned().collect();
         if let Some(writing) = self.writing.as_ref().filter(|_| self.source.listed()) {
             writing.findings(&self.status.rejected);
         }
@@ -355,9 +367,13 @@ impl Control {
     }
 }
 
-/// What is worth keeping for the next start.
+/// What is worth keeping for the next start. Keys of session tickets are never on a disk.
 fn good(source: &Source, compiler: &Compiler) -> Good {
-    Good { objects: source.objects(), held: compiler.held().cloned().collect() }
+    let tickets = compiler.options().ticket_secret.as_ref();
+    let is_kept =
+        |object: &Object| tickets.is_none_or(|key| !matches!(object, Object::Secret(s) if s.meta.key == *key));
+    let objects = source.objects().into_iter().filter(is_kept).collect();
+    Good { objects, held: compiler.held().cloned().collect() }
 }
 
 /// Writes the findings to the log that were not there before.

@@ -25,6 +25,16 @@ pub(crate) enum Change {
     Remove(ObjectRef),
 }
 
+impl Change {
+    /// The object.
+    pub(crate) fn reference(&self) -> ObjectRef {
+        match self {
+            Self::Upsert(object) => object.reference(),
+            Self::Remove(object) => object.clone(),
+        }
+    }
+}
+
 /// One of the two sources.
 pub(crate) enum Source {
     /// A folder of manifests.

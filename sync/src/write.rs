@@ -10,15 +10,17 @@ mod election;
 mod events;
 mod hint;
 mod leader;
+mod notes;
 mod status;
+mod tickets;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::Client;
 use ringress_config::diagnostics::Finding;
-use ringress_config::model::ObjectKey;
-use tokio::sync::{oneshot, watch};
+use ringress_config::model::{Kind, ObjectKey, ObjectRef};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub(crate) use book::Published;
@@ -28,6 +30,7 @@ use crate::settings::{PodIdentity, StatusAddresses, StatusSettings, WriteSetting
 use addresses::{Address, Finder};
 use api::Api;
 use leader::{Lead, LeaseSettings};
+use notes::Notes;
 use status::Writer;
 
 /// How long the statuses may take to be emptied when the last replica ends.
@@ -44,7 +47,18 @@ pub(crate) struct Writing {
     /// Ends the status writer in order; `None` when none runs.
     status: Option<Status>,
     telling: JoinHandle<()>,
+    /// The writers of Secrets.
+    keepers: Vec<Keeper>,
+    notes: Notes,
     leading: (oneshot::Sender<()>, JoinHandle<()>),
+}
+
+/// Who keeps one Secret.
+struct Keeper {
+    secret: ObjectKey,
+    /// It looks at its Secret at once.
+    look: Arc<Notify>,
+    task: JoinHandle<()>,
 }
 
 struct Status {
@@ -65,12 +79,19 @@ impl Writing {
         let leading = tokio::spawn(leader::run(api.clone(), lease, me.clone(), lead_in, ending));
         let (statuses, events) = (status::Desk::default(), events::Desk::default());
         let telling = tokio::spawn(events::run(api.clone(), events.clone(), lead.clone(), me));
+        let notes = Notes::default();
+        let mut keepers = Vec::new();
+        if let Some(secret) = settings.tickets {
+            let look = Arc::new(Notify::new());
+            let keeping = tickets::run(api.clone(), secret.clone(), lead.clone(), Arc::clone(&look), notes.clone());
+            keepers.push(Keeper { secret, look, task: tokio::spawn(keeping) });
+        }
         let status = settings.status.map(|settings| {
             let (end, ending) = oneshot::channel();
             let task = tokio::spawn(keep_status(api, settings, pod, statuses.clone(), lead.clone(), ending));
             Status { end, task }
         });
-        Self { lead, statuses, events, status, telling, leading: (end, leading) }
+        Self { lead, statuses, events, status, telling, keepers, notes, leading: (end, leading) }
     }
 
     /// Whether this process leads.
@@ -92,6 +113,21 @@ impl Writing {
         }
     }
 
+    /// An object has changed at the source, or is gone.
+    pub(crate) fn changed(&self, object: &ObjectRef) {
+        if object.kind == Kind::Secret {
+            self.keepers
+                .iter()
+                .filter(|keeper| keeper.secret == object.key)
+                .for_each(|keeper| keeper.look.notify_one());
+        }
+    }
+
+    /// What cannot be written, if that has changed since the last call.
+    pub(crate) fn take_notes(&self) -> Option<Vec<Finding>> {
+        self.notes.take()
+    }
+
     /// All findings as they are now.
     pub(crate) fn findings(&self, findings: &Arc<[Finding]>) {
         self.events.findings(findings);
@@ -101,6 +137,7 @@ impl Writing {
     /// given back.
     pub(crate) async fn finish(self) {
         self.telling.abort();
+        self.keepers.iter().for_each(|keeper| keeper.task.abort());
         if let Some(Status { end, mut task }) = self.status {
             // Either may have ended by itself.
             let _ended = end.send(());

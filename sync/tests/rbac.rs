@@ -47,6 +47,10 @@ fn server() -> ApiServer {
         "data": {"no-such-key": "1"}}));
     server.put(json!({"kind": "Service", "metadata": {"namespace": "ingress", "name": "lb"},
         "spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {"ingress": [{"ip": "5.5.5.5"}]}}}));
+    // As it is installed: empty, so that no right to create Secrets is needed.
+    server.put(
+        json!({"kind": "Secret", "type": "Opaque", "metadata": {"namespace": "ingress", "name": "ringress-tickets"}}),
+    );
     server.put(json!({"kind": "Node", "metadata": {"name": "n1"},
         "status": {"addresses": [{"type": "InternalIP", "address": "5.5.5.5"}]}}));
     server.put(json!({"kind": "Pod", "metadata": {"namespace": "ingress", "name": "p", "labels": {"app": "ringress"}},
@@ -59,6 +63,7 @@ fn server() -> ApiServer {
 fn run(server: &ApiServer, namespace: Option<&str>, addresses: StatusAddresses) {
     let mut settings = Rig::server_settings(server);
     settings.options.configmap = Some(ObjectKey::new("ingress", "settings"));
+    settings.options.ticket_secret = Some(ObjectKey::new("ingress", "ringress-tickets"));
     settings.options.watch_ingress_without_class = true;
     settings.options.watch_namespace = namespace.map(Into::into);
     if let SourceSettings::Kube(kube) = &mut settings.source {
@@ -68,6 +73,7 @@ fn run(server: &ApiServer, namespace: Option<&str>, addresses: StatusAddresses) 
             lease: "ingress-controller-leader".to_owned(),
             ttl: Duration::from_secs(1),
             status: Some(StatusSettings { addresses, interval: Duration::from_secs(60), clear_at_end: true }),
+            tickets: Some(ObjectKey::new("ingress", "ringress-tickets")),
         }));
     }
     let rig = Rig::start(settings).expect("the settings are right").ready();
@@ -81,6 +87,8 @@ fn run(server: &ApiServer, namespace: Option<&str>, addresses: StatusAddresses) 
     eventually("every feed watches", || {
         ["ingresses", "services", "endpointslices", "secrets"].iter().all(|kind| asked("watch", kind))
     });
+    let has_keys = || !server.get("Secret", "ingress", "ringress-tickets").unwrap()["data"].is_null();
+    eventually("the leader has made keys", has_keys);
     drop(rig);
 }
 

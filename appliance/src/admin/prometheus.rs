@@ -29,6 +29,8 @@ pub(super) async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
         write_certificates(&mut page, &snapshot, sources.metrics.settings());
         write_staples(&mut page, &sources.staples);
         write_health(&mut page, &snapshot);
+        let shared = snapshot.tickets.as_ref().map_or(0, |keys| keys.iter().count());
+        page.gauge("ringress_tls_shared_ticket_keys", "Keys of session tickets that replicas share", count(shared));
     }
     let parts = sources.metrics.scrape(page.into_text());
     let body = stream::unfold(parts, |mut parts| async move {

@@ -26,6 +26,8 @@ pub struct WriteBack {
     pub ttl: Duration,
     /// `--update-status`; `None` is off.
     pub status: Option<IngressStatus>,
+    /// `--ticket-secret`.
+    pub tickets: Option<ObjectKey>,
 }
 
 /// The status of Ingresses.
@@ -76,7 +78,8 @@ pub(super) fn write_back(layers: &Layers, surroundings: &Surroundings) -> Result
         clear_at_end: layers.bool("update-status-on-shutdown"),
     });
     let ttl = Duration::from_secs(ttl.as_secs());
-    Ok(Some(WriteBack { pod: var("POD_NAMESPACE").zip(var("POD_NAME")), lease, ttl, status }))
+    let pod = var("POD_NAMESPACE").zip(var("POD_NAME"));
+    Ok(Some(WriteBack { pod, lease, ttl, status, tickets: layers.object("ticket-secret") }))
 }
 
 pub(super) fn webhook(layers: &Layers) -> Result<Option<Webhook>, CliError> {

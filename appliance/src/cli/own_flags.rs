@@ -2,7 +2,7 @@
 
 use super::flag::Support::Honoured;
 use super::flag::{Flag, Support};
-use super::value::ValueType::{self, Bool, Choice, Duration, Int, Repeated, Text};
+use super::value::ValueType::{self, Bool, Choice, Duration, Int, Object, Repeated, Text};
 
 const fn flag(
     name: &'static str,
@@ -95,6 +95,13 @@ pub(crate) const OWN_FLAGS: &[Flag] = &[
         "",
         Honoured,
         "Folder of the last known good state; /var/lib/ringress when it can be written to.",
+    ),
+    flag(
+        "ticket-secret",
+        Object,
+        "",
+        Honoured,
+        "Secret with the keys of TLS session tickets that all replicas share; the leader makes and rotates them.",
     ),
     flag(
         "upgrade-timeout",

@@ -288,6 +288,7 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         enable_ssl_passthrough: layers.bool("enable-ssl-passthrough"),
         default_backend_service: layers.object("default-backend-service"),
         default_ssl_certificate: layers.object("default-ssl-certificate"),
+        ticket_secret: layers.object("ticket-secret"),
         configmap: layers.object("configmap"),
         log_without_configmap: !folder,
         tcp_services: layers.object("tcp-services-configmap"),

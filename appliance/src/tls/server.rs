@@ -17,6 +17,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 
 use super::choice::choose;
+use super::ring::SharedRing;
 use super::session::{Session, TlsError};
 use super::tickets::BoundTickets;
 use crate::ocsp::Staples;
@@ -48,6 +49,14 @@ impl SharedTls {
         Ok(Self { provider, tickets: rustls::crypto::aws_lc_rs::Ticketer::new()?, staples })
     }
 
+    /// The same with the tickets of a ring.
+    fn with(&self, ring: Option<&Arc<SharedRing>>) -> Self {
+        match ring {
+            Some(ring) => Self { tickets: Arc::clone(ring) as _, ..self.clone() },
+            None => self.clone(),
+        }
+    }
+
     /// The process's one provider.
     pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
         &self.provider
@@ -58,6 +67,8 @@ impl SharedTls {
 pub(crate) struct ServerTls {
     shared: SharedTls,
     parts: Parts,
+    /// Of the snapshot, when it has keys that other processes have as well.
+    ring: Option<Arc<SharedRing>>,
     /// For hosts that ask for no certificate and for no suites of their own.
     open: Arc<ServerConfig>,
     /// For the others, by what they ask for; made when it is first needed.
@@ -78,15 +89,17 @@ impl ServerTls {
     /// The configuration of a snapshot.
     pub(crate) fn new(shared: SharedTls, snapshot: &Snapshot) -> Result<Self, rustls::Error> {
         let parts = Parts::of(snapshot, &shared.staples);
-        let open = parts.config(&shared, None, None)?;
-        Ok(Self { shared, parts, open, special: RefCell::default() })
+        let ring = ring(&shared, snapshot, None)?;
+        let open = parts.config(&shared.with(ring.as_ref()), None, None)?;
+        Ok(Self { shared, parts, ring, open, special: RefCell::default() })
     }
 
     /// Follows a new snapshot. Sessions that exist keep what they have.
     pub(crate) fn adopt(&mut self, snapshot: &Snapshot) -> Result<(), rustls::Error> {
         let parts = Parts::of(snapshot, &self.shared.staples);
-        self.open = parts.config(&self.shared, None, None)?;
-        self.parts = parts;
+        let ring = ring(&self.shared, snapshot, self.ring.as_ref())?;
+        self.open = parts.config(&self.shared.with(ring.as_ref()), None, None)?;
+        (self.parts, self.ring) = (parts, ring);
         self.special.get_mut().clear();
         Ok(())
     }
@@ -116,10 +129,25 @@ impl ServerTls {
         if known.len() >= SPECIAL_MAX {
             known.clear();
         }
-        let config = self.parts.config(&self.shared, auth, ciphers)?;
+        let config = self.parts.config(&self.shared.with(self.ring.as_ref()), auth, ciphers)?;
         known.insert(asked, Arc::clone(&config));
         Ok(config)
     }
+}
+
+/// The ring of a snapshot's keys; the one before where they are the same.
+fn ring(
+    shared: &SharedTls,
+    snapshot: &Snapshot,
+    before: Option<&Arc<SharedRing>>,
+) -> Result<Option<Arc<SharedRing>>, rustls::Error> {
+    let Some(keys) = &snapshot.tickets else { return Ok(None) };
+    if let Some(before) = before.filter(|ring| Arc::ptr_eq(ring.keys(), keys)) {
+        return Ok(Some(Arc::clone(before)));
+    }
+    let ring = SharedRing::new(Arc::clone(keys), Arc::clone(&shared.tickets));
+    let ring = ring.ok_or_else(|| rustls::Error::General("the shared ticket keys cannot be used".to_owned()))?;
+    Ok(Some(Arc::new(ring)))
 }
 
 impl Parts {

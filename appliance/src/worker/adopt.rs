@@ -31,7 +31,10 @@ impl Inlet {
             // A worker that starts may take a snapshot from the shelf and find it in its channel as well.
             return self.acknowledge(core, before.generation);
         }
-        if !Arc::ptr_eq(&snapshot.settings, &before.settings) || !snapshot.certificates.same(&before.certificates) {
+        let is_same = Arc::ptr_eq(&snapshot.settings, &before.settings)
+            && snapshot.tickets.as_ref().map(Arc::as_ptr) == before.tickets.as_ref().map(Arc::as_ptr)
+            && snapshot.certificates.same(&before.certificates);
+        if !is_same {
             // A failure would be a set of TLS versions that the engine refuses, which settings cannot express; the
             // old configuration goes on serving.
             if let Err(error) = core.tls.borrow_mut().adopt(&snapshot) {

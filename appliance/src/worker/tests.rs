@@ -119,6 +119,7 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
     let (cert, key) = (generated.cert.pem(), generated.signing_key.serialize_pem());
     let default = Certificate::from_pem(cert.as_bytes(), key.as_bytes(), None).unwrap();
     Arc::new(Snapshot {
+        tickets: None,
         generation,
         hosts: Hosts {
             exact: Default::default(),

@@ -45,6 +45,7 @@ mod stalls;
 mod streaming;
 mod streams;
 mod support;
+mod tickets;
 mod tls;
 mod tls_settings;
 mod upgrade;

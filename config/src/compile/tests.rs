@@ -2,6 +2,7 @@ mod balancing;
 mod migration;
 mod policies;
 mod review;
+mod tickets;
 
 use std::sync::LazyLock;
 

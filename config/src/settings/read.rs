@@ -3,7 +3,10 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::{CipherSuite, NamedGroup};
+use zeroize::Zeroizing;
 
 use super::{access_log, blocks, compression, find};
 use crate::annotation::{self, Meanwhile, Objects, Risk, Support};
@@ -11,8 +14,8 @@ use crate::diagnostics::Finding;
 use crate::intent::{BalancingWish, RoutePolicy};
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    CipherList, ClientSettings, ExternalAuth, FieldSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings,
-    TlsVersions, UpstreamSettings, parse_groups,
+    CipherList, ClientSettings, ExternalAuth, FieldSettings, ForwardedSettings, Settings, StreamSettings, TicketKey,
+    TlsSettings, TlsVersions, UpstreamSettings, parse_groups,
 };
 use crate::value::{self, Expected, Source};
 
@@ -49,6 +52,8 @@ pub(crate) struct Globals {
     pub(crate) cross_namespace: bool,
     /// TLS toward the pods is as the Ingress of the path says, not as the oldest of its host.
     pub(crate) proxy_ssl_location_only: bool,
+    /// A key of session tickets that the operator gave.
+    pub(crate) ticket_key: Option<TicketKey>,
     /// ConfigMaps that were looked at.
     pub(crate) config_maps: Box<[ObjectKey]>,
 }
@@ -98,6 +103,7 @@ impl Globals {
             allowed_response_fields: allowed.unwrap_or_default(),
             cross_namespace: keys.get("allow-cross-namespace-resources", value::bool).unwrap_or(false),
             proxy_ssl_location_only: keys.get("proxy-ssl-location-only", value::bool).unwrap_or(false),
+            ticket_key: ticket_key(&mut keys),
             config_maps,
         };
         (globals, keys.findings)
@@ -217,6 +223,17 @@ fn tls(keys: &mut Keys<'_>) -> TlsSettings {
         reject_unknown: flag(keys, "ssl-reject-handshake", default.reject_unknown),
         hsts: flag(keys, "hsts", true).then_some(hsts),
     }
+}
+
+/// A key of session tickets. What it is read from is never in a message.
+fn ticket_key(keys: &mut Keys<'_>) -> Option<TicketKey> {
+    const NAME: &str = "ssl-session-ticket-key";
+    let bytes = Zeroizing::new(STANDARD.decode(keys.text(NAME)?).unwrap_or_default());
+    let key = Some(bytes).filter(|bytes| matches!(bytes.len(), 48 | 80)).and_then(|bytes| TicketKey::new(0, &bytes));
+    if key.is_none() {
+        keys.warn(NAME, "is not 48 or 80 bytes in base64; it is not used".into());
+    }
+    key
 }
 
 /// What a TLS record may be asked to hold.

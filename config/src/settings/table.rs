@@ -151,7 +151,7 @@ pub(super) static ROWS: &[Row] = &[
         "Its size."),
     row("ssl-session-tickets", "bool", "false", P1, Differs("sessions are resumed by tickets unless ssl-session-cache is off as well"),
         "TLS tickets (off by default)."),
-    row("ssl-session-ticket-key", "string", "", P2, Pending(NoEffect),
+    row("ssl-session-ticket-key", "string", "", P2, Differs("what seals is derived from it, so tickets are shared among ringress processes only; --ticket-secret shares keys that are rotated"),
         "Secret text for the ticket key, to share tickets across replicas."),
     row("ssl-session-timeout", "string", "10m", P2, Honoured,
         "Lifetime of TLS sessions."),

@@ -129,6 +129,9 @@ impl Kube {
         for key in config_maps.into_iter().flatten().collect::<BTreeSet<_>>() {
             kube.start(Feed::Named(ObjectRef { kind: Kind::ConfigMap, key: key.clone() }));
         }
+        if let Some(key) = &options.ticket_secret {
+            kube.start(Feed::Named(ObjectRef { kind: Kind::Secret, key: key.clone() }));
+        }
         kube.first_wanted = kube.next_id;
         Ok(kube)
     }

@@ -88,6 +88,7 @@ pub(crate) struct Builder {
     listener: Option<TcpListener>,
     own_copy: bool,
     config: Option<String>,
+    kube: Option<String>,
 }
 
 impl Builder {
@@ -137,6 +138,12 @@ impl Builder {
         self
     }
 
+    /// Objects come from an API server, not from manifests.
+    pub(crate) fn kube(mut self, url: &str) -> Self {
+        self.kube = Some(url.to_owned());
+        self
+    }
+
     /// A file that is there before the start.
     pub(crate) fn manifest(mut self, name: &str, content: impl Into<String>) -> Self {
         self.manifests.push((name.to_owned(), content.into()));
@@ -174,7 +181,7 @@ impl Builder {
         command.args(words);
         command
             .arg("run")
-            .arg(format!("--source=dir:{}", manifests.display()))
+            .args(source(&manifests, self.kube.as_deref()))
             .arg(format!("--listen-address={address}"))
             .arg(format!("--http-port={}", http.port()))
             .arg(format!("--healthz-host={address}"))
@@ -197,6 +204,14 @@ impl Builder {
         let input = self.listener.map_or_else(Stdio::null, |listener| Stdio::from(OwnedFd::from(listener)));
         let child = spawn_with(command, input, &folder.path().join("log"));
         Ringress { child, successor: Cell::new(None), folder, manifests, http, https, health, admin }
+    }
+}
+
+/// Where objects come from.
+fn source(manifests: &Path, kube: Option<&str>) -> Vec<String> {
+    match kube {
+        Some(url) => vec!["--source=kube".to_owned(), format!("--apiserver-host={url}")],
+        None => vec![format!("--source=dir:{}", manifests.display())],
     }
 }
 
@@ -236,6 +251,7 @@ impl Ringress {
             listener: None,
             own_copy: false,
             config: None,
+            kube: None,
         }
     }
 

@@ -99,6 +99,9 @@ seccompProfile:
 {{- with $c.electionTTL }}
 - --election-ttl={{ . }}
 {{- end }}
+{{- if $c.ticketSecret.enabled }}
+- --ticket-secret=$(POD_NAMESPACE)/{{ include "ringress.fullname" . }}-tickets
+{{- end }}
 {{- with .Values.defaultBackendService }}
 - --default-backend-service={{ . }}
 {{- end }}
