@@ -26,7 +26,7 @@ pub(crate) use choose::hash_by;
 pub(crate) use connection::{Connection, Speech, connect, dial};
 use ewma::Average;
 pub(crate) use hint::Hint;
-pub(crate) use member::{Lease, RetryAccount};
+pub(crate) use member::{Lease, Outrun, RetryAccount};
 use member::{Member, Shared};
 pub(crate) use session::{Session, is_of};
 

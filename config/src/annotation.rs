@@ -269,6 +269,7 @@ pub(crate) struct Said {
 /// Reads all that the annotations of one Ingress say about its routes.
 pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, policy: &mut RoutePolicy) -> Said {
     read_policy(annotations, policy);
+    proxy::read_own(annotations, policy);
     backend::read(annotations, policy);
     policy.upstream_tls = proxy_ssl::read(annotations);
     policy.filters.affinity = session_affinity::read(annotations);

@@ -10,6 +10,7 @@ mod ended;
 mod error_page;
 mod forward;
 mod head;
+mod hedge;
 mod mirror;
 mod request_id;
 mod streaming;

@@ -46,6 +46,11 @@ impl Method {
         })
     }
 
+    /// Whether it asks for nothing to be changed (RFC 9110 9.2.1).
+    pub fn is_safe(self) -> bool {
+        matches!(self, Self::Get | Self::Head | Self::Options)
+    }
+
     /// Whether a repetition does no more than the first one (RFC 9110 9.2.2).
     pub fn is_idempotent(self) -> bool {
         matches!(self, Self::Get | Self::Head | Self::Put | Self::Delete | Self::Options)

@@ -113,6 +113,10 @@ pub struct CoreCounters {
     pub retries: Counter,
     /// Further attempts that were not made because the budget was spent.
     pub retries_unpaid: Counter,
+    /// Second tries beside a first that was late.
+    pub hedges: Counter,
+    /// Of these, those that were answered first.
+    pub hedges_won: Counter,
     /// Endpoints that were passed over from some moment on.
     pub endpoint_ejections: Counter,
     /// Requests sent to endpoints that were to be passed over, because too few others were left.

@@ -276,6 +276,8 @@ const CORE_COUNTERS: &[CoreRow] = &[
     ("ringress_datagrams_dropped_total", "Datagrams of UDP services lost here", |c| c.datagrams_dropped.get()),
     ("ringress_connections_reclaimed_total", "Idle connections closed to make room", |c| c.reclaimed.get()),
     ("ringress_retries_unpaid_total", "Attempts not made: retry budget spent", |c| c.retries_unpaid.get()),
+    ("ringress_hedges_total", "Second tries beside a first that was late", |c| c.hedges.get()),
+    ("ringress_hedges_won_total", "Second tries that were answered first", |c| c.hedges_won.get()),
     ("ringress_endpoint_ejections_total", "Endpoints passed over after failures", |c| c.endpoint_ejections.get()),
     ("ringress_endpoint_panics_total", "Requests to ejected endpoints, too few being left", |c| c.ejected_used.get()),
     ("ringress_mirrored_total", "Requests of which a copy was sent off", |c| c.mirrored.get()),

@@ -56,10 +56,15 @@ impl Allowed {
 impl ClusterState {
     /// The endpoint of an attempt; `None` without any.
     pub(super) fn pick(&mut self, attempt: &mut Attempt<'_>) -> Option<&EndpointState> {
+        let turn = self.next;
         let at = match attempt.hint.session() {
             Some(session) => self.of_session(session, attempt)?,
             None => self.of_balancer(attempt)?,
         };
+        if attempt.tried.count > 0 {
+            // A further attempt takes nobody's turn: of two endpoints, the one that fails or is late would have every one.
+            self.next = turn;
+        }
         Some(&self.endpoints[at])
     }
 

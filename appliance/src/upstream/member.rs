@@ -144,9 +144,26 @@ impl Lease {
         }
     }
 
+    /// What can say later that it was too slow, whatever becomes of this.
+    pub(crate) fn outrun(&self) -> Outrun {
+        Outrun(Rc::clone(&self.0))
+    }
+
     /// What pays for another attempt.
     pub(crate) fn account(&self) -> RetryAccount {
         RetryAccount(Rc::clone(&self.0.cluster))
+    }
+}
+
+/// An endpoint that another one may outrun.
+pub(crate) struct Outrun(Rc<Member>);
+
+impl Outrun {
+    /// Another one was quicker than this one, which has not responded for so long: it takes that time at least.
+    pub(crate) fn by(&self, core: &Core, waited: Duration) {
+        let now_ms = core.timers.now_ms();
+        let known = Duration::from_secs_f64(self.0.average.get(now_ms));
+        self.0.average.add(waited.max(known), now_ms);
     }
 }
 

@@ -371,3 +371,16 @@ fn endpoints_that_fail_checks_and_ejected_ones_count_together_for_panic() {
     fail(&cluster, &[0, 1]);
     assert_eq!(counts(&world.ports(&cluster, 8)), [4, 4], "with none left all are used");
 }
+
+#[test]
+fn a_further_attempt_takes_nobodys_turn() {
+    let (mut world, cluster) = (World::new(), cluster(1, &[1, 2]));
+    let firsts: Vec<_> = (0..10)
+        .map(|_| {
+            let first = world.port(&cluster, &Tried::default()).unwrap();
+            assert_eq!(world.port(&cluster, &tried(&[first])), Some(3 - first));
+            first
+        })
+        .collect();
+    assert_eq!(counts(&firsts), [5, 5]);
+}

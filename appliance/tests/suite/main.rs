@@ -25,6 +25,7 @@ mod fields;
 mod folder;
 mod h2c;
 mod health_checks;
+mod hedging;
 mod http;
 mod http2_frames;
 mod http2_streams;

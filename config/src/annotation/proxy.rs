@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Annotations;
 use crate::intent::RoutePolicy;
 use crate::snapshot::{RESPONSE_HEAD_BYTES_MAX, UpstreamWords};
 use crate::value::{self, Expected, Source};
@@ -32,6 +33,30 @@ pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
             source.warn("proxy-next-upstream", message);
         }
     }
+}
+
+/// Reads what ingress-nginx has no words for.
+pub(super) fn read_own(annotations: &mut Annotations<'_>, policy: &mut RoutePolicy) {
+    policy.retry.hedge_after = annotations.get("ringress.io/hedge-after", hedge_after);
+    if let Some(whole) = annotations.get("ringress.io/per-try-timeout", per_try) {
+        policy.retry.per_try = Some(whole);
+        let times = &mut policy.timeouts;
+        (times.connect, times.send) = (times.connect.min(whole), times.send.min(whole));
+    }
+}
+
+fn hedge_after(text: &str) -> Result<Duration, Expected> {
+    between(text, 1).ok_or("a time from 1ms to 60s, such as 200ms")
+}
+
+/// Deadlines have a resolution of 50 ms.
+fn per_try(text: &str) -> Result<Duration, Expected> {
+    between(text, 100).ok_or("a time from 100ms to 60s, such as 2s")
+}
+
+fn between(text: &str, least_ms: u64) -> Option<Duration> {
+    let time = value::time(text).ok().filter(|_| !text.is_empty())?;
+    (Duration::from_millis(least_ms)..=Duration::from_secs(60)).contains(&time).then_some(time)
 }
 
 /// How an upstream's words about itself are rewritten. Each kind of word that is named replaces what the ConfigMap says.
@@ -122,7 +147,6 @@ fn conditions(text: &str) -> Result<Conditions, Expected> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::annotation::Annotations;
     use crate::testing::{annotated, reference};
 
     fn read_from(pairs: &[(&str, &str)]) -> (RoutePolicy, usize) {
@@ -214,6 +238,32 @@ mod tests {
             ("proxy-http-version", "2"),
         ] {
             assert_eq!(read_from(&[(name, value)]), (RoutePolicy::default(), 1), "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn annotation_ringress_hedge_after_and_per_try_timeout_are_times_within_bounds() {
+        let read = |name: &str, value: &str| {
+            let (ingress, object) = (annotated(&[(name, value)]), reference());
+            let mut annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
+            let mut policy = RoutePolicy::default();
+            read_own(&mut annotations, &mut policy);
+            (policy, annotations.into_findings().len())
+        };
+        let (policy, findings) = read("ringress.io/hedge-after", "200ms");
+        assert_eq!((policy.retry.hedge_after, findings), (Some(Duration::from_millis(200)), 0));
+        let (policy, findings) = read("ringress.io/per-try-timeout", "2s");
+        let times = policy.timeouts;
+        assert_eq!((policy.retry.per_try, findings), (Some(Duration::from_secs(2)), 0));
+        assert_eq!((times.connect.as_secs(), times.send.as_secs(), times.read.as_secs()), (2, 2, 60));
+        for (name, value) in [
+            ("ringress.io/hedge-after", "0"),
+            ("ringress.io/hedge-after", "soon"),
+            ("ringress.io/hedge-after", "61s"),
+            ("ringress.io/per-try-timeout", "99ms"),
+            ("ringress.io/per-try-timeout", "2m"),
+        ] {
+            assert_eq!(read(name, value), (RoutePolicy::default(), 1), "{name}: {value}");
         }
     }
 

@@ -155,11 +155,23 @@ pub struct RetryPolicy {
     pub non_idempotent: bool,
     /// Time for all attempts together; zero is no limit (`proxy-next-upstream-timeout`).
     pub budget: Duration,
+    /// From sending an attempt to the head of its answer; `None` is no limit but the gaps of [`Timeouts::read`].
+    pub per_try: Option<Duration>,
+    /// A second endpoint is asked beside the first when that has not answered for so long; `None` never.
+    pub hedge_after: Option<Duration>,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { tries_max: 3, on_error: true, on_timeout: true, non_idempotent: false, budget: Duration::ZERO }
+        Self {
+            tries_max: 3,
+            on_error: true,
+            on_timeout: true,
+            non_idempotent: false,
+            budget: Duration::ZERO,
+            per_try: None,
+            hedge_after: None,
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::policy::{Answer, Shaping};
 use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
 use crate::relay::{self, tunnel};
-use crate::stream::Stream;
+use crate::stream::Sink;
 use crate::upstream::{self, Connection, Lease, RetryAccount, Speech, Tried};
 use crate::worker::{Core, Scratch};
 
@@ -138,16 +138,31 @@ impl<'s> Exchange<'s> {
         (route, cluster): Target<'s>,
         body: &Gathered,
     ) -> After {
+        if let Some(after) = self.hedge_after(route, scratch, inbox) {
+            return Box::pin(self.forward_hedged(client, scratch, inbox, (route, cluster), (body, after))).await;
+        }
+        self.forward_on(client, scratch, inbox, (route, cluster), body, &mut Attempts::new()).await
+    }
+
+    /// Goes on with a request that was tried so far, or not at all.
+    pub(super) async fn forward_on(
+        &mut self,
+        client: &mut Client,
+        scratch: &mut Scratch,
+        inbox: &mut Vec<u8>,
+        (route, cluster): Target<'s>,
+        body: &Gathered,
+        attempts: &mut Attempts,
+    ) -> After {
         let framing = match scratch.request.framing {
             BodyFraming::None => BodyFraming::None,
             BodyFraming::Length(_) | BodyFraming::Chunked => BodyFraming::Length(body.bytes.len() as u64),
         };
         let idempotent = scratch.request.method.is_idempotent();
-        let mut attempts = Attempts::new();
         let mut times = self.times;
         let result = loop {
             let outbound = self.outbound(scratch, inbox, framing);
-            let Connected { mut connection, took, reused } = match self.connect(route, cluster, &mut attempts).await {
+            let Connected { mut connection, took, reused } = match self.connect(route, cluster, attempts).await {
                 Ok(connected) => connected,
                 Err(failure) if attempts.again(&self.core, &failure, route, idempotent) => continue,
                 Err(failure) => break Err(failure),
@@ -185,7 +200,7 @@ impl<'s> Exchange<'s> {
                 }
             }
         };
-        (self.times, self.trail) = (times, attempts.trail);
+        (self.times, self.trail) = (times, std::mem::take(&mut attempts.trail));
         match result {
             Ok((connection, received, began)) => {
                 self.respond(client, scratch, inbox, (route, cluster), connection, received, began).await
@@ -305,8 +320,13 @@ impl Attempts {
         connection.lease.iter().for_each(Lease::doubt);
     }
 
+    /// One of two tries failed while the other goes on.
+    pub(super) fn gave_way(&mut self, failure: &Failure) {
+        self.trail.fail(failure.status().unwrap_or(502), self.asked.elapsed());
+    }
+
     /// An endpoint was connected to and failed.
-    fn failed(&mut self, core: &Core, connection: &Connection, failure: &Failure, reused: bool) {
+    pub(super) fn failed(&mut self, core: &Core, connection: &Connection, failure: &Failure, reused: bool) {
         if reused && matches!(failure, Failure::NoResponse) {
             return self.stale(connection);
         }
@@ -390,13 +410,32 @@ impl<'s> Exchange<'s> {
         cluster: &Arc<Cluster>,
         attempts: &mut Attempts,
     ) -> Result<Connected, Failure> {
+        let lease = self.choose(cluster, attempts)?;
+        let address = lease.address();
+        let connected = self.connect_to(lease, route, cluster, attempts.fresh).await;
+        connected.inspect_err(|_| attempts.tried.add(address))
+    }
+
+    /// The endpoint whose turn it is.
+    pub(super) fn choose(&self, cluster: &Arc<Cluster>, attempts: &mut Attempts) -> Result<Lease, Failure> {
         let core = &self.core;
         let chosen = core.upstreams.borrow_mut().choose(core, cluster, &self.hint, &attempts.tried);
         let lease = chosen.ok_or(Failure::NoEndpoint)?;
         attempts.account = Some(lease.account());
-        let address = lease.address();
-        attempts.trail.begin(address);
-        if !attempts.fresh {
+        attempts.trail.begin(lease.address());
+        Ok(lease)
+    }
+
+    /// A connection to an endpoint, a kept one unless it has to be fresh.
+    pub(super) async fn connect_to(
+        &self,
+        lease: Lease,
+        route: &Route,
+        cluster: &Cluster,
+        fresh: bool,
+    ) -> Result<Connected, Failure> {
+        let (core, address) = (&self.core, lease.address());
+        if !fresh {
             let pooled = core.upstreams.borrow_mut().take(core, cluster, address, Speech::of(route, cluster));
             if let Some(mut connection) = pooled {
                 core.metrics.upstream_reuses.increment();
@@ -411,7 +450,6 @@ impl<'s> Exchange<'s> {
         let mut connection = match connecting.await {
             Ok(connection) => connection,
             Err(failure) => {
-                attempts.tried.add(address);
                 lease.failed(core, &failure);
                 return Err(failure);
             }
@@ -448,15 +486,15 @@ impl<'s> Exchange<'s> {
 }
 
 /// What a response may be, given its request.
-fn asked(head: &RequestHead, inbox: &[u8], hop: UpstreamHop) -> Asked {
+pub(super) fn asked(head: &RequestHead, inbox: &[u8], hop: UpstreamHop) -> Asked {
     Asked { head: head.method == Method::Head, upgrade: head.upgrade(inbox).is_some() && hop.passes_upgrades() }
 }
 
 /// One attempt: the whole request out, the response head in.
-async fn send_and_read_head(
+pub(super) async fn send_and_read_head(
     core: &Core,
     connection: &mut Connection,
-    client: &mut Stream,
+    client: &mut impl Sink,
     (out, route): (Vec<u8>, &Route),
     (version, asked, head): (super::super::head::Version, Asked, &mut super::super::response::ResponseHead),
 ) -> Result<Vec<u8>, Failure> {
@@ -467,7 +505,14 @@ async fn send_and_read_head(
         Err(error) if error.kind() == std::io::ErrorKind::TimedOut => return Err(Failure::SendTimeout),
         Err(_) | Ok(()) => {}
     }
-    let read = route.timeouts.read;
+    let (read, began_ms) = (route.timeouts.read, core.timers.now_ms());
+    // A try may be bounded as a whole, however often its endpoint says a little.
+    let left = || match route.retry.per_try {
+        None => read,
+        Some(whole) => {
+            read.min(whole.saturating_sub(Duration::from_millis(core.timers.now_ms().saturating_sub(began_ms))))
+        }
+    };
     let limits = response::limits(route);
-    response::read_head(core, (&mut connection.stream, || read), client, (version, asked, limits), head).await
+    response::read_head(core, (&mut connection.stream, left), client, (version, asked, limits), head).await
 }

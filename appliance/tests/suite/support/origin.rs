@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use super::PATIENCE;
 use super::process::own_address;
@@ -77,6 +78,23 @@ impl Peer {
         message.extend_from_slice(b"\r\n");
         message.extend_from_slice(body);
         self.send(&message)
+    }
+
+    /// Whether the proxy ends the connection within this time, of which it makes use if not.
+    pub(crate) fn is_closed_within(&mut self, time: Duration) -> io::Result<bool> {
+        let socket = self.stream.get_ref();
+        socket.set_read_timeout(Some(time))?;
+        let seen = socket.peek(&mut [0]);
+        socket.set_read_timeout(None)?;
+        Ok(match seen {
+            Ok(bytes) => bytes == 0,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+        })
+    }
+
+    /// The connection ends with a reset when it ends.
+    pub(crate) fn reset(&mut self) -> io::Result<()> {
+        socket2::SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO))
     }
 
     /// Some bytes from the proxy; none when it has ended the connection.
