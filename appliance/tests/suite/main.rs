@@ -21,6 +21,7 @@ mod drain;
 mod driver;
 mod error_pages;
 mod failover;
+mod faults;
 mod fields;
 mod folder;
 mod h2c;
