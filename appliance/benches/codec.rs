@@ -13,6 +13,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use ringress::http::edge::{EdgeFields, Scheme};
+use ringress::http::field::Changes;
 use ringress::http::forward::{FieldPolicy, Forward, new_request_id, write_request};
 use ringress::http::head::{HeadLimits, Progress, Version};
 use ringress::http::request::RequestHead;
@@ -90,9 +91,7 @@ impl Side {
             edge: &self.edge,
             framing: self.request.framing,
             policy: FieldPolicy::default(),
-            set: &[],
-            add: &[],
-            remove: &[],
+            changes: Changes::NONE,
             hop: UpstreamHop::default(),
             address_field: None,
             host_field: None,
@@ -118,9 +117,7 @@ impl Side {
             hsts: None,
             keep_server: false,
             recoded: false,
-            set: &[],
-            add: &[],
-            remove: &[],
+            changes: [Changes::NONE; 2],
         };
         write_response(&mut self.client, &self.response, buf, &respond);
         self.client.len()

@@ -143,7 +143,7 @@ async fn with_policies<'s>(
     (route, policies): (&'s Route, &'s Policies),
     request: &Request<'_>,
 ) -> Plan<'s> {
-    let mut shaping = Shaping::new(policies);
+    let mut shaping = Shaping::default();
     let verdict = decide(core, snapshot, (route, policies), request, &mut shaping).await;
     shaping.render(policies, request, route);
     match verdict {
@@ -191,7 +191,7 @@ async fn decide<'s>(
         if !request.secured.is_tls() {
             check_certificate(core, policies, request, route)?;
         }
-        client_certificate::tell(auth, request, |name, value| shaping.set_request(name, value.to_vec()));
+        client_certificate::tell(auth, request, |name, value| shaping.request.set(name, value));
     }
     if let Some(access) = &policies.access {
         access::run(core, access, route, request, shaping).await?;

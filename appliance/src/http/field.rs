@@ -1,7 +1,9 @@
 //! Fields: how a line is read, and how lines that pass are written again.
 
+mod changes;
 mod id;
 
+pub use self::changes::Changes;
 pub(super) use self::id::NEVER_RELAYED;
 pub use self::id::{FieldId, FieldSet};
 use self::id::{NOT_NOMINABLE, lower_start};
@@ -56,7 +58,8 @@ pub(super) fn is_token_character(byte: u8) -> bool {
 
 /// Whether these bytes are a token.
 pub fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&byte| is_token_character(byte))
+    // Nearly always they are: all are looked at, without a branch for each.
+    !bytes.is_empty() && bytes.iter().fold(true, |is, &byte| is & is_token_character(byte))
 }
 
 /// The name of a field line.
@@ -238,10 +241,15 @@ pub(super) fn write_new(out: &mut Vec<u8>, fields: &[NewField<'_>]) {
 
 /// Appends a value that was not parsed by this codec.
 pub(super) fn write_value(out: &mut Vec<u8>, value: &[u8]) {
-    // Nearly always there is nothing to mend, and the whole is copied at once.
+    write_mended(out, |out| out.extend_from_slice(value));
+}
+
+/// Appends what `value` appends, control characters become blanks.
+fn write_mended(out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
-    out.extend_from_slice(value);
-    if value.iter().fold(false, |found, &byte| found | is_control(byte)) {
+    value(out);
+    // Nearly always there is nothing to mend.
+    if out[start..].iter().fold(false, |found, &byte| found | is_control(byte)) {
         out[start..].iter_mut().filter(|byte| is_control(**byte)).for_each(|byte| *byte = b' ');
     }
 }

@@ -3,7 +3,7 @@
 use ringress_config::snapshot::UpstreamHop;
 
 use super::edge::EdgeFields;
-use super::field::{self, Field, FieldId, FieldSet, NEVER_RELAYED, NewField};
+use super::field::{self, Changes, Field, FieldId, FieldSet, NEVER_RELAYED};
 use super::framing::{BodyFraming, CHUNKED_LINE, write_length_line};
 use super::request::RequestHead;
 use super::target;
@@ -41,12 +41,8 @@ pub struct Forward<'a> {
     pub framing: BodyFraming,
     /// Which client fields pass.
     pub policy: FieldPolicy,
-    /// Fields written in place of the client's of the same name. Control characters become blanks.
-    pub set: &'a [NewField<'a>],
-    /// Fields written beside the client's.
-    pub add: &'a [NewField<'a>],
-    /// Names of client fields that do not pass.
-    pub remove: &'a [&'a [u8]],
+    /// Fields written in place of the client's or beside them, and those that do not pass.
+    pub changes: &'a Changes<'a>,
     /// How the connection is spoken of. With HTTP/1.0 the framing must not be `Chunked`.
     pub hop: UpstreamHop,
     /// What goes on as X-Original-Forwarded-For; `None` is the client's X-Forwarded-For.
@@ -114,8 +110,7 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward:
         out.extend_from_slice(protocols);
         out.extend_from_slice(b"\r\n");
     }
-    field::write_new(out, forward.set);
-    field::write_new(out, forward.add);
+    out.extend_from_slice(forward.changes.lines());
     out.extend_from_slice(b"\r\n");
 }
 
@@ -142,17 +137,14 @@ fn write_client_fields(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forwar
         dropped.insert(FieldId::XOriginalUri);
     }
     let is_known_to_pass = |field: &Field| !dropped.has(field.id) && field.is_ordinary();
-    if forward.set.is_empty() && forward.remove.is_empty() {
+    let changes = forward.changes;
+    if changes.let_all_pass() {
         field::write_passing(out, buf, head.fields(), |field| {
             is_known_to_pass(field) || (!field.is_ordinary() && may_pass(field, buf, dropped, policy))
         });
     } else {
-        let set = || forward.set.iter().map(|&(name, _)| name);
         field::write_passing(out, buf, head.fields(), |field| {
-            let name = field.name.of(buf);
-            may_pass(field, buf, dropped, policy)
-                && !field::is_listed(set(), name)
-                && !field::is_listed(forward.remove.iter().copied(), name)
+            may_pass(field, buf, dropped, policy) && !changes.stop(field.name.of(buf))
         });
     }
 }

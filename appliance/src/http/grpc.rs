@@ -31,7 +31,7 @@ pub(crate) fn write_error(out: &mut Vec<u8>, answer: &Synthetic<'_>, content_typ
     if !answer.keep_alive {
         field::write_new(out, &[(b"Connection", b"close")]);
     }
-    field::write_new(out, answer.add);
+    answer.changes.iter().for_each(|changes| out.extend_from_slice(changes.lines()));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -52,6 +52,7 @@ fn status_for(http: u16) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::field::Changes;
     use super::super::head::{HeadLimits, Version};
     use super::*;
 
@@ -78,7 +79,7 @@ mod tests {
             head: false,
             date: b"Tue, 15 Nov 1994 08:12:31 GMT",
             hsts: None,
-            add: &[],
+            changes: [Changes::NONE; 2],
         };
         write_error(&mut out, &answer, b"application/grpc");
         let text = String::from_utf8(out).unwrap();

@@ -1,6 +1,6 @@
 //! The response head that the client gets, built anew from the parts of the upstream's.
 
-use super::field::{self, Field, FieldId, FieldSet, NEVER_RELAYED, NewField};
+use super::field::{self, Changes, Field, FieldId, FieldSet, NEVER_RELAYED};
 use super::framing::{CHUNKED_LINE, ResponseBody, write_length_line};
 use super::head::Version;
 use super::response::ResponseHead;
@@ -22,12 +22,9 @@ pub struct Respond<'a> {
     pub keep_server: bool,
     /// The body goes on in another coding: its length is not known.
     pub recoded: bool,
-    /// Fields written in place of the upstream's of the same name.
-    pub set: &'a [NewField<'a>],
-    /// Fields added beside the upstream's (Set-Cookie).
-    pub add: &'a [NewField<'a>],
-    /// Names of upstream fields that do not pass.
-    pub remove: &'a [&'a [u8]],
+    /// Fields written in place of the upstream's or beside them, and those that do not pass: what the route says, and
+    /// what this response is in need of.
+    pub changes: [&'a Changes<'a>; 2],
 }
 
 /// How the body goes to the client and whether the connection lives on: what the head that was written says.
@@ -64,8 +61,7 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8], respon
     if let Some(hsts) = respond.hsts {
         field::write_new(out, &[(b"Strict-Transport-Security", hsts)]);
     }
-    field::write_new(out, respond.set);
-    field::write_new(out, respond.add);
+    respond.changes.iter().for_each(|changes| out.extend_from_slice(changes.lines()));
     out.extend_from_slice(b"\r\n");
     written
 }
@@ -112,13 +108,13 @@ fn write_upstream_fields(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8], res
         dropped.insert(FieldId::StrictTransportSecurity);
     }
     let passes = |field: &Field| !dropped.has(field.id) && !field.is_nominated();
-    if respond.set.is_empty() && respond.remove.is_empty() {
+    let [route, own] = respond.changes;
+    if route.let_all_pass() && own.let_all_pass() {
         field::write_passing(out, buf, head.fields(), passes);
     } else {
-        let set = || respond.set.iter().map(|&(name, _)| name);
         field::write_passing(out, buf, head.fields(), |field| {
             let name = field.name.of(buf);
-            passes(field) && !field::is_listed(set(), name) && !field::is_listed(respond.remove.iter().copied(), name)
+            passes(field) && !route.stop(name) && !own.stop(name)
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Answers that the proxy makes itself: errors and redirects, head and small page in one piece, in the manner of nginx
 //! but without a word on who wrote them.
 
-use super::field::{self, NewField};
+use super::field::{self, Changes};
 use super::framing::write_length_line;
 use super::head::Version;
 use super::respond::{write_connection, write_date};
@@ -23,8 +23,8 @@ pub struct Synthetic<'a> {
     pub date: &'a [u8],
     /// Strict-Transport-Security.
     pub hsts: Option<&'a [u8]>,
-    /// Further fields.
-    pub add: &'a [NewField<'a>],
+    /// Further fields: what the route says, and what this answer is in need of.
+    pub changes: [&'a Changes<'a>; 2],
 }
 
 /// Appends the whole answer to `out`; returns the number of body bytes written.
@@ -50,7 +50,7 @@ pub fn write_synthetic(out: &mut Vec<u8>, answer: &Synthetic<'_>) -> usize {
     if let Some(hsts) = answer.hsts {
         field::write_new(out, &[(b"Strict-Transport-Security", hsts)]);
     }
-    field::write_new(out, answer.add);
+    answer.changes.iter().for_each(|changes| out.extend_from_slice(changes.lines()));
     out.extend_from_slice(b"\r\n");
     if answer.head {
         return 0;
@@ -110,7 +110,7 @@ mod tests {
         head: false,
         date: b"Tue, 15 Nov 1994 08:12:31 GMT",
         hsts: None,
-        add: &[],
+        changes: [Changes::NONE; 2],
     };
 
     fn written(answer: &Synthetic<'_>) -> String {

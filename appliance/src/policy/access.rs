@@ -22,7 +22,7 @@ pub(super) async fn run<'s>(
 ) -> Result<(), Answer> {
     if access.basic.is_some() {
         // Whichever check lets the request pass, the password is not the backend's.
-        shaping.remove_request(b"Authorization");
+        shaping.request.remove(b"Authorization");
     }
     let address = access.address_passes(request.client);
     match address {

@@ -4,30 +4,32 @@ use ringress_config::snapshot::{Cors, OriginPattern, Origins};
 
 use super::{Answer, Request, Shaping};
 use crate::http::field::FieldId;
+use crate::http::framing::write_decimal;
 use crate::http::request::Method;
 
 /// Adds the fields of an allowed origin to whatever is answered; a preflight of one is answered at once.
-pub(super) fn run<'s>(cors: &'s Cors, request: &Request<'_>, shaping: &mut Shaping<'s>) -> Option<Answer> {
+pub(super) fn run(cors: &Cors, request: &Request<'_>, shaping: &mut Shaping<'_>) -> Option<Answer> {
     let origin = request.head.find(request.bytes, FieldId::Origin);
     let allowed = match (&cors.origins, origin) {
         (Origins::Any, _) => &b"*"[..],
         (Origins::List(list), Some(origin)) if list.iter().any(|pattern| allows(pattern, origin)) => {
             // What is answered depends on the origin: caches must know (nginx does not say so).
-            shaping.add_response(b"Vary", &b"Origin"[..]);
+            shaping.response.add(b"Vary", b"Origin");
             origin
         }
         (Origins::List(_), _) => return None,
     };
-    shaping.set_response(b"Access-Control-Allow-Origin", allowed.to_vec());
+    let response = &mut shaping.response;
+    response.set(b"Access-Control-Allow-Origin", allowed);
     if cors.credentials {
-        shaping.set_response(b"Access-Control-Allow-Credentials", &b"true"[..]);
+        response.set(b"Access-Control-Allow-Credentials", b"true");
     }
-    shaping.set_response(b"Access-Control-Allow-Methods", cors.methods.as_bytes());
-    shaping.set_response(b"Access-Control-Allow-Headers", cors.headers.as_bytes());
+    response.set(b"Access-Control-Allow-Methods", cors.methods.as_bytes());
+    response.set(b"Access-Control-Allow-Headers", cors.headers.as_bytes());
     if !cors.expose.is_empty() {
-        shaping.set_response(b"Access-Control-Expose-Headers", cors.expose.as_bytes());
+        response.set(b"Access-Control-Expose-Headers", cors.expose.as_bytes());
     }
-    shaping.set_response(b"Access-Control-Max-Age", cors.max_age.to_string().into_bytes());
+    response.set_with(b"Access-Control-Max-Age", |out| write_decimal(out, cors.max_age));
     (request.head.method == Method::Options).then(|| Answer::status(204))
 }
 

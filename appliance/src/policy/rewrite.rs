@@ -4,6 +4,9 @@ use ringress_config::snapshot::{Rewrite, Route};
 
 use super::{Answer, Request, Shaping, template};
 
+/// Bytes that most targets do with.
+const TARGET_BYTES: usize = 128;
+
 /// Puts the new target into `shaping`.
 ///
 /// # Errors
@@ -15,15 +18,14 @@ pub(super) fn run<'s>(
     shaping: &mut Shaping<'s>,
 ) -> Result<(), Answer> {
     let Some(groups) = rewrite.pattern.groups(request.path) else { return Ok(()) };
-    let mut target = Vec::new();
+    let mut target = Vec::with_capacity(TARGET_BYTES);
     template::render(&rewrite.target, request, route, Some(&groups), &mut target);
     if let Some(prefix) = &rewrite.prefix {
-        let mut text = Vec::new();
-        template::render(prefix, request, route, Some(&groups), &mut text);
-        shaping.set_request(b"X-Forwarded-Prefix", text);
+        let render = |out: &mut Vec<u8>| template::render(prefix, request, route, Some(&groups), out);
+        shaping.request.set_with(b"X-Forwarded-Prefix", render);
     }
     if let Some(query) = request.head.query(request.bytes) {
-        target.push(if target.contains(&b'?') { b'&' } else { b'?' });
+        target.push(if memchr::memchr(b'?', &target).is_some() { b'&' } else { b'?' });
         target.extend_from_slice(query);
     }
     if target.starts_with(b"http://") || target.starts_with(b"https://") {

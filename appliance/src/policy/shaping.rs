@@ -5,11 +5,9 @@ use std::borrow::Cow;
 use ringress_config::snapshot::{FieldRules, Policies, Route, Template};
 
 use super::{MirrorTarget, Request, template};
-use crate::http::field::{FieldId, NewField};
+use crate::http::field::{Changes, FieldId};
+use crate::http::framing::write_decimal;
 use crate::http::host;
-
-/// What the route says word by word is lent, what depends on the request is owned.
-type OwnedField<'s> = (Cow<'s, [u8]>, Cow<'s, [u8]>);
 
 /// An answer that the proxy makes itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,106 +50,66 @@ pub(crate) struct Shaping<'s> {
     /// The request's target in place of the client's.
     pub(crate) target: Option<Vec<u8>>,
     /// `Host` toward the upstream in place of the client's.
-    pub(crate) host: Option<Vec<u8>>,
+    pub(crate) host: Option<Cow<'s, [u8]>>,
     /// Where a copy of the request goes.
     pub(crate) mirror: Option<MirrorTarget>,
-    request_set: Vec<OwnedField<'s>>,
-    request_add: Vec<OwnedField<'s>>,
-    request_remove: Vec<Cow<'s, [u8]>>,
-    response_set: Vec<OwnedField<'s>>,
-    response_add: Vec<OwnedField<'s>>,
-    response_remove: Vec<Cow<'s, [u8]>>,
+    /// To the request's fields.
+    pub(crate) request: Changes<'s>,
+    /// To the response's fields.
+    pub(crate) response: Changes<'s>,
 }
 
 impl<'s> Shaping<'s> {
-    /// The route's own rules whose value needs no request.
-    pub(super) fn new(policies: &'s Policies) -> Self {
-        let removed = |rules: &'s FieldRules| rules.remove.iter().map(|name| Cow::Borrowed(name.as_bytes())).collect();
-        Self {
-            request_remove: removed(&policies.request_fields),
-            response_remove: removed(&policies.response_fields),
-            ..Self::default()
-        }
-    }
-
     /// The route's own rules, for this request.
     pub(super) fn render(&mut self, policies: &'s Policies, request: &Request<'_>, route: &Route) {
-        let text = |value| {
-            let mut out = Vec::new();
-            template::render(value, request, route, None, &mut out);
-            out
-        };
-        let lent = |value: &'s Template| match value.as_literal() {
+        let render = |value: &Template, out: &mut Vec<u8>| template::render(value, request, route, None, out);
+        let Policies { request_fields, response_fields, .. } = policies;
+        apply(request_fields, &mut self.request, render);
+        apply(response_fields, &mut self.response, render);
+        let is_host = |(name, _): &&(Box<str>, Template)| name.eq_ignore_ascii_case("host");
+        let among_fields = || request_fields.set.iter().find(is_host).map(|(_, value)| value);
+        let host = policies.upstream_host.as_ref().or_else(among_fields).map(|value| match value.as_literal() {
             Some(literal) => Cow::Borrowed(literal.as_bytes()),
-            None => Cow::Owned(text(value)),
-        };
-        let mut host = policies.upstream_host.as_ref().map(&text);
-        for (name, value) in &policies.request_fields.set {
-            if name.eq_ignore_ascii_case("host") {
-                host = host.or_else(|| Some(text(value)));
-            } else {
-                self.set_request(name.as_bytes(), lent(value));
+            None => {
+                let mut text = Vec::new();
+                render(value, &mut text);
+                Cow::Owned(text)
             }
-        }
-        for (name, value) in policies.request_fields.add.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {
-            self.request_add.push((Cow::Borrowed(name.as_bytes()), lent(value)));
-        }
-        for (name, value) in &policies.response_fields.set {
-            self.set_response(name.as_bytes(), lent(value));
-        }
-        for (name, value) in &policies.response_fields.add {
-            self.add_response(name.as_bytes(), lent(value));
-        }
+        });
         // A name made of what the client sent could be none: the client's own, which was checked, is taken then.
         self.host = host.filter(|host| host::split(host).is_some());
     }
 
     /// What an error backend is told (reference 3.6).
-    pub(super) fn ask_for_page(&mut self, route: &'s Route, request: &Request<'_>, status: u16) {
+    pub(super) fn ask_for_page(&mut self, route: &Route, request: &Request<'_>, status: u16) {
         let labels = &route.labels;
-        self.set_request(b"X-Code", status.to_string().into_bytes());
-        self.set_request(b"X-Format", request.field("accept").unwrap_or_default().to_vec());
-        self.set_request(b"X-Original-URI", request.head.path_and_query(request.bytes).to_vec());
-        self.set_request(b"X-Namespace", labels.namespace.as_bytes());
-        self.set_request(b"X-Ingress-Name", labels.ingress.as_bytes());
-        self.set_request(b"X-Service-Name", labels.service.as_bytes());
-        self.set_request(b"X-Service-Port", labels.service_port.as_bytes());
+        let told = &mut self.request;
+        told.set_with(b"X-Code", |out| write_decimal(out, u64::from(status)));
+        told.set(b"X-Format", request.field("accept").unwrap_or_default());
+        told.set(b"X-Original-URI", request.head.path_and_query(request.bytes));
+        told.set(b"X-Namespace", labels.namespace.as_bytes());
+        told.set(b"X-Ingress-Name", labels.ingress.as_bytes());
+        told.set(b"X-Service-Name", labels.service.as_bytes());
+        told.set(b"X-Service-Port", labels.service_port.as_bytes());
     }
 
-    pub(super) fn set_request(&mut self, name: &'s [u8], value: impl Into<Cow<'s, [u8]>>) {
-        if is_framing(name) {
-            return;
+    /// Sets a field that configuration names and another service fills.
+    pub(super) fn set_request(&mut self, name: &'s [u8], value: &[u8]) {
+        if !is_framing(name) {
+            self.request.set(name, value);
         }
-        self.request_set.push((Cow::Borrowed(name), value.into()));
     }
+}
 
-    pub(super) fn remove_request(&mut self, name: &'s [u8]) {
-        self.request_remove.push(Cow::Borrowed(name));
+/// Changes what the rules say, but for the fields that are the proxy's own.
+fn apply<'s>(rules: &'s FieldRules, changes: &mut Changes<'s>, render: impl Fn(&Template, &mut Vec<u8>)) {
+    for (name, value) in rules.set.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {
+        changes.set_with(name.as_bytes(), |out| render(value, out));
     }
-
-    pub(super) fn set_response(&mut self, name: &'s [u8], value: impl Into<Cow<'s, [u8]>>) {
-        if is_framing(name) {
-            return;
-        }
-        self.response_set.push((Cow::Borrowed(name), value.into()));
+    for (name, value) in rules.add.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {
+        changes.add_with(name.as_bytes(), |out| render(value, out));
     }
-
-    pub(crate) fn add_response(&mut self, name: &'s [u8], value: impl Into<Cow<'s, [u8]>>) {
-        if is_framing(name) {
-            return;
-        }
-        self.response_add.push((Cow::Borrowed(name), value.into()));
-    }
-
-    /// Fields written in place of the client's, beside them, and names that do not pass.
-    pub(crate) fn request(&self) -> (Vec<NewField<'_>>, Vec<NewField<'_>>, Vec<&[u8]>) {
-        (fields(&self.request_set), fields(&self.request_add), names(&self.request_remove))
-    }
-
-    /// Fields written in place of the upstream's, beside them, and names that do not pass.
-    pub(crate) fn response(&self) -> (Vec<NewField<'_>>, Vec<NewField<'_>>, Vec<&[u8]>) {
-        (fields(&self.response_set), fields(&self.response_add), names(&self.response_remove))
-    }
+    rules.remove.iter().for_each(|name| changes.remove(name.as_bytes()));
 }
 
 /// Fields that say where a message ends or belong to one hop: the proxy's own, whoever asks for them.
@@ -169,12 +127,4 @@ pub(super) fn is_framing(name: &[u8]) -> bool {
             | FieldId::Upgrade
             | FieldId::Expect
     )
-}
-
-fn fields<'a>(owned: &'a [OwnedField<'_>]) -> Vec<NewField<'a>> {
-    owned.iter().map(|(name, value)| (&**name, &**value)).collect()
-}
-
-fn names<'a>(owned: &'a [Cow<'_, [u8]>]) -> Vec<&'a [u8]> {
-    owned.iter().map(|name| &**name).collect()
 }

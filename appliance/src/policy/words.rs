@@ -2,7 +2,7 @@
 
 use ringress_config::snapshot::UpstreamWords;
 
-use crate::http::field::{Field, FieldId, NewField};
+use crate::http::field::{Changes, Field, FieldId};
 
 /// The fields that differ from the upstream's.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,22 +37,16 @@ impl Rewritten {
         rewritten
     }
 
-    /// Adds itself to what is set, added and removed already.
-    pub(crate) fn join<'a>(
-        &'a self,
-        set: &mut Vec<NewField<'a>>,
-        add: &mut Vec<NewField<'a>>,
-        remove: &mut Vec<&'a [u8]>,
-    ) {
+    /// Adds itself to what is changed; what the operator says of a field is not the upstream's word any more.
+    pub(crate) fn join(&self, operator: &Changes<'_>, changes: &mut Changes<'_>) {
         for (name, value) in [(&b"Location"[..], &self.location), (b"Refresh", &self.refresh)] {
-            // What the operator sets is not the upstream's word any more.
-            if let Some(value) = value.as_ref().filter(|_| !set.iter().any(|(set, _)| set.eq_ignore_ascii_case(name))) {
-                set.push((name, value));
+            if let Some(value) = value.as_ref().filter(|_| !operator.stop(name)) {
+                changes.set(name, value);
             }
         }
         if !self.cookies.is_empty() {
-            remove.push(b"Set-Cookie");
-            add.extend(self.cookies.iter().map(|cookie| (&b"Set-Cookie"[..], cookie.as_slice())));
+            changes.remove(b"Set-Cookie");
+            self.cookies.iter().for_each(|cookie| changes.add(b"Set-Cookie", cookie));
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use ringress::http::chunked::{CHUNK_END, ChunkDecoder, ChunkError, LAST_CHUNK, write_chunk_header};
 use ringress::http::edge::{Believed, EdgeFields, Scheme, client_address};
-use ringress::http::field::FieldId;
+use ringress::http::field::{Changes, FieldId};
 use ringress::http::forward::{FieldPolicy, Forward, client_request_id, write_request};
 use ringress::http::framing::{BodyFraming, ResponseBody};
 use ringress::http::head::{HeadError, HeadLimits, Progress, Version};
@@ -86,10 +86,18 @@ fn host_is_plain(name: &str) {
     );
 }
 
+fn changes() -> Changes<'static> {
+    let mut changes = Changes::default();
+    changes.set(b"X-Set", b"1\r\n2");
+    changes.remove(b"X-Removed");
+    changes
+}
+
 fn forwarded_request(head: &RequestHead, data: &[u8], policy: FieldPolicy) {
     let mut edge = EdgeFields::default();
     edge.render([192, 0, 2, 1].into(), Scheme::Http, 80);
     let host = if head.authority(data).is_empty() { b"10.0.0.1:80" } else { head.authority(data) };
+    let changes = changes();
     let forward = Forward {
         host,
         forwarded_host: host,
@@ -98,9 +106,7 @@ fn forwarded_request(head: &RequestHead, data: &[u8], policy: FieldPolicy) {
         edge: &edge,
         framing: head.framing,
         policy,
-        set: &[(b"X-Set", b"1\r\n2")],
-        add: &[],
-        remove: &[b"X-Removed"],
+        changes: &changes,
         hop: UpstreamHop::default(),
         address_field: policy.original_uri.then_some("accept"),
         host_field: policy.original_uri.then_some("x_host"),
@@ -185,6 +191,7 @@ pub(crate) fn response_head(data: &[u8]) {
 }
 
 fn written_response(head: &ResponseHead, data: &[u8], version: Version) {
+    let changes = changes();
     let respond = Respond {
         version,
         keep_alive: true,
@@ -193,9 +200,7 @@ fn written_response(head: &ResponseHead, data: &[u8], version: Version) {
         hsts: Some(b"max-age=1"),
         keep_server: false,
         recoded: false,
-        set: &[(b"X-Set", b"1\r\n2")],
-        add: &[],
-        remove: &[b"X-Removed"],
+        changes: [Changes::NONE, &changes],
     };
     let mut out = Vec::new();
     let written = write_response(&mut out, head, data, &respond);

@@ -1,9 +1,12 @@
 //! A regular expression that is searched anywhere in a text and may give its groups.
 
+mod from_start;
+
 use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use self::from_start::FromStart;
 use super::PatternError;
 
 /// Bytes that a compiled expression may take.
@@ -16,6 +19,8 @@ pub const GROUPS_MAX: usize = 10;
 pub struct Search {
     text: Arc<str>,
     regex: Regex,
+    /// The same from the start of a text, where it has a form that gives groups quickly.
+    from_start: Option<Arc<FromStart>>,
 }
 
 /// The groups of a match, group 0 first; those that took no part are empty.
@@ -33,7 +38,7 @@ impl Search {
             regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
             other => PatternError::Syntax(other.to_string().lines().last().unwrap_or_default().trim().to_owned()),
         })?;
-        Ok(Self { text: text.into(), regex })
+        Ok(Self { text: text.into(), regex, from_start: FromStart::new(text, blind_to_case).map(Arc::new) })
     }
 
     /// The expression as written.
@@ -48,6 +53,12 @@ impl Search {
 
     /// Its groups where it is found first.
     pub fn groups<'t>(&self, subject: &'t [u8]) -> Option<Groups<'t>> {
+        // What is found at the start is found there first.
+        let from_start = self.from_start.as_ref().and_then(|form| form.groups(subject));
+        from_start.or_else(|| self.groups_anywhere(subject))
+    }
+
+    fn groups_anywhere<'t>(&self, subject: &'t [u8]) -> Option<Groups<'t>> {
         let captures = self.regex.captures(subject)?;
         let mut groups: Groups<'t> = [&[]; GROUPS_MAX];
         for (group, found) in groups.iter_mut().zip(captures.iter()) {
@@ -68,6 +79,8 @@ impl Eq for Search {}
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -76,6 +89,18 @@ mod tests {
         let groups = search.groups(b"/APP/x/y").unwrap();
         assert_eq!((groups[1], groups[2], groups[3]), (&b"/"[..], &b"x/y"[..], &b""[..]));
         assert!(search.groups(b"/other").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn groups_are_the_same_from_the_start_and_by_searching(
+            pattern in r"/?(a|b|/|\(/\|\$\)|\(\.\*\)|\(\.\+\)|\(\[a-b\]\*\)|\(b\)\?|\(a\|ab\)){1,5}\$?",
+            subject in "[/abAB\n]{0,8}",
+            blind_to_case: bool,
+        ) {
+            let search = Search::new(&pattern, blind_to_case).unwrap();
+            prop_assert_eq!(search.groups(subject.as_bytes()), search.groups_anywhere(subject.as_bytes()));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::super::body::BodyDecoder;
 use super::super::client::{self, Client};
-use super::super::field::{self, FieldId, NewField};
+use super::super::field::{Changes, FieldId};
 use super::super::grpc;
 use super::super::head::Version;
 use super::super::request::{Method, RequestHead};
@@ -16,14 +16,16 @@ use crate::relay;
 use crate::worker::{Core, Scratch};
 
 /// `server-tokens`.
-pub(super) const SERVER: NewField<'_> = (b"Server", concat!("ringress/", env!("CARGO_PKG_VERSION")).as_bytes());
+const SERVER: (&[u8], &[u8]) = (b"Server", concat!("ringress/", env!("CARGO_PKG_VERSION")).as_bytes());
 
 impl<'s> Exchange<'s> {
-    /// This proxy's Server, where it is to be told and neither the upstream's passes nor a route writes another.
-    pub(super) fn own_server(&self, set: &[NewField<'_>], upstream_has: bool) -> Option<NewField<'static>> {
+    /// Adds this proxy's Server, where it is to be told and neither the upstream's passes nor a route says another.
+    pub(super) fn tell_server(&self, changes: &mut Changes<'_>, upstream_has: bool) {
         let fields = &self.snapshot.settings.fields;
-        let is_told = fields.own_server && !(fields.server && upstream_has);
-        (is_told && !field::is_listed(set.iter().map(|&(name, _)| name), SERVER.0)).then_some(SERVER)
+        let (name, value) = SERVER;
+        if fields.own_server && !(fields.server && upstream_has) && !self.shaping.response.stop(name) {
+            changes.add(name, value);
+        }
     }
 
     /// Answers without asking an upstream.
@@ -53,10 +55,9 @@ impl<'s> Exchange<'s> {
         }
         let head = &scratch.request;
         let mut out = self.core.buffers.head();
-        let (set, mut add, _) = self.shaping.response();
-        add.extend(self.own_server(&set, false));
-        add.extend(set);
-        add.extend(answer.field.as_ref().map(|(name, value)| (*name, value.as_slice())));
+        let mut own = Changes::default();
+        self.tell_server(&mut own, false);
+        answer.field.iter().for_each(|(name, value)| own.add(name, value));
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| client.facts.secured.is_tls());
         let to_grpc = answer.status >= 400 && grpc::is_grpc(head, inbox);
         let page = self.core.with_date(|date| {
@@ -68,7 +69,7 @@ impl<'s> Exchange<'s> {
                 head: head.method == Method::Head,
                 date,
                 hsts: hsts.map(str::as_bytes),
-                add: &add,
+                changes: [&self.shaping.response, &own],
             };
             if to_grpc {
                 grpc::write_error(&mut out, &synthetic, head.find(inbox, FieldId::ContentType).unwrap_or_default());
@@ -108,7 +109,10 @@ fn skip_body(head: &RequestHead, inbox: &mut Vec<u8>) -> bool {
 /// Answers a head that could not be parsed, and ends the connection.
 pub(crate) async fn answer_refusal(core: &Rc<Core>, client: &mut Client, status: u16) {
     let mut out = core.buffers.head();
-    let add: &[NewField<'_>] = if core.pin().settings.fields.own_server { &[SERVER] } else { &[] };
+    let mut own = Changes::default();
+    if core.pin().settings.fields.own_server {
+        own.add(SERVER.0, SERVER.1);
+    }
     let page = core.with_date(|date| {
         write_synthetic(
             &mut out,
@@ -120,7 +124,7 @@ pub(crate) async fn answer_refusal(core: &Rc<Core>, client: &mut Client, status:
                 head: false,
                 date,
                 hsts: None,
-                add,
+                changes: [Changes::NONE, &own],
             },
         )
     });

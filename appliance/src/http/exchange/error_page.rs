@@ -8,9 +8,9 @@ use ringress_config::snapshot::{UpstreamHop, UpstreamProtocol};
 
 use super::super::client::Client;
 use super::super::edge::Believed;
-use super::super::field::NewField;
+use super::super::field::Changes;
 use super::super::forward::{Forward, write_request};
-use super::super::framing::{BodyFraming, ResponseBody};
+use super::super::framing::{BodyFraming, ResponseBody, write_decimal};
 use super::super::grpc;
 use super::super::request::Method;
 use super::super::response::{Asked, ResponseHead};
@@ -56,7 +56,7 @@ impl<'s> Exchange<'s> {
             Ok((connection, received, began)) => {
                 // A challenge is needed whatever the page looks like.
                 if let Some((name, value)) = &answer.field {
-                    self.shaping.add_response(name, value.clone());
+                    self.shaping.response.add(name, value);
                 }
                 self.respond(client, scratch, inbox, target, connection, received, began).await
             }
@@ -136,19 +136,17 @@ impl<'s> Exchange<'s> {
             target.push(b'?');
             target.extend_from_slice(query);
         }
-        let code = status.to_string();
         let accept = head.fields().iter().find(|field| field.name.of(inbox).eq_ignore_ascii_case(b"accept"));
         let labels = self.route.map(|route| &*route.labels);
         let label = |of: fn(&ringress_config::snapshot::RouteLabels) -> &str| labels.map_or("", of).as_bytes();
-        let set: [NewField<'_>; 7] = [
-            (b"X-Code", code.as_bytes()),
-            (b"X-Format", accept.map_or(b"", |field| field.value.of(inbox))),
-            (b"X-Original-URI", head.path_and_query(inbox)),
-            (b"X-Namespace", label(|labels| &labels.namespace)),
-            (b"X-Ingress-Name", label(|labels| &labels.ingress)),
-            (b"X-Service-Name", label(|labels| &labels.service)),
-            (b"X-Service-Port", label(|labels| &labels.service_port)),
-        ];
+        let mut changes = Changes::default();
+        changes.set_with(b"X-Code", |out| write_decimal(out, u64::from(status)));
+        changes.set(b"X-Format", accept.map_or(b"", |field| field.value.of(inbox)));
+        changes.set(b"X-Original-URI", head.path_and_query(inbox));
+        changes.set(b"X-Namespace", label(|labels| &labels.namespace));
+        changes.set(b"X-Ingress-Name", label(|labels| &labels.ingress));
+        changes.set(b"X-Service-Name", label(|labels| &labels.service));
+        changes.set(b"X-Service-Port", label(|labels| &labels.service_port));
         write_request(
             out,
             head,
@@ -161,9 +159,7 @@ impl<'s> Exchange<'s> {
                 edge: &scratch.edge,
                 framing: if head.framing == BodyFraming::None { BodyFraming::None } else { BodyFraming::Length(0) },
                 policy,
-                set: &set,
-                add: &[],
-                remove: &[],
+                changes: &changes,
                 hop: UpstreamHop::default(),
                 address_field: self.snapshot.settings.forwarded.address_field.as_deref(),
                 host_field: self.snapshot.settings.forwarded.host_field.as_deref(),

@@ -343,7 +343,6 @@ impl Outbound<'_> {
         // A client of HTTP/1.0 may name no host; the upstream's HTTP/1.1 wants one.
         let unnamed = if authority.is_empty() { endpoint.to_string() } else { String::new() };
         let authority = if authority.is_empty() { unnamed.as_bytes() } else { authority };
-        let (set, add, remove) = self.shaping.request();
         write_request(
             out,
             self.head,
@@ -356,9 +355,7 @@ impl Outbound<'_> {
                 edge: self.edge,
                 framing: self.framing,
                 policy: self.policy,
-                set: &set,
-                add: &add,
-                remove: &remove,
+                changes: &self.shaping.request,
                 hop: self.hop,
                 address_field: self.forwarded.address_field.as_deref(),
                 host_field: self.forwarded.host_field.as_deref(),

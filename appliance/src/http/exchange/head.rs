@@ -2,7 +2,7 @@
 
 use ringress_config::snapshot::Policies;
 
-use super::super::field::{self, FieldId, NewField};
+use super::super::field::{Changes, FieldId};
 use super::super::respond::{Respond, Written, write_response};
 use super::Exchange;
 use crate::coding::{self, Coding, Encoder, Verdict};
@@ -34,18 +34,17 @@ impl Exchange<'_> {
     pub(super) fn write_head(&self, over_tls: bool, scratch: &Scratch, inbox: &[u8], received: &[u8]) -> Head {
         let mut out = self.core.buffers.body();
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| over_tls);
-        let (mut set, mut add, mut remove) = self.shaping.response();
         let policies = self.route.and_then(|route| route.policies.as_deref());
-        let words = policies.and_then(|policies| policies.upstream_words.as_ref());
-        let rewritten = words.map(|words| Rewritten::of(words, scratch.response.fields(), received));
-        rewritten.iter().for_each(|rewritten| rewritten.join(&mut set, &mut add, &mut remove));
-        add.extend(self.own_server(&set, scratch.response.has(FieldId::Server)));
-        let cookie = self.hint.session().and_then(Session::set_cookie);
-        add.extend(cookie.as_ref().map(|cookie| (&b"Set-Cookie"[..], cookie.as_bytes())));
-        let recoded = self.recode(scratch, inbox, received, &set);
-        if let Some(recoded) = &recoded {
-            recoded.join(&mut set, &mut add, &mut remove);
+        let (asked_for, mut own) = (&self.shaping.response, Changes::default());
+        if let Some(words) = policies.and_then(|policies| policies.upstream_words.as_ref()) {
+            Rewritten::of(words, scratch.response.fields(), received).join(asked_for, &mut own);
         }
+        self.tell_server(&mut own, scratch.response.has(FieldId::Server));
+        if let Some(cookie) = self.hint.session().and_then(Session::set_cookie) {
+            own.add(b"Set-Cookie", cookie.as_bytes());
+        }
+        let recoded = self.recode(scratch, inbox, received);
+        recoded.iter().for_each(|recoded| recoded.join(&mut own));
         let encoder = recoded.as_ref().and_then(|recoded| recoded.encoder.as_ref());
         let written = self.core.with_date(|date| {
             write_response(
@@ -60,9 +59,7 @@ impl Exchange<'_> {
                     hsts: hsts.map(str::as_bytes),
                     keep_server: self.snapshot.settings.fields.server,
                     recoded: encoder.is_some(),
-                    set: &set,
-                    add: &add,
-                    remove: &remove,
+                    changes: [asked_for, &own],
                 },
             )
         });
@@ -71,9 +68,9 @@ impl Exchange<'_> {
     }
 
     /// Decides on compression, where it is switched on.
-    fn recode(&self, scratch: &Scratch, inbox: &[u8], received: &[u8], set: &[NewField<'_>]) -> Option<Recoded> {
+    fn recode(&self, scratch: &Scratch, inbox: &[u8], received: &[u8]) -> Option<Recoded> {
         let compression = self.snapshot.settings.compression.as_ref()?;
-        if field::is_listed(set.iter().map(|&(name, _)| name), b"Content-Encoding") {
+        if self.shaping.response.stop(b"Content-Encoding") {
             return None;
         }
         let (request, response) = (&scratch.request, &scratch.response);
@@ -97,16 +94,18 @@ impl Exchange<'_> {
 
 impl Recoded {
     /// Adds what the head says to the changes that are made to it.
-    fn join<'a>(&'a self, set: &mut Vec<NewField<'a>>, add: &mut Vec<NewField<'a>>, remove: &mut Vec<&'a [u8]>) {
+    fn join(&self, changes: &mut Changes<'_>) {
         if self.varies {
-            add.push((b"Vary", b"Accept-Encoding"));
+            changes.add(b"Vary", b"Accept-Encoding");
         }
         if let Some((coding, _)) = &self.encoder {
-            add.push((b"Content-Encoding", coding.name()));
+            changes.add(b"Content-Encoding", coding.name());
             // Ranges would be of the coded form.
-            remove.push(b"Accept-Ranges");
+            changes.remove(b"Accept-Ranges");
         }
-        set.extend(self.etag.as_deref().map(|etag| (&b"ETag"[..], etag)));
+        if let Some(etag) = &self.etag {
+            changes.set(b"ETag", etag);
+        }
     }
 }
 

@@ -79,7 +79,6 @@ impl Exchange<'_> {
     fn write_copy(&self, scratch: &Scratch, inbox: &[u8], target: &MirrorTarget, body: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(scratch.request.consumed + body.len() + 1024);
         let has_body = target.with_body && scratch.request.framing != BodyFraming::None;
-        let (set, add, remove) = self.shaping.request();
         let forwarded = &self.snapshot.settings.forwarded;
         let forward = Forward {
             host: &target.host,
@@ -89,9 +88,7 @@ impl Exchange<'_> {
             edge: &scratch.edge,
             framing: if has_body { BodyFraming::Length(body.len() as u64) } else { BodyFraming::None },
             policy: self.field_policy(),
-            set: &set,
-            add: &add,
-            remove: &remove,
+            changes: &self.shaping.request,
             hop: UpstreamHop { connection: Some(ConnectionWord::Close), http_1_0: false },
             address_field: forwarded.address_field.as_deref(),
             host_field: forwarded.host_field.as_deref(),

@@ -17,9 +17,7 @@ fn responded(text: &str, asked: Asked, change: impl FnOnce(&mut Respond<'_>)) ->
         hsts: None,
         keep_server: false,
         recoded: false,
-        set: &[],
-        add: &[],
-        remove: &[],
+        changes: [Changes::NONE; 2],
     };
     change(&mut respond);
     let mut out = Vec::new();
@@ -95,12 +93,14 @@ fn a_switch_of_protocols_is_passed_on() {
 
 #[test]
 fn set_added_and_removed_fields() {
-    let upstream =
-        "Content-Length: 0\r\nA: 1\r\nB: 2\r\nSet-Cookie: c\r\nStrict-Transport-Security: max-age=1\r\nServer: s\r\n";
+    let upstream = "Content-Length: 0\r\nA: 1\r\nB: 2\r\nD: 4\r\nSet-Cookie: c\r\nStrict-Transport-Security: max-age=1\r\nServer: s\r\n";
+    let [route, own] = [Box::leak(Box::default()), Box::leak(Box::<Changes<'static>>::default())];
+    own.set(b"a", b"3");
+    own.remove(b"b");
+    route.add(b"Set-Cookie", b"d\r\nX: y");
+    route.remove(b"d");
     let (lines, _) = plain(upstream, |respond| {
-        respond.set = &[(b"a", b"3")];
-        respond.remove = &[b"b"];
-        respond.add = &[(b"Set-Cookie", b"d\r\nX: y")];
+        respond.changes = [route, own];
         respond.hsts = Some(b"max-age=2");
         respond.keep_server = true;
     });
@@ -111,8 +111,8 @@ fn set_added_and_removed_fields() {
         "Server: s",
         "Content-Length: 0",
         "Strict-Transport-Security: max-age=2",
-        "a: 3",
         "Set-Cookie: d  X: y",
+        "a: 3",
     ];
     assert_eq!(lines, expected);
 }

@@ -125,14 +125,14 @@ fn carry_out<'s>(
 ) -> Result<(), Answer> {
     let passes = matches!(decision.status, 200..=299);
     if passes || (auth.always_set_cookie && matches!(decision.status, 401 | 403)) {
-        decision.cookies.iter().for_each(|cookie| shaping.add_response(b"Set-Cookie", cookie.clone()));
+        decision.cookies.iter().for_each(|cookie| shaping.response.add(b"Set-Cookie", cookie));
     }
     match decision.status {
         200..=299 => {
             for (name, value) in auth.response_fields.iter().zip(&decision.fields) {
                 match value {
-                    Some(value) => shaping.set_request(name.as_bytes(), value.clone()),
-                    None => shaping.remove_request(name.as_bytes()),
+                    Some(value) => shaping.set_request(name.as_bytes(), value),
+                    None => shaping.request.remove(name.as_bytes()),
                 }
             }
             Ok(())

@@ -1,0 +1,116 @@
+//! What configuration, policies and other services change in the fields of a head.
+
+use super::{is_listed, is_token, write_mended};
+
+/// Bytes of lines that a head gets without growing; most need less.
+const LINES_BYTES: usize = 256;
+
+/// Lines to write, and the names of fields that do not pass.
+///
+/// Lines are whole once the change is made, so that a head that is written again, for the next attempt, copies them as
+/// they stand. A name that is no token makes no line, and control characters in values become blanks: nothing that is
+/// said here can end its line. Free of allocations while there is nothing to change.
+#[derive(Clone, Debug, Default)]
+pub struct Changes<'a> {
+    lines: Vec<u8>,
+    names: Vec<&'a [u8]>,
+    /// One bit for each of `names`, by [`bit`]: most fields of a head are told apart from all of them by it.
+    bits: u64,
+}
+
+/// The bit of a name: its length and its first letter.
+#[inline]
+fn bit(name: &[u8]) -> u64 {
+    let first = name.first().map_or(0, |byte| usize::from(byte | 0x20));
+    1 << ((name.len() ^ first) & 63)
+}
+
+impl Changes<'_> {
+    /// Nothing is changed.
+    pub const NONE: &'static Changes<'static> = &Changes { lines: Vec::new(), names: Vec::new(), bits: 0 };
+}
+
+impl<'a> Changes<'a> {
+    /// Writes a field in place of those of the same name.
+    pub fn set(&mut self, name: &'a [u8], value: &[u8]) {
+        self.set_with(name, |out| out.extend_from_slice(value));
+    }
+
+    /// The same, with a value that is appended where it belongs.
+    pub(crate) fn set_with(&mut self, name: &'a [u8], value: impl FnOnce(&mut Vec<u8>)) {
+        self.add_with(name, value);
+        self.remove(name);
+    }
+
+    /// Writes a field beside those of the same name.
+    pub fn add(&mut self, name: &[u8], value: &[u8]) {
+        self.add_with(name, |out| out.extend_from_slice(value));
+    }
+
+    /// The same, with a value that is appended where it belongs.
+    pub(crate) fn add_with(&mut self, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
+        if !is_token(name) {
+            return;
+        }
+        if self.lines.capacity() == 0 {
+            self.lines.reserve(LINES_BYTES);
+        }
+        self.lines.extend_from_slice(name);
+        self.lines.extend_from_slice(b": ");
+        write_mended(&mut self.lines, value);
+        self.lines.extend_from_slice(b"\r\n");
+    }
+
+    /// Fields of this name do not pass.
+    pub fn remove(&mut self, name: &'a [u8]) {
+        self.names.push(name);
+        self.bits |= bit(name);
+    }
+
+    /// Whether every field passes.
+    #[inline]
+    pub fn let_all_pass(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Whether fields of this name do not pass, be it that another is written in their place.
+    #[inline]
+    pub fn stop(&self, name: &[u8]) -> bool {
+        self.bits & bit(name) != 0 && is_listed(self.names.iter().copied(), name)
+    }
+
+    /// The lines to write, each with its end.
+    #[inline]
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_stops_its_name_and_what_is_added_does_not() {
+        let mut changes = Changes::default();
+        assert!(changes.let_all_pass() && changes.lines().is_empty());
+        changes.add(b"Vary", b"Origin");
+        assert!(changes.let_all_pass());
+        changes.set(b"X-One", b"1");
+        changes.remove(b"X-Two");
+        assert_eq!(changes.lines(), b"Vary: Origin\r\nX-One: 1\r\n");
+        for (name, stops) in [("x-one", true), ("X-TWO", true), ("Vary", false), ("X-Six", false), ("", false)] {
+            assert_eq!(changes.stop(name.as_bytes()), stops, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_said_can_end_its_line() {
+        let mut changes = Changes::default();
+        changes.set(b"A", b"b\r\nEvil: 1\0");
+        changes.set(b"B\r\nC", b"d");
+        changes.add(b"", b"e");
+        changes.add_with(b"F", |out| out.extend_from_slice(b"g\n"));
+        assert_eq!(changes.lines(), b"A: b  Evil: 1 \r\nF: g \r\n");
+    }
+}
