@@ -4,7 +4,7 @@
 #   make screenshots  the dashboard in Chromium, pictures under docs/evidence/
 #   make e2e     the release binary against real nginx, wrk, curl and the conformance suite (short form)
 #   make long    the same programs at their full times; dated output under docs/evidence/
-#   make bench   the comparison with nginx and HAProxy, many Ingresses
+#   make bench   the comparison with nginx, HAProxy, Envoy, Traefik and Caddy; many Ingresses
 #   make dist    deb, rpm, image, chart, SBOM, licences and checksums under target/dist/
 #   make deploy  what is under deploy/, checked
 
@@ -18,7 +18,7 @@ CHART_TOOLS := $(CURDIR)/target/tools/chart
 export RINGRESS_BIN RINGRESS_BENCH_BIN
 
 .PHONY: check fmt lint deny tree test fuzz screenshots release e2e suite outside lookups guards conformance cluster long \
-	bench advisories api-server deb rpm image chart dist package-test package-test-fresh deploy
+	bench advisories api-server peers pingora deb rpm image chart dist package-test package-test-fresh deploy
 
 check: fmt lint deny tree test
 
@@ -115,7 +115,15 @@ long: release
 	  RINGRESS_LONG=1 $(MAKE) --no-print-directory fuzz e2e bench; } 2>&1 | sed -u 's|$(CURDIR)/||g' | tee "$$file"; \
 	exit $${PIPESTATUS[0]}
 
-bench: release api-server
+# Envoy, Traefik and Caddy for the comparison, pinned by version and hash.
+peers:
+	bench/peers/install
+
+# Not by `peers`: it builds for minutes.
+pingora:
+	cargo build --release --locked --manifest-path bench/peers/pingora/Cargo.toml
+
+bench: release api-server peers
 	$(RINGRESS_BENCH_BIN) compare --ringress $(RINGRESS_BIN)
 	$(RINGRESS_BENCH_BIN) idle --ringress $(RINGRESS_BIN)
 	$(RINGRESS_BENCH_BIN) scale --ringress $(RINGRESS_BIN) --layout files

@@ -11,9 +11,6 @@ use crate::compare::PeerSummary;
 use crate::error::{Context, Error};
 use crate::peer::Kind;
 
-/// Name of the marks of the comparison.
-const MARKS: &str = "compare";
-
 /// Sizes of the plot, in pixels.
 const WIDTH: f64 = 820.0;
 const LEFT: f64 = 190.0;
@@ -26,7 +23,8 @@ const STYLE: &str = "
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 .title { font-size: 16px; font-weight: 600 }
 .small { font-size: 11px; fill: #59636e }
-.ringress { fill: #0969da } .nginx { fill: #8c959f } .haproxy { fill: #bf8700 }
+.ringress { fill: #0969da } .nginx { fill: #8c959f } .haproxy { fill: #bf8700 } .ringress-2-workers { fill: #54aeff }
+.envoy { fill: #8250df } .traefik { fill: #1a7f37 } .caddy { fill: #bc4c00 } .pingora { fill: #bf3989 }
 .spread { stroke: #1f2328; stroke-width: 1 }
 .one { stroke: #59636e; stroke-dasharray: 3 3 }
 @media (prefers-color-scheme: dark) {
@@ -36,21 +34,52 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 
 /// What was run, for the page's head.
 pub(crate) struct Run<'a> {
+    /// Name of the section's marks and of its plot.
+    pub(crate) section: &'a str,
     pub(crate) rounds: usize,
     pub(crate) seconds: f64,
     pub(crate) ringress: &'a Path,
+    /// Proxies that were run.
+    pub(crate) here: Vec<Kind>,
     /// Proxies that were asked for and are not installed.
-    pub(crate) missing: &'a [Kind],
+    pub(crate) missing: Vec<Kind>,
+    /// The proxy that the others are compared with.
+    pub(crate) baseline: &'static str,
+    /// The CPU of the proxies, and that of load and origin.
+    pub(crate) cpus: [usize; 2],
 }
 
-/// Replaces what is between the marks of `page` by the table, and writes the plot beside it as `performance.svg`.
+impl Run<'_> {
+    /// Day, programs, machine and CPUs; and what was not there.
+    pub(crate) fn conditions(&self) -> String {
+        let programs = self.here.iter().filter(|kind| **kind != Kind::RingressTwo);
+        let versions: Vec<String> = programs.map(|kind| kind.version(self.ringress)).collect();
+        let [proxy, load] = self.cpus;
+        let mut text = format!(
+            "{}; {}; {}: CPU {proxy} for the proxy, CPU {load} for load and origin",
+            today(),
+            versions.join(", "),
+            machine()
+        );
+        if self.here.contains(&Kind::RingressTwo) {
+            write!(text, ", and the second of two workers on CPU {load} too").expect("writing to a String");
+        }
+        if !self.missing.is_empty() {
+            let names: Vec<&str> = self.missing.iter().map(|kind| kind.name()).collect();
+            write!(text, ". Not installed, so not compared: {}", names.join(", ")).expect("writing to a String");
+        }
+        text
+    }
+}
+
+/// Replaces what is between the marks of `page` by the table, and writes the plot beside it.
 ///
 /// # Errors
 /// When the page cannot be read or written or has no marks.
 pub(crate) fn write(page: &Path, run: &Run<'_>, summaries: &[PeerSummary]) -> Result<(), Error> {
-    replace(page, MARKS, &table(run, summaries))?;
-    let plot = page.with_file_name("performance.svg");
-    svg::save(&plot, &draw(summaries)).context(|| plot.display().to_string())
+    replace(page, run.section, &table(run, summaries))?;
+    let plot = page.with_file_name(format!("{}.svg", run.section));
+    svg::save(&plot, &draw(run, summaries)).context(|| plot.display().to_string())
 }
 
 /// Replaces what is between `<!-- NAME: begin -->` and `<!-- NAME: end -->` of `page`.
@@ -71,23 +100,18 @@ fn table(run: &Run<'_>, summaries: &[PeerSummary]) -> String {
     let mut text = String::new();
     let mut line = |line: String| writeln!(text, "{line}").expect("writing to a String");
     line(format!(
-        "{}; {}; {} rounds of {} s for each proxy and load; median, in brackets minimum and maximum.",
-        today(),
-        conditions(run.ringress),
+        "{}. {} rounds of {} s for each proxy and load; median, in brackets minimum and maximum.",
+        run.conditions(),
         run.rounds,
         run.seconds
     ));
-    if !run.missing.is_empty() {
-        let names: Vec<&str> = run.missing.iter().map(|kind| kind.name()).collect();
-        line(format!("Not installed, so not compared: {}.", names.join(", ")));
-    }
     line(String::new());
-    line("![CPU per request in relation to nginx](performance.svg)".to_owned());
+    line(format!("![CPU per request in relation to {}]({}.svg)", run.baseline, run.section));
     line(String::new());
-    line(
-        "| load | proxy | CPU µs per request | of nginx' in the same round | requests/s | p50 µs | p99 µs | failed |"
-            .to_owned(),
-    );
+    line(format!(
+        "| load | proxy | CPU µs per request | of {}' in the same round | requests/s | p50 µs | p99 µs | failed |",
+        run.baseline
+    ));
     line("|---|---|---|---|---|---|---|---|".to_owned());
     for summary in summaries {
         line(format!(
@@ -95,7 +119,7 @@ fn table(run: &Run<'_>, summaries: &[PeerSummary]) -> String {
             summary.scenario,
             summary.peer,
             summary.cpu_us_per_request.show(1),
-            summary.cpu_ratio_to_nginx.map_or_else(String::new, |ratio| ratio.show(2)),
+            summary.cpu_ratio.map_or_else(String::new, |ratio| ratio.show(2)),
             summary.requests_per_second.show(0),
             summary.latency_p50_us.show(0),
             summary.latency_p99_us.show(0),
@@ -103,15 +127,6 @@ fn table(run: &Run<'_>, summaries: &[PeerSummary]) -> String {
         ));
     }
     text
-}
-
-/// Programs, kernel and machine.
-fn conditions(ringress: &Path) -> String {
-    let nginx = Command::new("nginx").arg("-v").output().map(|output| output.stderr).unwrap_or_default();
-    let nginx = String::from_utf8_lossy(&nginx).replace("nginx version: ", "").trim().to_owned();
-    let haproxy = output("haproxy", &["-v"]);
-    let haproxy = haproxy.split(' ').take(3).collect::<Vec<_>>().join(" ");
-    format!("{}, {nginx}, {haproxy}; {}, one for the proxy and one for load and origin", version(ringress), machine())
 }
 
 /// The day of a run.
@@ -137,9 +152,9 @@ fn output(program: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&said).lines().next().unwrap_or_default().trim().to_owned()
 }
 
-/// Bars of CPU per request in relation to nginx, a group for each load.
-fn draw(summaries: &[PeerSummary]) -> Document {
-    let ratios: Vec<_> = summaries.iter().filter_map(|summary| Some((summary, summary.cpu_ratio_to_nginx?))).collect();
+/// Bars of CPU per request in relation to the baseline, a group for each load.
+fn draw(run: &Run<'_>, summaries: &[PeerSummary]) -> Document {
+    let ratios: Vec<_> = summaries.iter().filter_map(|summary| Some((summary, summary.cpu_ratio?))).collect();
     let most = ratios.iter().map(|(_, ratio)| ratio.max).fold(1.2, f64::max).min(2.5);
     let x = |ratio: f64| LEFT + (WIDTH - LEFT - 60.0) * ratio.min(most) / most;
     let (mut y, mut last, mut bars) = (TOP, "", Group::new());
@@ -180,7 +195,9 @@ fn draw(summaries: &[PeerSummary]) -> Document {
         .set("viewBox", (0.0, 0.0, WIDTH + 60.0, y + 16.0))
         .set("role", "img")
         .add(Style::new(STYLE))
-        .add(Text::new("CPU per request, nginx = 1").set("class", "title").set("x", 12).set("y", 24))
+        .add(
+            Text::new(format!("CPU per request, {} = 1", run.baseline)).set("class", "title").set("x", 12).set("y", 24),
+        )
         .add(
             Text::new("one worker on one CPU each; shorter is better; the line is the spread of the rounds")
                 .set("class", "small")
@@ -202,12 +219,17 @@ mod tests {
             scenario,
             peer,
             cpu_us_per_request: spread,
-            cpu_ratio_to_nginx: Some(Spread { median: ratio, min: ratio, max: ratio }),
+            cpu_ratio: Some(Spread { median: ratio, min: ratio, max: ratio }),
             requests_per_second: spread,
             latency_p50_us: spread,
             latency_p99_us: spread,
             failures: 0,
         }
+    }
+
+    fn run(missing: Vec<Kind>) -> Run<'static> {
+        let (here, baseline, cpus) = (vec![Kind::Ringress], "nginx", [0, 1]);
+        Run { section: "compare", rounds: 3, seconds: 1.0, ringress: Path::new("none"), here, missing, baseline, cpus }
     }
 
     #[test]
@@ -216,14 +238,14 @@ mod tests {
         let page = folder.path().join("performance.md");
         std::fs::write(&page, "before\n<!-- compare: begin -->\nold\n<!-- compare: end -->\nafter\n")
             .expect("it can be written");
-        let run = Run { rounds: 3, seconds: 1.0, ringress: Path::new("none"), missing: &[Kind::Haproxy] };
+        let run = run(vec![Kind::Haproxy]);
         let summaries = [summary("keepalive-64", "ringress", 0.8), summary("keepalive-64", "nginx", 1.0)];
         write(&page, &run, &summaries).expect("it is written");
         let text = std::fs::read_to_string(&page).expect("it can be read");
         assert!(text.starts_with("before\n") && text.ends_with("after\n") && !text.contains("old"), "{text}");
         assert!(text.contains("| keepalive-64 | ringress | 10.0 [9.0..11.0] | 0.80 [0.80..0.80] |"), "{text}");
         assert!(text.contains("Not installed, so not compared: haproxy."), "{text}");
-        let plot = std::fs::read_to_string(folder.path().join("performance.svg")).expect("a plot");
+        let plot = std::fs::read_to_string(folder.path().join("compare.svg")).expect("a plot");
         assert_eq!(plot.matches("<rect ").count(), 2, "{plot}");
     }
 
@@ -232,7 +254,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let page = folder.path().join("performance.md");
         std::fs::write(&page, "by hand\n").expect("it can be written");
-        let run = Run { rounds: 3, seconds: 1.0, ringress: Path::new("none"), missing: &[] };
+        let run = run(Vec::new());
         assert!(write(&page, &run, &[]).is_err());
         assert_eq!(std::fs::read_to_string(&page).expect("it can be read"), "by hand\n");
     }

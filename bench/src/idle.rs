@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::error::{Context, Error};
 use crate::load::Target;
-use crate::peer::{self, HOST, Kind, Peer};
+use crate::peer::{self, Ground, HOST, Kind, Peer};
 use crate::probe::Client;
 use crate::report::table;
 use crate::usage;
@@ -49,6 +49,7 @@ struct Row {
 
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let (_origin_process, origin) = peer::start_origin(1)?;
+    let ground = Ground::new(&options.ringress, origin, [0, 1]);
     let mut rows = Vec::new();
     for &kind in &options.peers {
         if !kind.installed(&options.ringress) {
@@ -60,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
                 continue;
             }
             // A fresh process each time: what one kind of connection left in the heap is not the other's.
-            let mut peer = Peer::start(kind, origin, 0, &options.ringress)?;
+            let mut peer = Peer::start(kind, &ground)?;
             let bytes_per_connection = measure(&mut peer, tls, options.connections)?;
             rows.push(Row { peer: kind.name(), tls, connections: options.connections, bytes_per_connection });
         }

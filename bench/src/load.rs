@@ -6,6 +6,7 @@ mod connection;
 mod schedule;
 mod tally;
 mod tls;
+pub(crate) mod websocket;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -53,6 +54,9 @@ pub(crate) struct Options {
     /// A new connection for every request.
     #[arg(long)]
     pub(crate) new_connections: bool,
+    /// Messages of WebSocket on each connection instead of requests, each when the one before has come back; plain only.
+    #[arg(long, conflicts_with_all = ["tls", "new_connections"])]
+    pub(crate) websocket: bool,
     /// Seconds after which a request counts as failed and its connection is closed.
     #[arg(long, default_value_t = 10.0)]
     pub(crate) timeout: f64,
@@ -66,7 +70,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     if let Some(cpu) = options.cpu {
-        crate::usage::pin(cpu)?;
+        crate::usage::pin(&[cpu])?;
     }
     let summary = measure(options)?;
     if options.json {
@@ -107,6 +111,8 @@ impl Target {
 struct Plan {
     target: SocketAddr,
     request: Bytes,
+    /// What makes a connection one of WebSocket.
+    upgrade: Option<Bytes>,
     tls: Option<(tls::Config, ServerName<'static>)>,
     connections: usize,
     one_request_each: bool,
@@ -121,7 +127,11 @@ struct Plan {
 impl Plan {
     fn new(options: &Options) -> Result<Self, Error> {
         let close = if options.new_connections { "Connection: close\r\n" } else { "" };
-        let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n{close}\r\n", options.path, options.host);
+        let request = match options.websocket {
+            false => format!("GET {} HTTP/1.1\r\nHost: {}\r\n{close}\r\n", options.path, options.host).into_bytes(),
+            true => websocket::message(),
+        };
+        let upgrade = options.websocket.then(|| Bytes::from(websocket::upgrade(&options.path, &options.host)));
         let tls = match options.tls {
             false => None,
             true => {
@@ -134,6 +144,7 @@ impl Plan {
         Ok(Self {
             target: options.target,
             request: Bytes::from(request),
+            upgrade,
             tls,
             connections: options.connections.max(1),
             one_request_each: options.new_connections,
@@ -195,9 +206,10 @@ async fn exchange(
     plan: &Plan,
     connection: Option<Connection>,
 ) -> (Option<Connection>, Result<connection::Answer, Failure>) {
-    let opened = match connection {
-        Some(connection) => Ok(connection),
-        None => Connection::open(plan.target, plan.tls.as_ref()).await,
+    let opened = match (connection, &plan.upgrade) {
+        (Some(connection), _) => Ok(connection),
+        (None, None) => Connection::open(plan.target, plan.tls.as_ref()).await,
+        (None, Some(upgrade)) => Connection::open_websocket(plan.target, upgrade.clone()).await,
     };
     let mut connection = match opened {
         Ok(connection) => connection,

@@ -1,5 +1,7 @@
 //! The origin behind the proxies: keep-alive, a fixed body, next to no work per request.
 
+mod websocket;
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
@@ -30,6 +32,9 @@ pub(crate) struct Options {
     /// Listen on every address of 127.0.0.0/8, and on no other interface, at the port of --listen.
     #[arg(long)]
     all_of_loopback: bool,
+    /// Speak WebSocket: send every message back.
+    #[arg(long)]
+    websocket: bool,
     /// Bytes of the body of every answer.
     #[arg(long, default_value_t = 128)]
     body_size: usize,
@@ -40,10 +45,11 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     if let Some(cpu) = options.cpu {
-        crate::usage::pin(cpu)?;
+        crate::usage::pin(&[cpu])?;
     }
     let body = Bytes::from(vec![b'x'; options.body_size]);
     let listener = if options.all_of_loopback { Some(listen_everywhere(options.listen.port())?) } else { None };
+    let body = (!options.websocket).then_some(body);
     runtime::block_on(serve(options.listen, listener, body)).context(|| "start the runtime".into())?
 }
 
@@ -61,7 +67,7 @@ fn listen_everywhere(port: u16) -> Result<std::net::TcpListener, Error> {
     listen().context(|| format!("listen on port {port} of the loopback interface"))
 }
 
-async fn serve(address: SocketAddr, listener: Option<std::net::TcpListener>, body: Bytes) -> Result<(), Error> {
+async fn serve(address: SocketAddr, listener: Option<std::net::TcpListener>, body: Option<Bytes>) -> Result<(), Error> {
     let listener = match listener {
         Some(listener) => TcpListener::from_std(listener),
         None => {
@@ -80,10 +86,14 @@ async fn serve(address: SocketAddr, listener: Option<std::net::TcpListener>, bod
     }
 }
 
-async fn connection(stream: TcpStream, body: Bytes) {
+/// Without a body it is a connection of WebSocket.
+async fn connection(stream: TcpStream, body: Option<Bytes>) {
     // The peer is the proxy under test; how its connection ends is for the load side to judge.
     if stream.set_nodelay(true).is_ok() {
-        let _ended = exchanges(stream, body).await;
+        match body {
+            Some(body) => drop(exchanges(stream, body).await),
+            None => drop(websocket::connection(stream).await),
+        }
     }
 }
 

@@ -1,9 +1,13 @@
 //! The proxies under test as programs: each is configured for one worker, started on one CPU, found ready, measured
 //! by its processes, and ended when dropped.
 
+mod caddy;
+mod envoy;
 mod haproxy;
 mod nginx;
+mod pingora;
 mod ringress;
+mod traefik;
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -11,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rcgen::{CertificateParams, KeyPair, RsaKeySize};
 use tempfile::TempDir;
 
 use crate::error::{Context, Error};
@@ -28,31 +33,123 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     Ringress,
+    /// With two workers, the second on the CPU of load and origin: for what sharing costs, not for a rate.
+    #[value(name = "ringress-2-workers")]
+    RingressTwo,
     Nginx,
     Haproxy,
+    Envoy,
+    Traefik,
+    Caddy,
+    Pingora,
 }
 
 impl Kind {
+    /// All of them, in the order of tables.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Ringress,
+        Self::RingressTwo,
+        Self::Nginx,
+        Self::Haproxy,
+        Self::Envoy,
+        Self::Traefik,
+        Self::Caddy,
+        Self::Pingora,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ringress => "ringress",
+            Self::RingressTwo => "ringress-2-workers",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Envoy => "envoy",
+            Self::Traefik => "traefik",
+            Self::Caddy => "caddy",
+            Self::Pingora => "pingora",
+        }
+    }
+
+    /// The program: where `make peers` lays it, else wherever the system finds it.
+    pub(crate) fn program(self, ringress: &Path) -> PathBuf {
+        match self {
+            Self::Ringress | Self::RingressTwo => ringress.to_owned(),
+            Self::Pingora => PathBuf::from("bench/peers/pingora/target/release/pingora-peer"),
+            other => {
+                let laid = Path::new(PEERS).join(other.name());
+                if laid.exists() { laid } else { PathBuf::from(other.name()) }
+            }
         }
     }
 
     /// Whether the program can be started here.
     pub(crate) fn installed(self, ringress: &Path) -> bool {
+        let program = self.program(ringress);
         match self {
-            Self::Ringress => ringress.exists(),
-            Self::Nginx => runs("nginx", "-v"),
-            Self::Haproxy => runs("haproxy", "-v"),
+            Self::Ringress | Self::RingressTwo | Self::Pingora => program.exists(),
+            Self::Nginx | Self::Haproxy => runs(&program, "-v"),
+            Self::Envoy => runs(&program, "--version"),
+            Self::Traefik | Self::Caddy => runs(&program, "version"),
+        }
+    }
+
+    /// What the program says that it is, on one line.
+    pub(crate) fn version(self, ringress: &Path) -> String {
+        let flag = match self {
+            Self::Nginx | Self::Haproxy => "-v",
+            Self::Traefik | Self::Caddy => "version",
+            _ => "--version",
+        };
+        let Ok(output) = Command::new(self.program(ringress)).arg(flag).output() else { return String::new() };
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let line = line.replace("nginx version: ", "").replace("Version:", "Traefik");
+        // HAProxy and Envoy go on with where and how it was built.
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match self {
+            Self::Haproxy => words[..words.len().min(3)].join(" "),
+            Self::Envoy => {
+                let build = line.rsplit(' ').next().unwrap_or_default();
+                format!("Envoy {}", build.split('/').nth(1).unwrap_or(build))
+            }
+            Self::Caddy => format!("Caddy {}", words.first().unwrap_or(&"")),
+            _ => words.join(" "),
         }
     }
 }
 
-fn runs(program: &str, flag: &str) -> bool {
+/// Where `make peers` lays programs.
+const PEERS: &str = "target/tools/peers";
+
+fn runs(program: &Path, flag: &str) -> bool {
     Command::new(program).arg(flag).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+/// What the proxies of a comparison have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ground<'a> {
+    pub(crate) ringress: &'a Path,
+    pub(crate) origin: SocketAddr,
+    pub(crate) setup: Setup,
+    /// The CPU of the proxies, and that of a second worker.
+    pub(crate) cpus: [usize; 2],
+}
+
+impl<'a> Ground<'a> {
+    /// In front of HTTP, with an ECDSA key.
+    pub(crate) fn new(ringress: &'a Path, origin: SocketAddr, cpus: [usize; 2]) -> Self {
+        Self { ringress, origin, setup: Setup::default(), cpus }
+    }
+}
+
+/// What a scenario wants of the proxies' configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Setup {
+    /// A certificate with an RSA-2048 key instead of ECDSA P-256.
+    pub(crate) rsa: bool,
+    /// The origin speaks WebSocket.
+    pub(crate) websocket: bool,
 }
 
 /// A running proxy.
@@ -66,17 +163,25 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts the program in front of `origin` on `cpu` and waits for its first good answer.
-    pub(crate) fn start(kind: Kind, origin: SocketAddr, cpu: usize, ringress: &Path) -> Result<Self, Error> {
+    /// Starts the program on its CPU and waits for its first good answer.
+    pub(crate) fn start(kind: Kind, ground: &Ground<'_>) -> Result<Self, Error> {
         let folder = tempfile::tempdir().context(|| "make a folder".into())?;
         let (http, https) = (free_address()?, free_address()?);
-        let site = Site { folder: folder.path(), origin, http, https, cpu };
+        let cpus = if kind == Kind::RingressTwo { &ground.cpus[..] } else { &ground.cpus[..1] };
+        let identity = Identity::new(ground.setup.rsa)?;
+        let Ground { origin, setup, .. } = *ground;
+        let program = kind.program(ground.ringress);
+        let site = Site { folder: folder.path(), program: &program, origin, http, https, cpus, identity, setup };
         let command = match kind {
-            Kind::Ringress => ringress::command(ringress, &site)?,
+            Kind::Ringress | Kind::RingressTwo => ringress::command(&site)?,
             Kind::Nginx => nginx::command(&site)?,
             Kind::Haproxy => haproxy::command(&site)?,
+            Kind::Envoy => envoy::command(&site)?,
+            Kind::Traefik => traefik::command(&site)?,
+            Kind::Caddy => caddy::command(&site)?,
+            Kind::Pingora => pingora::command(&site)?,
         };
-        let process = Process::start(kind.name(), command, folder, Some(cpu))?;
+        let process = Process::start(kind.name(), command, folder, cpus)?;
         let target = Target::plain(http, HOST);
         process.wait_until("answer", || probe::answers_200(&target, "/"))?;
         let mut pids = vec![process.id()];
@@ -93,10 +198,14 @@ impl Peer {
 /// What a configuration needs to know.
 struct Site<'a> {
     folder: &'a Path,
+    program: &'a Path,
     origin: SocketAddr,
     http: SocketAddr,
     https: SocketAddr,
-    cpu: usize,
+    /// One for each worker.
+    cpus: &'a [usize],
+    identity: Identity,
+    setup: Setup,
 }
 
 impl Site<'_> {
@@ -105,19 +214,35 @@ impl Site<'_> {
         fs::write(&path, content).context(|| path.display().to_string())?;
         Ok(path)
     }
+
+    /// The files of certificate and key.
+    fn identity(&self) -> Result<(PathBuf, PathBuf), Error> {
+        Ok((self.write("tls.crt", &self.identity.certificate)?, self.write("tls.key", &self.identity.key)?))
+    }
 }
 
-/// A certificate for [`HOST`] and its key, PEM, ECDSA P-256; the same kind for all peers.
+/// A path as YAML and the like take it.
+fn in_quotes(path: &Path) -> String {
+    format!("\"{}\"", path.display())
+}
+
+/// A certificate for [`HOST`] and its key, PEM; the same kind for all peers.
 struct Identity {
     certificate: String,
     key: String,
 }
 
 impl Identity {
-    fn new() -> Result<Self, Error> {
-        let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()])
-            .map_err(|error| Error::program("certificate", error.to_string()))?;
-        Ok(Self { certificate: made.cert.pem(), key: made.signing_key.serialize_pem() })
+    fn new(rsa: bool) -> Result<Self, Error> {
+        let make = || {
+            let key = match rsa {
+                true => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048)?,
+                false => KeyPair::generate()?,
+            };
+            let certificate = CertificateParams::new([HOST.to_owned()])?.self_signed(&key)?;
+            Ok(Self { certificate: certificate.pem(), key: key.serialize_pem() })
+        };
+        make().map_err(|error: rcgen::Error| Error::program("certificate", error.to_string()))
     }
 }
 
@@ -129,18 +254,21 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command`, on `cpu` only when one is given; its output goes to `log` in `folder`.
+    /// Starts `command` on these CPUs, on any when there are none; its output goes to `log` in `folder`.
     pub(crate) fn start(
         name: &'static str,
         mut command: Command,
         folder: TempDir,
-        cpu: Option<usize>,
+        cpus: &[usize],
     ) -> Result<Self, Error> {
+        let cpus = cpus.to_owned();
         let log = File::create(folder.path().join("log")).context(|| "make a log file".into())?;
         let errors = log.try_clone().context(|| "make a log file".into())?;
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
         let spawn = move || {
-            cpu.map_or(Ok(()), usage::pin)?;
+            if !cpus.is_empty() {
+                usage::pin(&cpus)?;
+            }
             command.spawn().context(|| format!("start {name}"))
         };
         // From a thread of its own, as a child takes over the CPUs of the thread that starts it.
@@ -204,24 +332,27 @@ pub(crate) fn free_address() -> Result<SocketAddr, Error> {
 /// The own origin as a process on `cpu`; returns it with its address.
 pub(crate) fn start_origin(cpu: usize) -> Result<(Process, SocketAddr), Error> {
     let address = free_address()?;
-    Ok((start_origin_at(address, Some(cpu), false)?, address))
+    Ok((start_origin_at(address, &[cpu], None)?, address))
+}
+
+/// An origin that speaks WebSocket: it sends every message back.
+pub(crate) fn start_websocket_origin(cpu: usize) -> Result<(Process, SocketAddr), Error> {
+    let address = free_address()?;
+    Ok((start_origin_at(address, &[cpu], Some("--websocket"))?, address))
 }
 
 /// The own origin on all addresses of 127.0.0.0/8; returns it with its port.
-pub(crate) fn start_origin_everywhere(cpu: Option<usize>) -> Result<(Process, u16), Error> {
+pub(crate) fn start_origin_everywhere(cpus: &[usize]) -> Result<(Process, u16), Error> {
     let address = free_address()?;
-    Ok((start_origin_at(address, cpu, true)?, address.port()))
+    Ok((start_origin_at(address, cpus, Some("--all-of-loopback"))?, address.port()))
 }
 
-fn start_origin_at(address: SocketAddr, cpu: Option<usize>, everywhere: bool) -> Result<Process, Error> {
+fn start_origin_at(address: SocketAddr, cpus: &[usize], flag: Option<&str>) -> Result<Process, Error> {
     let folder = tempfile::tempdir().context(|| "make a folder".into())?;
     let own = std::env::current_exe().context(|| "find the own binary".into())?;
     let mut command = Command::new(own);
-    command.args(["origin", "--listen", &address.to_string()]);
-    if everywhere {
-        command.arg("--all-of-loopback");
-    }
-    let process = Process::start("origin", command, folder, cpu)?;
+    command.args(["origin", "--listen", &address.to_string()]).args(flag);
+    let process = Process::start("origin", command, folder, cpus)?;
     let target = Target::plain(address, HOST);
     process.wait_until("answer", || probe::answers_200(&target, "/"))?;
     Ok(process)

@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     hosts.write_all()?;
     let bytes = folder_bytes(folder)?;
 
-    let settings = Settings { workers: options.workers, cpus: None, http: peer::free_address()?, https: None };
+    let settings = Settings { workers: options.workers, cpus: Vec::new(), http: peer::free_address()?, https: None };
     let started = Instant::now();
     let instance = Instance::start(&options.ringress, &Source::Folder(folder), &settings)?;
     let is_ready = || probe::answers_200(&instance.health, "/readyz");

@@ -12,11 +12,11 @@ const SETTLE_QUIET: Duration = Duration::from_secs(3);
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 const SETTLE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Binds the calling thread, and every process started from it from now on, to one CPU.
-pub(crate) fn pin(cpu: usize) -> Result<(), Error> {
+/// Binds the calling thread, and every process started from it from now on, to these CPUs.
+pub(crate) fn pin(cpus: &[usize]) -> Result<(), Error> {
     let mut set = CpuSet::new();
-    set.set(cpu);
-    sched_setaffinity(None, &set).map_err(std::io::Error::from).context(|| format!("run on CPU {cpu}"))
+    cpus.iter().for_each(|&cpu| set.set(cpu));
+    sched_setaffinity(None, &set).map_err(std::io::Error::from).context(|| format!("run on CPUs {cpus:?}"))
 }
 
 /// Binds the threads of `pid` whose names do not begin with `except` to one CPU; later ones follow who starts them.
@@ -46,6 +46,36 @@ fn threads(pid: u32) -> Result<Vec<(i32, String, String)>, Error> {
         threads.push((number, name, stat));
     }
     Ok(threads)
+}
+
+/// Time of a CPU since the machine started, in ticks: all of it, and what was idle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CpuTime {
+    all: u64,
+    idle: u64,
+}
+
+impl CpuTime {
+    /// Share that was not idle since `before`, 0 to 1.
+    pub(crate) fn busy_since(self, before: Self) -> f64 {
+        let all = self.all.saturating_sub(before.all);
+        if all == 0 { 0.0 } else { 1.0 - self.idle.saturating_sub(before.idle) as f64 / all as f64 }
+    }
+}
+
+/// How a CPU has spent its time so far.
+pub(crate) fn cpu_time(cpu: usize) -> Result<CpuTime, Error> {
+    let stat = fs::read_to_string("/proc/stat").context(|| "/proc/stat".into())?;
+    parse_cpu_time(&stat, cpu).ok_or_else(|| Error::program("/proc/stat", format!("no CPU {cpu}")))
+}
+
+/// `cpu1 user nice system idle iowait …`: idle is the fourth, waiting for a disk the fifth.
+fn parse_cpu_time(stat: &str, cpu: usize) -> Option<CpuTime> {
+    let name = format!("cpu{cpu}");
+    let line = stat.lines().find(|line| line.split(' ').next() == Some(&name))?;
+    // What guests used is in user and nice already.
+    let times: Vec<u64> = line.split_whitespace().skip(1).take(8).map_while(|time| time.parse().ok()).collect();
+    Some(CpuTime { all: times.iter().sum(), idle: times.get(3)? + times.get(4)? })
 }
 
 /// User plus system time of all threads of `pids` since they started, in microseconds.
@@ -126,6 +156,14 @@ mod tests {
     fn the_process_name_may_hold_blanks_and_brackets() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 50 8 0 0 20 0 1 0 5 6 7";
         assert_eq!(parse_ticks(stat), Some(58));
+    }
+
+    #[test]
+    fn a_cpu_is_busy_for_what_it_is_not_idle() {
+        let before = parse_cpu_time("cpu  9 9 9 9 9\ncpu1 10 0 10 80 0 0 0 0 0 0\n", 1).expect("a line");
+        let after = parse_cpu_time("cpu1 70 0 20 100 10 0 0 0 60 0\n", 1).expect("a line");
+        assert!((after.busy_since(before) - 0.7).abs() < 1e-9, "{after:?}");
+        assert!(parse_cpu_time("cpu10 1 1 1 1 1\n", 1).is_none());
     }
 
     #[test]

@@ -9,8 +9,13 @@ struct Origin(Child, SocketAddr);
 
 impl Origin {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ringress-bench"))
             .args(["origin", "--listen", "127.0.0.1:0"])
+            .args(flags)
             .stdout(Stdio::piped())
             .spawn()
             .expect("start the origin");
@@ -51,6 +56,32 @@ fn keep_alive_load_closes_nothing_and_reads_whole_bodies() {
     assert!(requests > 0);
     assert_eq!(count(&figures, "body_bytes"), requests * 100_000);
     assert_eq!((count(&figures, "closed_announced"), count(&figures, "closed_unannounced")), (0, 0), "{figures}");
+}
+
+#[test]
+fn messages_of_websocket_come_back_on_one_connection_each() {
+    let origin = Origin::start_with(&["--websocket"]);
+    let figures = load(origin.1, &["--websocket"]);
+    let messages = count(&figures, "requests");
+    assert!(messages > 4, "{figures}");
+    assert_eq!(count(&figures, "body_bytes"), messages * 100);
+    let failed = ["failed_status", "failed_connect", "malformed", "closed_unannounced"];
+    assert_eq!(failed.map(|name| count(&figures, name)), [0; 4], "{figures}");
+}
+
+#[test]
+fn a_refused_upgrade_is_no_message() {
+    let origin = Origin::start();
+    let figures = load(origin.1, &["--websocket"]);
+    assert_eq!(count(&figures, "requests"), 0, "{figures}");
+    assert!(count(&figures, "malformed") > 0, "{figures}");
+}
+
+#[test]
+fn an_origin_on_all_of_loopback_answers_at_each_of_its_addresses() {
+    let origin = Origin::start_with(&["--all-of-loopback"]);
+    let elsewhere = SocketAddr::from(([127, 33, 7, 1], origin.1.port()));
+    assert!(count(&load(elsewhere, &[]), "requests") > 0);
 }
 
 #[test]

@@ -50,8 +50,8 @@ impl Asked {
 }
 
 impl Api {
-    /// Starts it with its objects, on `cpu` if given; the endpoints are the origin's port on addresses of loopback.
-    pub(super) fn start(options: &Options, scale: Scale, origin_port: u16, cpu: Option<usize>) -> Result<Self, Error> {
+    /// Starts it with its objects, on these CPUs; the endpoints are the origin's port on addresses of loopback.
+    pub(super) fn start(options: &Options, scale: Scale, origin_port: u16, cpus: &[usize]) -> Result<Self, Error> {
         let address = free_address()?;
         let mut command = Command::new(&options.api_server);
         command
@@ -61,7 +61,7 @@ impl Api {
             .args(["--secrets", &scale.secrets.to_string()])
             .args(["--origin", &origin_port.to_string()]);
         let folder = tempfile::tempdir().context(|| "make a folder".into())?;
-        let process = Process::start("fake_api_server", command, folder, cpu)?;
+        let process = Process::start("fake_api_server", command, folder, cpus)?;
         // Its first line comes when all objects are there.
         if !probe::poll(START_WAIT, || process.log().contains("http://")) {
             return Err(Error::program("fake_api_server", format!("not up in {START_WAIT:?}:\n{}", process.log())));

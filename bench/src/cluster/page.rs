@@ -118,9 +118,12 @@ polyline { fill: none; stroke-width: 2 }
 circle.c0 { fill: #0969da } circle.c1 { fill: #bf8700 } circle.c2 { fill: #1a7f37 } circle.c3 { fill: #8250df }
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .grid { stroke: #3d444d } }";
 
+/// What a line shows.
+type Figure = fn(&Figures) -> f64;
+
 /// Four lines over the number of Ingresses, both axes by powers of ten.
 fn draw(all: &[Figures]) -> Document {
-    let lines: [(&str, fn(&Figures) -> f64); 4] = [
+    let lines: [(&str, Figure); 4] = [
         ("start to ready, ms", |figures| figures.ready_ms),
         ("memory, MiB", |figures| figures.resident_mib),
         ("change p99 while rolling, ms", |figures| figures.rolling.p99_ms),

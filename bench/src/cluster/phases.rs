@@ -44,11 +44,11 @@ pub(super) struct Rig {
 impl Rig {
     /// Starts all of it and waits until ringress is ready, serves the last Ingress and has written all statuses.
     pub(super) fn start(options: &Options, scale: Scale, workers: usize, split: Option<Split>) -> Result<Self, Error> {
-        let rest = split.map(|split| split.rest);
-        let (origin, origin_port) = peer::start_origin_everywhere(rest)?;
-        let api = Api::start(options, scale, origin_port, rest)?;
+        let rest: Vec<usize> = split.iter().map(|split| split.rest).collect();
+        let (origin, origin_port) = peer::start_origin_everywhere(&rest)?;
+        let api = Api::start(options, scale, origin_port, &rest)?;
         let http = peer::free_address()?;
-        let settings = Settings { workers, cpus: split.map(|split| split.worker), http, https: None };
+        let settings = Settings { workers, cpus: split.iter().map(|split| split.worker).collect(), http, https: None };
         let started = Instant::now();
         let instance = Instance::start(&options.ringress, &Source::Cluster(&api.url()), &settings)?;
         let mut rig = Self { instance, api, _origin: origin, origin_port, http, ready_ms: 0.0, statuses_ms: 0.0 };
@@ -183,6 +183,7 @@ pub(super) fn requests(http: SocketAddr, connections: usize, seconds: f64, rate:
         rate: Some(rate),
         tls: false,
         new_connections: false,
+        websocket: false,
         timeout: 10.0,
         cpu: None,
         json: false,

@@ -61,7 +61,7 @@ fn drive(rig: &Rig, options: &Options, seconds: f64) -> Result<Summary, Error> {
     let load = requests(rig.http, CONNECTIONS, seconds, options.storm_requests);
     std::thread::scope(|scope| {
         let driven = scope.spawn(|| {
-            usage::pin(options.load_cpu)?;
+            usage::pin(&[options.load_cpu])?;
             // Without the right to it, both the quiet and the other figures have the wait in them.
             let _not_allowed = rustix::process::nice(LOAD_NICE);
             load::measure(&load)

@@ -17,6 +17,7 @@ use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
 use super::tls::{self, Session, TlsReader};
+use super::websocket;
 
 /// A complete answer.
 pub(super) struct Answer {
@@ -44,7 +45,14 @@ pub(super) enum Failure {
 pub(super) struct Connection {
     writer: OwnedWriteHalf<TcpStream>,
     session: Option<Session>,
-    answers: ClientResponseDecoder<Reader>,
+    answers: Answers,
+}
+
+/// What comes back.
+enum Answers {
+    Http(ClientResponseDecoder<Reader>),
+    /// After an upgrade to WebSocket.
+    Messages(Reader),
 }
 
 impl Connection {
@@ -55,15 +63,30 @@ impl Connection {
         let stream = TcpStream::connect_addr(target).await.map_err(|_| Failure::Connect)?;
         stream.set_nodelay(true).map_err(|_| Failure::Connect)?;
         let (mut reader, mut writer) = stream.into_split();
-        let Some((config, name)) = tls else {
-            let answers = ClientResponseDecoder::new(Reader::Plain(reader));
-            return Ok(Self { writer, session: None, answers });
+        let (reader, session) = match tls {
+            None => (Reader::Plain(reader), None),
+            Some((config, name)) => {
+                let session = ClientConnection::new(config.clone(), name.clone()).map_err(|_| Failure::Connect)?;
+                let session = Rc::new(RefCell::new(session));
+                tls::handshake(&session, &mut reader, &mut writer).await.map_err(|_| Failure::Connect)?;
+                (Reader::Tls(TlsReader::new(reader, Rc::clone(&session))), Some(session))
+            }
         };
-        let session = ClientConnection::new(config.clone(), name.clone()).map_err(|_| Failure::Connect)?;
-        let session = Rc::new(RefCell::new(session));
-        tls::handshake(&session, &mut reader, &mut writer).await.map_err(|_| Failure::Connect)?;
-        let answers = ClientResponseDecoder::new(Reader::Tls(TlsReader::new(reader, Rc::clone(&session))));
-        Ok(Self { writer, session: Some(session), answers })
+        Ok(Self { writer, session, answers: Answers::Http(ClientResponseDecoder::new(reader)) })
+    }
+
+    /// Opens one and makes it one of WebSocket.
+    pub(super) async fn open_websocket(target: SocketAddr, upgrade: Bytes) -> Result<Self, Failure> {
+        let stream = TcpStream::connect_addr(target).await.map_err(|_| Failure::Connect)?;
+        stream.set_nodelay(true).map_err(|_| Failure::Connect)?;
+        let (reader, mut writer) = stream.into_split();
+        writer.write_all(upgrade).await.0.map_err(|_| Failure::Connect)?;
+        let mut reader = Reader::Plain(reader);
+        match websocket::accepted(&mut reader).await {
+            Ok(true) => Ok(Self { writer, session: None, answers: Answers::Messages(reader) }),
+            Ok(false) => Err(Failure::Malformed("no upgrade".to_owned())),
+            Err(_) => Err(Failure::Connect),
+        }
     }
 
     /// Sends `request` and reads the whole answer.
@@ -76,11 +99,18 @@ impl Connection {
             }
         };
         sent.map_err(|_| Failure::Closed)?;
-        let Some(head) = self.answers.next().await else { return Err(Failure::Closed) };
+        let answers = match &mut self.answers {
+            Answers::Http(answers) => answers,
+            Answers::Messages(reader) => {
+                let body_bytes = websocket::returned(reader).await.map_err(|_| Failure::Closed)?;
+                return Ok(Answer { success: true, body_bytes, closes: false });
+            }
+        };
+        let Some(head) = answers.next().await else { return Err(Failure::Closed) };
         let head = head.map_err(|error| failure(&error))?;
         let closes = closes(&head);
         let success = head.status().is_success() || head.status().is_redirection();
-        let mut body = head.into_body().with_io(&mut self.answers);
+        let mut body = head.into_body().with_io(answers);
         let mut body_bytes = 0;
         while let Some(data) = body.next_data().await {
             body_bytes += data.map_err(|error| failure(&error))?.len() as u64;

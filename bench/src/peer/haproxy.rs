@@ -2,12 +2,11 @@
 
 use std::process::Command;
 
-use super::{Identity, Site};
+use super::Site;
 use crate::error::Error;
 
 pub(super) fn command(site: &Site<'_>) -> Result<Command, Error> {
-    let identity = Identity::new()?;
-    let certificate = site.write("tls.pem", &format!("{}{}", identity.certificate, identity.key))?;
+    let certificate = site.write("tls.pem", &format!("{}{}", site.identity.certificate, site.identity.key))?;
     let Site { origin, http, https, .. } = site;
     let configuration = format!(
         "global
@@ -18,6 +17,7 @@ defaults
   timeout connect 5s
   timeout client 75s
   timeout server 60s
+  timeout tunnel 60s
   http-reuse always
   option http-keep-alive
 frontend edge
@@ -38,7 +38,7 @@ backend origin
         certificate = certificate.display(),
     );
     let path = site.write("haproxy.cfg", &configuration)?;
-    let mut command = Command::new("haproxy");
+    let mut command = Command::new(site.program);
     command.arg("-db").arg("-f").arg(path);
     Ok(command)
 }

@@ -3,13 +3,13 @@
 
 use std::process::Command;
 
-use super::{HOST, Identity, Site};
+use super::{HOST, Site};
 use crate::error::Error;
 
 pub(super) fn command(site: &Site<'_>) -> Result<Command, Error> {
-    let identity = Identity::new()?;
-    let certificate = site.write("tls.crt", &identity.certificate)?;
-    let key = site.write("tls.key", &identity.key)?;
+    let (certificate, key) = site.identity()?;
+    let (upgrade, connection) =
+        if site.setup.websocket { ("proxy_set_header Upgrade $http_upgrade;", "upgrade") } else { ("", "") };
     let Site { origin, http, https, .. } = site;
     let folder = site.folder.display();
     let configuration = format!(
@@ -46,7 +46,8 @@ http {{
       proxy_pass http://origin;
       proxy_http_version 1.1;
       proxy_set_header Host $host;
-      proxy_set_header Connection \"\";
+      proxy_set_header Connection \"{connection}\";
+      {upgrade}
       proxy_set_header X-Request-ID $request_id;
       proxy_set_header X-Real-IP $remote_addr;
       proxy_set_header X-Forwarded-For $remote_addr;
@@ -63,7 +64,7 @@ http {{
         key = key.display(),
     );
     let path = site.write("nginx.conf", &configuration)?;
-    let mut command = Command::new("nginx");
+    let mut command = Command::new(site.program);
     command.arg("-e").arg(site.folder.join("error.log")).arg("-p").arg(site.folder).arg("-c").arg(path);
     Ok(command)
 }

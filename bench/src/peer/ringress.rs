@@ -9,17 +9,18 @@ use super::{HOST, Identity, Process, Site, free_address};
 use crate::error::{Context, Error};
 use crate::load::Target;
 
-/// The comparison's instance: one worker on the peers' CPU, one Ingress.
-pub(super) fn command(binary: &Path, site: &Site<'_>) -> Result<Command, Error> {
+/// The comparison's instance: a worker on each of the peers' CPUs, one Ingress.
+pub(super) fn command(site: &Site<'_>) -> Result<Command, Error> {
     let source = site.folder.join("manifests");
     fs::create_dir(&source).context(|| source.display().to_string())?;
-    let identity = Identity::new()?;
-    let manifests = [secret(&identity), service("origin", site.origin), ingress("bench", HOST, "/", "origin")].concat();
+    let manifests =
+        [secret(&site.identity), service("origin", site.origin), ingress("bench", HOST, "/", "origin")].concat();
     fs::write(source.join("bench.yaml"), manifests).context(|| source.display().to_string())?;
-    let settings = Settings { workers: 1, cpus: Some(site.cpu), http: site.http, https: Some(site.https) };
+    let (workers, cpus) = (site.cpus.len(), site.cpus.to_owned());
+    let settings = Settings { workers, cpus, http: site.http, https: Some(site.https) };
     // The load speaks to an address, so wrk names no server in its handshake: the default certificate answers.
     let source = Source::Folder(&source);
-    let mut command = settings.command(binary, &source, free_address()?, free_address()?, site.folder);
+    let mut command = settings.command(site.program, &source, free_address()?, free_address()?, site.folder);
     command.arg("--default-ssl-certificate=default/bench-tls");
     Ok(command)
 }
@@ -35,8 +36,8 @@ pub(crate) enum Source<'a> {
 /// Flags of one instance.
 pub(crate) struct Settings {
     pub(crate) workers: usize,
-    /// The CPU of the only worker.
-    pub(crate) cpus: Option<usize>,
+    /// The CPU of each worker; as ringress likes it when there are none.
+    pub(crate) cpus: Vec<usize>,
     pub(crate) http: SocketAddr,
     /// Off without.
     pub(crate) https: Option<SocketAddr>,
@@ -70,8 +71,9 @@ impl Settings {
             .arg(format!("--admin-address={admin}"))
             .arg(format!("--state-dir={}", folder.join("state").display()))
             .arg(format!("--workers={}", self.workers));
-        if let Some(cpu) = self.cpus {
-            command.arg(format!("--cpus={cpu}"));
+        if !self.cpus.is_empty() {
+            let cpus: Vec<String> = self.cpus.iter().map(usize::to_string).collect();
+            command.arg(format!("--cpus={}", cpus.join(",")));
         }
         command
     }
@@ -89,7 +91,7 @@ impl Instance {
         let folder = tempfile::tempdir().context(|| "make a folder".into())?;
         let (health, admin) = (free_address()?, free_address()?);
         let command = settings.command(binary, source, health, admin, folder.path());
-        let process = Process::start("ringress", command, folder, None)?;
+        let process = Process::start("ringress", command, folder, &[])?;
         Ok(Self { health: Target::plain(health, HOST), process })
     }
 }
