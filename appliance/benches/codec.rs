@@ -93,6 +93,7 @@ impl Side {
             policy: FieldPolicy::default(),
             changes: Changes::NONE,
             hop: UpstreamHop::default(),
+            trace: None,
             address_field: None,
             host_field: None,
         };

@@ -1,15 +1,16 @@
-//! The access log: a line for each request, written by its core into a buffer of its own and handed over in batches to
+//! The access log: a line for each request and each TCP or UDP session, written by its core into a buffer of its own and handed over in batches to
 //! a thread that writes them out. No core ever waits for that thread: what it cannot take is dropped and counted.
 
 mod line;
 mod outlet;
+mod session;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringress_config::snapshot::{AccessLogSettings, LogFormat};
+use ringress_config::snapshot::{AccessLogSettings, LogFormat, StreamLogFormat, StreamLogSettings};
 
 use crate::io;
 use crate::worker::Core;
@@ -18,6 +19,7 @@ pub(crate) use line::{Entry, Trail};
 use outlet::Batch;
 pub(crate) use outlet::lines_lost;
 pub use outlet::{AccessLog, Outlet};
+pub(crate) use session::Session;
 
 /// Bytes of lines after which a core hands its buffer over.
 const BATCH_BYTES: usize = 32 << 10;
@@ -55,19 +57,40 @@ impl CoreLog {
         self.outlet.as_ref().is_some_and(|outlet| outlet.is_fixed() || settings.enabled)
     }
 
+    /// Whether TCP and UDP sessions get a line under these settings.
+    pub(crate) fn is_on_for_streams(&self, settings: &StreamLogSettings) -> bool {
+        self.outlet.as_ref().is_some_and(|outlet| outlet.is_fixed() || settings.enabled)
+    }
+
     /// Writes the line of a request.
     pub(crate) fn write(&self, core: &Rc<Core>, settings: &AccessLogSettings, entry: &Entry<'_>) {
         let Some(outlet) = self.outlet.as_ref().filter(|_| !is_skipped(settings, entry)) else { return };
-        let path = if outlet.is_fixed() { &None } else { &settings.path };
+        self.append(core, outlet, &settings.path, |pending| {
+            let format: &LogFormat = outlet.format().unwrap_or(&settings.format);
+            line::write(&mut pending.lines, &mut pending.value, format, &pending.clock, entry);
+        });
+    }
+
+    /// Writes the line of a TCP or UDP session.
+    pub(crate) fn write_session(&self, core: &Rc<Core>, settings: &StreamLogSettings, ended: &Session<'_>) {
+        let Some(outlet) = &self.outlet else { return };
+        self.append(core, outlet, &settings.path, |pending| {
+            let format: &StreamLogFormat = outlet.stream_format().unwrap_or(&settings.format);
+            session::write(&mut pending.lines, &mut pending.value, format, &pending.clock, ended);
+        });
+    }
+
+    /// Appends a line, which belongs to `path` unless a flag names the file.
+    fn append(&self, core: &Rc<Core>, outlet: &Outlet, path: &Option<Arc<str>>, line: impl FnOnce(&mut Pending)) {
+        let path = if outlet.is_fixed() { &None } else { path };
         if self.pending.borrow().path != *path {
             self.hand_over(core);
             self.pending.borrow_mut().path.clone_from(path);
         }
         let is_full = {
             let pending = &mut *self.pending.borrow_mut();
-            let format: &LogFormat = outlet.format().unwrap_or(&settings.format);
             pending.clock.advance(outlet.zone());
-            line::write(&mut pending.lines, &mut pending.value, format, &pending.clock, entry);
+            line(pending);
             pending.count += 1;
             pending.lines.len() >= BATCH_BYTES
         };

@@ -37,6 +37,7 @@ mod stream;
 mod sys;
 mod tls;
 pub mod top;
+pub mod trace;
 pub mod upgrade;
 mod upstream;
 pub mod worker;

@@ -67,6 +67,8 @@ pub(crate) const AUTH_ANSWER_BYTES_MAX: usize = 16 << 10;
 pub(crate) const ENCODERS_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a response that are compressed before others of the core have their turn.
 pub(crate) const ENCODED_PER_TURN_BYTES: usize = 16 << 10;
+/// Bytes of a target, a name or any other text in the span of a request; the rest is cut.
+pub(crate) const SPAN_WORD_BYTES_MAX: usize = 1 << 10;
 /// Descriptors that no worker may take: health, admin, API server, files, ports of TCP and UDP services.
 pub(crate) const RESERVED_DESCRIPTORS: u64 = 64;
 /// The same, for each core.

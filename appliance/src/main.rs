@@ -18,6 +18,7 @@ use ringress::handover::{Given, Inherited, Predecessor, Program};
 use ringress::io::Driver;
 use ringress::lifecycle::{self, ControlSocket, End, Process, Succession};
 use ringress::ocsp::{self, Staples};
+use ringress::trace::{self, SpanExporter};
 use ringress::worker::{self, Gate, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
 use ringress::{check, explain, logging, metrics, report, shadow, top, upgrade};
 use ringress_sync::{
@@ -181,6 +182,7 @@ fn serve(
     let access_log = AccessLog::start(&settings.access_log, settings.access_log_form)?;
     let outlet = access_log.as_ref().map(AccessLog::outlet);
     let staples = Staples::default();
+    let (spans, spans_out) = trace::channel(placement.workers());
     let worker_settings = WorkerSettings {
         placement,
         driver,
@@ -189,9 +191,11 @@ fn serve(
         metrics: core_metrics,
         access_log: outlet,
         staples: staples.clone(),
+        spans,
         gate: succession.gate.clone(),
     };
     let mut workers = worker::start(worker_settings, inherited)?;
+    let _exporter = SpanExporter::start(spans_out, Arc::clone(&workers.current))?;
 
     let sync = ringress_sync::spawn(sync_settings(settings), publisher(&mut workers))?;
     let sources = Sources {
@@ -206,12 +210,7 @@ fn serve(
         staples: staples.clone(),
     };
     ocsp::start(Arc::clone(&sources.control), staples, settings.ocsp_allow_local)?;
-    let admin_settings = AdminSettings {
-        health_path: settings.health.path.clone(),
-        health_timeout: settings.health.timeout,
-        gate: succession.gate.clone(),
-    };
-    let admin = Admin::start(listeners, admin_settings, sources.clone())?;
+    let admin = Admin::start(listeners, admin_settings(settings, succession), sources.clone())?;
 
     let serving = Serving { workers: workers.control(), admin: admin_address };
     let access_log = access_log.as_ref();
@@ -225,6 +224,14 @@ fn serve(
     }
     drop(admin);
     Ok(end)
+}
+
+fn admin_settings(settings: &RunSettings, succession: &Succession) -> AdminSettings {
+    AdminSettings {
+        health_path: settings.health.path.clone(),
+        health_timeout: settings.health.timeout,
+        gate: succession.gate.clone(),
+    }
 }
 
 /// The process as the lifecycle sees it.

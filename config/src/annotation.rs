@@ -28,6 +28,7 @@ mod rewrite;
 mod server;
 mod session_affinity;
 mod table;
+mod telemetry;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -282,6 +283,7 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
     policy.filters.redirects = paths::read_redirects(annotations);
     policy.filters.refuse = paths::read_status(annotations);
     logging::read(annotations, &mut policy.filters);
+    policy.filters.tracing = telemetry::read(annotations, globals.settings.tracing.is_some());
     policy.filters.mirror = mirror::read(annotations);
     custom_errors::read(annotations, &mut policy.errors);
     change_access(policy, |access| {

@@ -5,6 +5,7 @@ mod blocks;
 mod compression;
 mod read;
 mod table;
+mod tracing;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -47,7 +48,9 @@ impl Globals {
     /// What holds while there is no ConfigMap.
     pub(crate) fn without_config_map(options: &Options) -> Self {
         let mut globals = Self::default();
-        Arc::make_mut(&mut globals.settings).access_log.enabled = options.log_without_configmap;
+        let settings = Arc::make_mut(&mut globals.settings);
+        settings.access_log.enabled = options.log_without_configmap;
+        settings.stream_log.enabled = options.log_without_configmap;
         globals
     }
 }

@@ -24,9 +24,11 @@ mod sessions;
 mod settings;
 mod sharded;
 mod stream;
+mod stream_log;
 mod suites;
 mod template;
 mod ticket_keys;
+mod tracing;
 mod upstream_tls;
 
 use std::sync::Arc;
@@ -61,9 +63,11 @@ pub use settings::{
 };
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};
+pub use stream_log::{StreamLogFormat, StreamLogPart, StreamLogSettings, StreamVariable};
 pub use suites::{CipherList, HostCiphers, parse_groups};
 pub use template::{Part, Template, UnknownVariable, VARIABLES, Variable};
 pub use ticket_keys::{TICKET_KEY_BYTES, TICKET_KEYS_MAX, TicketKey, TicketKeys};
+pub use tracing::{RouteTracing, SampleRatio, Sampler, SpanExport, SpanProtocol, Tracing};
 pub use upstream_tls::{TlsVersions, UpstreamTls, UpstreamVerify};
 
 /// One complete, consistent state of the routing world.

@@ -1,5 +1,6 @@
 //! What the unit tests share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::annotation::Objects;
@@ -7,6 +8,36 @@ use crate::model::{Age, ConfigMap, Ingress, Kind, Meta, ObjectKey, ObjectRef, Se
 use crate::snapshot::{
     Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts,
 };
+use crate::value::Source;
+
+/// Keys of a ConfigMap with a count of the warnings.
+pub(crate) struct Keys(BTreeMap<String, String>, usize);
+
+impl Keys {
+    /// With these values.
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(), 0)
+    }
+
+    /// How many there were so far.
+    pub(crate) fn warnings(&self) -> usize {
+        self.1
+    }
+}
+
+impl Source for Keys {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn warn(&mut self, _: &str, _: String) {
+        self.1 += 1;
+    }
+
+    fn deny(&mut self, _: &str, _: String) {
+        unreachable!("none of these keys controls access");
+    }
+}
 
 /// An Ingress with these annotations; a name without slash gets the usual prefix.
 pub(crate) fn annotated(pairs: &[(&str, &str)]) -> Ingress {

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use ringress_config::snapshot::{ClusterKey, Escape, LogFormat, LogPart, LogVariable, RouteLabels, Variable};
 
 use crate::policy::{self, render_variable};
+use crate::trace::Active;
 
 /// What ingress-nginx calls the backend of what no rule is for.
 const DEFAULT_BACKEND: &[u8] = b"upstream-default-backend";
@@ -34,6 +35,7 @@ pub(crate) struct Entry<'a> {
     /// The canary that took it.
     pub(crate) alternative: Option<&'a ClusterKey>,
     pub(crate) trail: &'a Trail,
+    pub(crate) trace: Option<&'a Active>,
 }
 
 /// One try at an endpoint.
@@ -72,6 +74,26 @@ impl Trail {
         self.last.as_mut()
     }
 
+    /// The endpoint that was asked last.
+    pub(crate) fn last(&self) -> Option<SocketAddr> {
+        self.iter().last().map(|attempt| attempt.address)
+    }
+
+    /// A value of each attempt, with `, ` between.
+    pub(super) fn list(
+        &self,
+        value: &mut Vec<u8>,
+        write: impl Fn(&Attempt, &mut Vec<u8>) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        for (at, attempt) in self.iter().enumerate() {
+            if at > 0 {
+                value.extend_from_slice(b", ");
+            }
+            write(attempt, value)?;
+        }
+        Ok(())
+    }
+
     fn iter(&self) -> impl Iterator<Item = &Attempt> {
         self.failed.iter().chain(&self.last)
     }
@@ -95,6 +117,20 @@ impl Clock {
         }
         let second = i64::try_from(self.now.as_secs()).ok().and_then(|s| Timestamp::from_second(s).ok());
         self.say(second.unwrap_or_default(), zone);
+    }
+
+    /// `24/Nov/2026:19:33:00 +0000`.
+    pub(super) fn local(&self) -> &str {
+        &self.local
+    }
+
+    pub(super) fn iso(&self) -> &str {
+        &self.iso
+    }
+
+    /// Since 1970.
+    pub(super) fn now(&self) -> Duration {
+        self.now
     }
 
     fn say(&mut self, time: Timestamp, zone: &TimeZone) {
@@ -184,16 +220,24 @@ fn of_outcome(variable: &LogVariable, entry: &Entry<'_>, clock: &Clock, value: &
             Some(key) => write!(value, "{key}"),
             None => Ok(()),
         },
-        LogVariable::UpstreamAddr => list(entry, value, |attempt, out| write!(out, "{}", attempt.address)),
-        LogVariable::UpstreamStatus => list(entry, value, |attempt, out| write!(out, "{}", attempt.status)),
-        LogVariable::UpstreamLength => list(entry, value, |attempt, out| write!(out, "{}", attempt.length)),
-        LogVariable::UpstreamTime => list(entry, value, |attempt, out| time(attempt.response, out)),
-        LogVariable::UpstreamConnectTime => list(entry, value, |attempt, out| time(attempt.connect, out)),
-        LogVariable::UpstreamHeaderTime => list(entry, value, |attempt, out| time(attempt.header, out)),
+        LogVariable::UpstreamAddr => entry.trail.list(value, |attempt, out| write!(out, "{}", attempt.address)),
+        LogVariable::UpstreamStatus => entry.trail.list(value, |attempt, out| write!(out, "{}", attempt.status)),
+        LogVariable::UpstreamLength => entry.trail.list(value, |attempt, out| write!(out, "{}", attempt.length)),
+        LogVariable::UpstreamTime => entry.trail.list(value, |attempt, out| time(attempt.response, out)),
+        LogVariable::UpstreamConnectTime => entry.trail.list(value, |attempt, out| time(attempt.connect, out)),
+        LogVariable::UpstreamHeaderTime => entry.trail.list(value, |attempt, out| time(attempt.header, out)),
+        LogVariable::TraceId => of_trace(entry, value, Active::trace_id),
+        LogVariable::SpanId => of_trace(entry, value, Active::span_id),
+        LogVariable::TraceParent => of_trace(entry, value, |trace| trace.fields().parent),
+        LogVariable::TraceSampled => of_trace(entry, value, |trace| if trace.is_sampled() { b"1" } else { b"0" }),
         LogVariable::Missing => Ok(()),
     };
     // A Vec takes everything.
     debug_assert!(result.is_ok());
+}
+
+fn of_trace(entry: &Entry<'_>, value: &mut Vec<u8>, read: impl Fn(&Active) -> &[u8]) -> std::io::Result<()> {
+    entry.trace.map_or(Ok(()), |trace| value.write_all(read(trace)))
 }
 
 fn request_line(entry: &Entry<'_>, value: &mut Vec<u8>) {
@@ -219,21 +263,7 @@ fn upstream_name(labels: Option<&RouteLabels>, value: &mut Vec<u8>) {
     }
 }
 
-fn list(
-    entry: &Entry<'_>,
-    value: &mut Vec<u8>,
-    write: impl Fn(&Attempt, &mut Vec<u8>) -> std::io::Result<()>,
-) -> std::io::Result<()> {
-    for (at, attempt) in entry.trail.iter().enumerate() {
-        if at > 0 {
-            value.extend_from_slice(b", ");
-        }
-        write(attempt, value)?;
-    }
-    Ok(())
-}
-
-fn time(time: Option<Duration>, out: &mut Vec<u8>) -> std::io::Result<()> {
+pub(super) fn time(time: Option<Duration>, out: &mut Vec<u8>) -> std::io::Result<()> {
     match time {
         Some(time) => write!(out, "{}", Seconds(time)),
         None => out.write_all(b"-"),
@@ -241,7 +271,7 @@ fn time(time: Option<Duration>, out: &mut Vec<u8>) -> std::io::Result<()> {
 }
 
 /// Seconds and milliseconds.
-struct Seconds(Duration);
+pub(super) struct Seconds(pub(super) Duration);
 
 impl std::fmt::Display for Seconds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -250,7 +280,7 @@ impl std::fmt::Display for Seconds {
 }
 
 /// Appends a value so that it cannot be taken for what is around it.
-fn escape(way: Escape, value: &[u8], line: &mut Vec<u8>) {
+pub(super) fn escape(way: Escape, value: &[u8], line: &mut Vec<u8>) {
     let stands = |b: &u8| match way {
         Escape::Hex => matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'),
         Escape::Json => matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'),

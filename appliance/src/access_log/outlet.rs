@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use jiff::tz::TimeZone;
-use ringress_config::snapshot::LogFormat;
+use ringress_config::snapshot::{LogFormat, StreamLogFormat};
 
 use super::BATCH_BYTES;
 use crate::cli::{AccessLogForm, AccessLogTarget};
@@ -56,7 +56,8 @@ pub struct Outlet {
     batches: Sender<Batch>,
     spares: Receiver<Vec<u8>>,
     is_fixed: bool,
-    form: Option<Arc<LogFormat>>,
+    /// Of requests and of sessions.
+    form: Option<Arc<(LogFormat, StreamLogFormat)>>,
     zone: TimeZone,
 }
 
@@ -81,7 +82,7 @@ impl AccessLog {
         std::thread::Builder::new().name("access-log".into()).spawn(run)?;
         let form = match form {
             AccessLogForm::ConfigMap => None,
-            AccessLogForm::Json => Some(Arc::new(LogFormat::json())),
+            AccessLogForm::Json => Some(Arc::new((LogFormat::json(), StreamLogFormat::json()))),
         };
         // Read here, once: looking for the time zone reads files.
         let outlet = Outlet { batches, spares, is_fixed, form, zone: TimeZone::system() };
@@ -118,7 +119,12 @@ impl Outlet {
 
     /// The form that a flag demands.
     pub(super) fn format(&self) -> Option<&LogFormat> {
-        self.form.as_deref()
+        self.form.as_deref().map(|(requests, _)| requests)
+    }
+
+    /// The same for sessions.
+    pub(super) fn stream_format(&self) -> Option<&StreamLogFormat> {
+        self.form.as_deref().map(|(_, sessions)| sessions)
     }
 
     pub(super) fn zone(&self) -> &TimeZone {

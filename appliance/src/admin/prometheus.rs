@@ -50,6 +50,11 @@ fn write_process(page: &mut Page, sources: &Sources) {
     page.counters("ringress_log_dropped_total", "Lines of the own log dropped", [(vec![], dropped)]);
     let lost = float(crate::access_log::lines_lost());
     page.counters("ringress_access_log_lost_total", "Access log lines that could not be written", [(vec![], lost)]);
+    let exported = float(crate::trace::spans_exported());
+    page.counters("ringress_spans_exported_total", "Spans that the collector has taken", [(vec![], exported)]);
+    let failed = float(crate::trace::spans_failed());
+    let help = "Spans that the collector refused or that did not reach it";
+    page.counters("ringress_spans_failed_total", help, [(vec![], failed)]);
     let failed = float(crate::lifecycle::upgrades_failed());
     let help = "Upgrades after which this process went on serving";
     page.counters("ringress_upgrades_failed_total", help, [(vec![], failed)]);

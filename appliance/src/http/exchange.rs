@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringress_config::snapshot::{Cluster, FieldSettings, Route};
+use ringress_config::snapshot::{Cluster, FieldSettings, Route, Settings};
 
 use super::client::Client;
 use super::field::FieldId;
@@ -31,7 +31,8 @@ use crate::access_log::Trail;
 use crate::error::Failure;
 use crate::metrics::Refused;
 use crate::policy::{self, Answer, InFlight, Plan, Shaping};
-use crate::route;
+use crate::route::{self, Found};
+use crate::trace::Active;
 use crate::upstream::Hint;
 use crate::worker::{Core, Pinned, Scratch};
 pub(crate) use answer::answer_refusal;
@@ -67,6 +68,8 @@ pub(crate) struct Exchange<'s> {
     cluster: Option<&'s Arc<Cluster>>,
     /// The endpoints that were asked.
     trail: Trail,
+    /// Its part in a trace, where it is traced.
+    trace: Option<Rc<Active>>,
     /// No line in the access log.
     unlogged: bool,
     /// An error backend was asked: what it says is final.
@@ -98,16 +101,16 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
     #[cfg(test)]
     crate::faults::inject(core, scratch.request.target(inbox));
     let snapshot = core.pin();
-    let settings = &snapshot.settings.client;
+    let Settings { client: settings, forwarded, fields, .. } = &*snapshot.settings;
     let keep_alive = scratch.request.keep_alive
         && client.requests < settings.keep_alive_requests
         && !settings.keep_alive.is_zero()
         && !core.draining();
-    let request_id = request_id(core, &snapshot.settings.fields, &scratch.request, inbox);
-    let forwarded = &snapshot.settings.forwarded;
+    let request_id = request_id(core, fields, &scratch.request, inbox);
     let seen = Seen::of(forwarded, &client.facts, &scratch.request, inbox);
     seen.tell(forwarded, (&client.facts, &scratch.request, inbox), &mut scratch.edge);
     let found = route::find(&snapshot, &scratch.request, inbox, &mut scratch.path);
+    scratch.trace = begin_trace(core, &snapshot, &found, (&scratch.request, inbox));
     let (plan, route) = match &found {
         Ok((found, path)) => {
             let request = policy::Request {
@@ -147,6 +150,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         from: From::new(client, &seen),
         cluster: target.as_ref().ok().copied(),
         trail: Trail::default(),
+        trace: scratch.trace.clone(),
         unlogged: ended::is_unlogged(&snapshot, &found),
         is_page: false,
         started,
@@ -161,6 +165,19 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         (Ok(_), None) => exchange.answer(client, scratch, inbox, Answer::status(503)).await,
         (Err(answer), _) => exchange.answer(client, scratch, inbox, answer).await,
     }
+}
+
+/// The part that a request has in a trace; none for a target that cannot be read.
+#[inline]
+fn begin_trace<E>(
+    core: &Core,
+    snapshot: &Pinned,
+    found: &Result<(Found<'_>, &[u8]), E>,
+    request: (&RequestHead, &[u8]),
+) -> Option<Rc<Active>> {
+    let tracing = snapshot.settings.tracing.as_ref()?;
+    let (found, _) = found.as_ref().ok()?;
+    Active::begin(core, tracing, found.route(), request)
 }
 
 /// Whether the operator refuses this client on every host.

@@ -45,10 +45,21 @@ pub struct Forward<'a> {
     pub changes: &'a Changes<'a>,
     /// How the connection is spoken of. With HTTP/1.0 the framing must not be `Chunked`.
     pub hop: UpstreamHop,
+    /// What the upstream is told of the request's trace, in place of the client's words.
+    pub trace: Option<TraceFields<'a>>,
     /// What goes on as X-Original-Forwarded-For; `None` is the client's X-Forwarded-For.
     pub address_field: Option<&'a str>,
     /// What goes on as X-Original-Forwarded-Host; `None` is the client's X-Forwarded-Host.
     pub host_field: Option<&'a str>,
+}
+
+/// The request's part in a trace.
+#[derive(Clone, Copy, Debug)]
+pub struct TraceFields<'a> {
+    /// `traceparent`.
+    pub parent: &'a [u8],
+    /// `tracestate`; empty for none.
+    pub state: &'a [u8],
 }
 
 /// Client fields that never pass: hop-by-hop ones (RFC 9110 7.6.1), framing and Host, which are written anew, `Proxy`
@@ -96,6 +107,9 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forward:
         out.extend_from_slice(head.path_and_query(buf));
         out.extend_from_slice(b"\r\n");
     }
+    if let Some(trace) = forward.trace {
+        write_trace(out, trace, forward.changes);
+    }
     write_originals(out, head, buf, forward);
     match forward.framing {
         BodyFraming::None => {}
@@ -136,6 +150,10 @@ fn write_client_fields(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forwar
     if policy.original_uri {
         dropped.insert(FieldId::XOriginalUri);
     }
+    if forward.trace.is_some() {
+        dropped.insert(FieldId::TraceParent);
+        dropped.insert(FieldId::TraceState);
+    }
     let is_known_to_pass = |field: &Field| !dropped.has(field.id) && field.is_ordinary();
     let changes = forward.changes;
     if changes.let_all_pass() {
@@ -146,6 +164,18 @@ fn write_client_fields(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], forwar
         field::write_passing(out, buf, head.fields(), |field| {
             may_pass(field, buf, dropped, policy) && !changes.stop(field.name.of(buf))
         });
+    }
+}
+
+/// Appends the fields of a trace, unless the operator sets others or takes them out.
+#[inline(never)]
+fn write_trace(out: &mut Vec<u8>, trace: TraceFields<'_>, changes: &Changes<'_>) {
+    if changes.stop(b"traceparent") {
+        return;
+    }
+    field::write_new(out, &[(b"traceparent", trace.parent)]);
+    if !trace.state.is_empty() && !changes.stop(b"tracestate") {
+        field::write_new(out, &[(b"tracestate", trace.state)]);
     }
 }
 

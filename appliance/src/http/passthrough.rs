@@ -32,7 +32,7 @@ pub(crate) async fn run(core: &Rc<Core>, socket: Socket, received: Vec<u8>, clus
                 socket.clear_deadline();
                 let (client, upstream) = (Stream::Plain(socket), Stream::Plain(upstream));
                 let sent = tunnel::run(core, client, upstream, Vec::new(), received, PASSTHROUGH_IDLE).await;
-                return core.metrics.bytes_sent.add(sent);
+                return core.metrics.bytes_sent.add(sent.down);
             }
             Err(error) => {
                 tracing::debug!(upstream = %cluster.name, %address, %error, "TLS cannot be passed on");

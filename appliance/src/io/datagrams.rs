@@ -79,6 +79,12 @@ impl Datagrams {
         }
     }
 
+    /// Where it is bound.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        let address = rustix::net::getsockname(fd::borrow(&self.socket))?;
+        Ok(address.try_into()?)
+    }
+
     /// Whether the socket was shut down: a look then says that nothing waits, and a wait that something does.
     pub(crate) fn is_shut_down(&self) -> bool {
         let mut polled = [PollFd::from_borrowed_fd(fd::borrow(&self.socket), PollFlags::RDHUP)];

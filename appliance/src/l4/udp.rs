@@ -4,15 +4,20 @@
 //! costs a socket and a small task, no buffer: it waits for readiness. It ends when it has its answers
 //! (`proxy-stream-responses` for each datagram of the client) or when neither side speaks for the idle time.
 
+#![expect(clippy::disallowed_types, reason = "two readings per session, for the log")]
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use ringress_config::model::Transport;
+use ringress_config::snapshot::ClusterKey;
 
+use crate::access_log::{self, Trail};
 use crate::io::{self, Datagrams, Received};
 use crate::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, UDP_SESSIONS_MAX};
 use crate::metrics::Refused;
@@ -37,6 +42,13 @@ struct Session {
     requests: Cell<u32>,
     /// Datagrams of the endpoint.
     responses: Cell<u32>,
+    /// Bytes of both.
+    received: Cell<u64>,
+    sent: Cell<u64>,
+    begun: Instant,
+    address: SocketAddr,
+    /// Where it is wanted for the access log.
+    key: Option<ClusterKey>,
 }
 
 /// Serves a port until its socket is shut down, or another process serves it.
@@ -110,7 +122,17 @@ impl Service {
                 return None;
             }
         };
-        let session = Rc::new(Session { upstream, requests: Cell::new(0), responses: Cell::new(0) });
+        let is_logged = core.access_log.is_on_for_streams(&pinned.settings.stream_log);
+        let session = Rc::new(Session {
+            upstream,
+            requests: Cell::new(0),
+            responses: Cell::new(0),
+            received: Cell::new(0),
+            sent: Cell::new(0),
+            begun: Instant::now(),
+            address,
+            key: is_logged.then(|| cluster.key.clone()),
+        });
         self.sessions.borrow_mut().insert(client, Rc::clone(&session));
         core.metrics.udp_open.increment();
         core.metrics.udp_sessions.increment();
@@ -119,6 +141,7 @@ impl Service {
         io::spawn(async move {
             let served = AssertUnwindSafe(service.answer(client, &answered)).catch_unwind().await;
             service.end(client, &answered);
+            service.log(client, &answered);
             service.core.metrics.udp_open.decrement();
             if served.is_err() {
                 service.core.metrics.panics.increment();
@@ -134,6 +157,7 @@ impl Service {
             return false;
         }
         session.requests.set(session.requests.get().saturating_add(1));
+        session.received.set(session.received.get() + datagram.len() as u64);
         session.upstream.shutdown_after(self.core.pin().settings.streams.idle_timeout);
         if session.is_answered(self.responses()) {
             session.upstream.shutdown();
@@ -157,6 +181,7 @@ impl Service {
                 }
                 self.core.metrics.bytes_sent.add(bytes as u64);
                 session.responses.set(session.responses.get().saturating_add(1));
+                session.sent.set(session.sent.get() + bytes as u64);
                 session.upstream.shutdown_after(self.core.pin().settings.streams.idle_timeout);
                 if session.is_answered(self.responses()) {
                     return;
@@ -172,6 +197,31 @@ impl Service {
         if sessions.get(&client).is_some_and(|known| Rc::ptr_eq(known, session)) {
             sessions.remove(&client);
         }
+    }
+
+    /// Writes the line of a session that is over.
+    fn log(&self, client: SocketAddr, session: &Session) {
+        let pinned = self.core.pin();
+        let settings = &pinned.settings.stream_log;
+        let Ok(local) = self.socket.local_addr() else { return };
+        if !self.core.access_log.is_on_for_streams(settings) {
+            return;
+        }
+        let mut trail = Trail::default();
+        trail.begin(session.address);
+        let is_served = session.responses.get() > 0 || session.is_answered(pinned.settings.streams.responses);
+        let ended = access_log::Session {
+            transport: Transport::Udp,
+            peer: client,
+            local,
+            status: if is_served { 200 } else { 502 },
+            bytes_sent: session.sent.get(),
+            bytes_received: session.received.get(),
+            duration: session.begun.elapsed(),
+            cluster: session.key.as_ref(),
+            trail: &trail,
+        };
+        self.core.access_log.write_session(&self.core, settings, &ended);
     }
 
     /// Answers to one datagram.

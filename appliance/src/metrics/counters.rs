@@ -151,6 +151,8 @@ pub struct CoreCounters {
     pub encoder_bytes: Gauge,
     /// Access log lines that were dropped because their writer was behind.
     pub access_log_dropped: Counter,
+    /// Spans of requests that were dropped because their exporter was behind.
+    pub spans_dropped: Counter,
     /// Series that were not recorded because of their limit.
     pub series_dropped: Counter,
     /// Generation of the snapshot that the core serves; 0 before the first.

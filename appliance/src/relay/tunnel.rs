@@ -19,7 +19,16 @@ struct Tunnel<'a> {
     spoken_ms: Cell<u64>,
 }
 
-/// Relays until the end. `to_client` and `to_upstream` go first. Returns the bytes that went to the client.
+/// Bytes that a tunnel took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Carried {
+    /// To the client.
+    pub(crate) down: u64,
+    /// To the upstream.
+    pub(crate) up: u64,
+}
+
+/// Relays until the end. `to_client` and `to_upstream` go first, and are counted.
 pub(crate) async fn run(
     core: &Core,
     client: Stream,
@@ -27,15 +36,15 @@ pub(crate) async fn run(
     to_client: Vec<u8>,
     to_upstream: Vec<u8>,
     idle: Duration,
-) -> u64 {
+) -> Carried {
     let (client_reader, client_writer) = client.split();
     let (upstream_reader, upstream_writer) = upstream.split();
     let tunnel = Tunnel { core, idle, spoken_ms: Cell::new(core.timers.now_ms()) };
-    let sent = Cell::new(0);
+    let (sent, taken) = (Cell::new(0), Cell::new(0));
     let down = tunnel.one_way(upstream_reader, client_writer, to_client, |n| sent.set(sent.get() + n));
-    let up = tunnel.one_way(client_reader, upstream_writer, to_upstream, |_| ());
+    let up = tunnel.one_way(client_reader, upstream_writer, to_upstream, |n| taken.set(taken.get() + n));
     join(down, up).await;
-    sent.get()
+    Carried { down: sent.get(), up: taken.get() }
 }
 
 impl Tunnel<'_> {

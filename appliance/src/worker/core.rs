@@ -26,6 +26,7 @@ use crate::metrics::CoreMetrics;
 use crate::policy::{AuthAnswers, LimitTable, Verified};
 use crate::resolve::Names;
 use crate::tls::{ClientTls, ServerTls, SharedTls, Turns};
+use crate::trace::{Active, SpanOutlet};
 use crate::upstream::{Checks, Upstreams};
 
 use super::admission::{ParkingOrder, Share};
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) encoders: Rc<Encoders>,
     pub(crate) metrics: CoreMetrics,
     pub(crate) access_log: CoreLog,
+    /// Where spans go.
+    pub(crate) spans: SpanOutlet,
     /// Balancers and pooled connections.
     pub(crate) upstreams: RefCell<Upstreams>,
     /// Active health checks.
@@ -110,6 +113,8 @@ pub(crate) struct Scratch {
     pub(crate) response: ResponseHead,
     pub(crate) path: Vec<u8>,
     pub(crate) edge: EdgeFields,
+    /// The request's part in a trace: what is left of it when its exchange is dropped.
+    pub(crate) trace: Option<Rc<Active>>,
 }
 
 /// A snapshot that requests hold while they run. The last holder gives it back to the control thread to be freed there.
@@ -148,7 +153,7 @@ impl Core {
     /// When the TLS settings cannot be put into effect.
     pub(super) fn new(
         index: usize,
-        (metrics, access_log): (CoreMetrics, Option<Outlet>),
+        (metrics, access_log, spans): (CoreMetrics, Option<Outlet>, SpanOutlet),
         (tls, limits, share): (SharedTls, Arc<LimitTable>, Share),
         retired: Sender<Arc<Snapshot>>,
         snapshot: Arc<Snapshot>,
@@ -160,6 +165,7 @@ impl Core {
             encoders: Rc::default(),
             metrics,
             access_log: CoreLog::new(access_log),
+            spans,
             upstreams: RefCell::default(),
             checks: Checks::default(),
             sessions: Sessions::default(),
@@ -353,6 +359,7 @@ impl Core {
         if kept.len() < SCRATCHES_MAX {
             scratch.request.reset();
             scratch.response.reset();
+            scratch.trace = None;
             kept.push(scratch);
         }
     }

@@ -6,6 +6,7 @@ use crate::access_log::Outlet;
 use crate::io::Driver;
 use crate::metrics::CoreMetricsSource;
 use crate::ocsp::Staples;
+use crate::trace::SpanOutlets;
 
 use super::{Gate, ListenAddress, Placement};
 
@@ -25,6 +26,8 @@ pub struct WorkerSettings {
     pub access_log: Option<Outlet>,
     /// Answers of responders, for certificates that have one.
     pub staples: Staples,
+    /// Where spans of requests go; made for as many cores as `placement` has.
+    pub spans: SpanOutlets,
     /// No client is accepted before it is open.
     pub gate: Gate,
 }

@@ -170,6 +170,7 @@ impl Running {
             metrics,
             access_log: None,
             staples: Default::default(),
+            spans: crate::trace::channel(cores).0,
             gate: Gate::new(true),
         };
         let workers = start(settings, crate::handover::Inherited::default()).unwrap();

@@ -108,6 +108,7 @@ fn forwarded_request(head: &RequestHead, data: &[u8], policy: FieldPolicy) {
         policy,
         changes: &changes,
         hop: UpstreamHop::default(),
+        trace: None,
         address_field: policy.original_uri.then_some("accept"),
         host_field: policy.original_uri.then_some("x_host"),
     };

@@ -1,11 +1,13 @@
 //! What the tests need around the real binary: it, origins, clients, certificates and manifests. Standard threads and
-//! blocking sockets only, so that a test does not share code with what it tests.
+//! blocking sockets only, so that a test does not share code with what it tests; the collector's gRPC alone is h2's.
 
 // By path, as two test programs share these files.
 #[path = "support/certificates.rs"]
 pub(crate) mod certificates;
 #[path = "support/client.rs"]
 pub(crate) mod client;
+#[path = "support/collector.rs"]
+pub(crate) mod collector;
 #[path = "support/frame_origin.rs"]
 pub(crate) mod frame_origin;
 #[path = "support/frames.rs"]

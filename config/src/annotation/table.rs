@@ -2,12 +2,11 @@
 
 use super::BadValue::{Default, Deny, DenyHost, NotLoaded, Nothing};
 use super::Group::*;
-use super::Meanwhile::NoEffect;
 use super::Priority::{P0, P1, P2, X};
 use super::Risk::{Critical, High, Low, Medium};
 use super::Row;
 use super::Scope::{Ingress, Path};
-use super::Support::{self, Differs, Except, Honoured, Ignored, Pending, Refused};
+use super::Support::{self, Differs, Except, Honoured, Ignored, Refused};
 
 #[expect(clippy::too_many_arguments, reason = "one call is one line of the table")]
 const fn row(
@@ -378,12 +377,12 @@ pub(super) static ROWS: &[Row] = &[
         "Removed in 1.7.1."),
     row("influxdb-*", Logging, "various", "", Ingress, Low, X, Ignored("removed from ingress-nginx in 1.7"), Nothing,
         "Removed in 1.7.1."),
-    row("enable-opentelemetry", Telemetry, "bool", "", Path, Low, P1, Pending(NoEffect), Default,
+    row("enable-opentelemetry", Telemetry, "bool", "", Path, Low, P1, Honoured, Default,
         "Per-path on/off switch of tracing."),
-    row("opentelemetry-trust-incoming-span", Telemetry, "bool", "true", Path, Low, P1, Pending(NoEffect), Default,
+    row("opentelemetry-trust-incoming-span", Telemetry, "bool", "true", Path, Low, P1, Honoured, Default,
         "false starts a new trace instead of joining the client's."),
-    row("opentelemetry-operation-name", Telemetry, "string", "", Path, Medium, P2, Pending(NoEffect), NotLoaded,
-        "Span name."),
+    row("opentelemetry-operation-name", Telemetry, "letters, digits, `_` and `-`", "", Path, Medium, P2, Honoured, NotLoaded,
+        "Span name. The ConfigMap key of that name takes variables, this takes none."),
     row("enable-opentracing", Telemetry, "bool", "", Ingress, Low, X, Ignored("removed from ingress-nginx in 1.10; write enable-opentelemetry"), Nothing,
         "Removed in 1.10.0 (OpenTelemetry stays)."),
     row("opentracing-trust-incoming-span", Telemetry, "bool", "", Ingress, Low, X, Ignored("removed from ingress-nginx in 1.10; write opentelemetry-trust-incoming-span"), Nothing,

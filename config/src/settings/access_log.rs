@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::snapshot::{AccessLogSettings, Escape, LogFormat};
+use crate::snapshot::{AccessLogSettings, Escape, LogFormat, StreamLogFormat, StreamLogSettings};
 use crate::value::{self, Expected, Source};
 
 /// What the image of ingress-nginx links to standard output.
@@ -11,24 +11,57 @@ const NGINX_LOG: &str = "/var/log/nginx/access.log";
 pub(super) fn read(keys: &mut impl Source) -> AccessLogSettings {
     let mut flag = |name| keys.get(name, value::bool).unwrap_or(false);
     let disabled = flag("disable-access-log") || flag("disable-http-access-log");
-    let escape = match (flag("log-format-escape-none"), flag("log-format-escape-json")) {
-        (true, _) => Escape::None,
-        (false, true) => Escape::Json,
-        (false, false) => Escape::Hex,
-    };
     let unmatched = flag("enable-access-log-for-default-backend");
     let path = keys.get("http-access-log-path", path).or_else(|| keys.get("access-log-path", path));
     AccessLogSettings {
         enabled: !disabled,
         path: path.flatten(),
-        format: format(keys, escape),
+        format: format(keys),
         skipped: skipped(keys),
         unmatched,
     }
 }
 
-fn format(keys: &mut impl Source, escape: Escape) -> LogFormat {
+/// The log of TCP and UDP sessions.
+pub(super) fn read_streams(keys: &mut impl Source) -> StreamLogSettings {
+    let own_switch = keys.get("disable-stream-access-log", value::bool) == Some(true);
+    // What is wrong with the keys that both logs share is told where the other one is read.
+    let disabled = quietly(keys, "disable-access-log") || own_switch;
+    let shared_path = keys.text("access-log-path").and_then(|text| path(text).ok());
+    let own_path = keys.get("stream-access-log-path", path);
+    StreamLogSettings { enabled: !disabled, path: own_path.or(shared_path).flatten(), format: stream_format(keys) }
+}
+
+/// A switch whose faults are told elsewhere.
+fn quietly(keys: &impl Source, name: &str) -> bool {
+    keys.text(name).is_some_and(|text| value::bool(text) == Ok(true))
+}
+
+fn escape(keys: &impl Source) -> Escape {
+    match (quietly(keys, "log-format-escape-none"), quietly(keys, "log-format-escape-json")) {
+        (true, _) => Escape::None,
+        (false, true) => Escape::Json,
+        (false, false) => Escape::Hex,
+    }
+}
+
+fn stream_format(keys: &mut impl Source) -> StreamLogFormat {
+    const KEY: &str = "log-format-stream";
+    let escape = escape(keys);
+    let Some(text) = keys.text(KEY).map(str::to_owned) else { return StreamLogFormat::with_default_text(escape) };
+    let (format, unknown) = StreamLogFormat::parse(&text, escape);
+    for name in unknown {
+        keys.warn(KEY, format!("${name} is not known here; it is written as a value that is not there"));
+    }
+    format
+}
+
+fn format(keys: &mut impl Source) -> LogFormat {
     const KEY: &str = "log-format-upstream";
+    for name in ["log-format-escape-none", "log-format-escape-json"] {
+        keys.get(name, value::bool);
+    }
+    let escape = escape(keys);
     let Some(text) = keys.text(KEY).map(str::to_owned) else { return LogFormat::with_default_text(escape) };
     let (format, unknown) = LogFormat::parse(&text, escape);
     for name in unknown {
@@ -59,31 +92,19 @@ fn path(text: &str) -> Result<Option<Arc<str>>, Expected> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
+    use crate::testing::Keys;
 
-    /// Keys with a count of the warnings.
-    struct Keys(BTreeMap<&'static str, &'static str>, usize);
-
-    impl Source for Keys {
-        fn text(&self, name: &str) -> Option<&str> {
-            self.0.get(name).copied()
-        }
-
-        fn warn(&mut self, _: &str, _: String) {
-            self.1 += 1;
-        }
-
-        fn deny(&mut self, _: &str, _: String) {
-            unreachable!("logs control no access");
-        }
+    fn read_from(pairs: &[(&str, &str)]) -> (AccessLogSettings, usize) {
+        let mut keys = Keys::of(pairs);
+        let settings = read(&mut keys);
+        (settings, keys.warnings())
     }
 
-    fn read_from(pairs: &[(&'static str, &'static str)]) -> (AccessLogSettings, usize) {
-        let mut keys = Keys(pairs.iter().copied().collect(), 0);
-        let settings = read(&mut keys);
-        (settings, keys.1)
+    fn streams_from(pairs: &[(&str, &str)]) -> (StreamLogSettings, usize) {
+        let mut keys = Keys::of(pairs);
+        let settings = read_streams(&mut keys);
+        (settings, keys.warnings())
     }
 
     #[test]
@@ -118,5 +139,35 @@ mod tests {
     fn targets_are_left_out_as_they_are_and_patterns_reported() {
         let (settings, warnings) = read_from(&[("skip-access-log-urls", "/healthz, ~^/x,/ready?a=1")]);
         assert_eq!((&*settings.skipped, warnings), (&["/healthz".into(), "/ready?a=1".into()][..], 1));
+    }
+
+    #[test]
+    fn the_log_of_sessions_has_keys_of_its_own_and_shares_the_rest() {
+        assert_eq!(streams_from(&[]), (StreamLogSettings::default(), 0));
+        for key in ["disable-access-log", "disable-stream-access-log"] {
+            assert!(!streams_from(&[(key, "true")]).0.enabled, "{key}");
+        }
+        assert!(streams_from(&[("disable-http-access-log", "true")]).0.enabled);
+        let (shared, own) = (("access-log-path", "/a"), ("stream-access-log-path", "/b"));
+        assert_eq!(streams_from(&[shared]).0.path.as_deref(), Some("/a"));
+        assert_eq!(streams_from(&[shared, own]).0.path.as_deref(), Some("/b"));
+        assert_eq!(streams_from(&[shared, ("stream-access-log-path", NGINX_LOG)]).0.path, None);
+        let (settings, _) = streams_from(&[("log-format-escape-json", "true")]);
+        assert_eq!(settings.format.escape(), Escape::Json);
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_log_of_sessions_is_told_once() {
+        for (name, text) in [
+            ("disable-stream-access-log", "yes"),
+            ("stream-access-log-path", "log"),
+            ("log-format-stream", "$status $request_uri"),
+        ] {
+            assert_eq!((streams_from(&[(name, text)]).1, read_from(&[(name, text)]).1), (1, 0), "{name}");
+        }
+        for (name, text) in [("access-log-path", "log"), ("disable-access-log", "yes"), ("log-format-escape-json", "x")]
+        {
+            assert_eq!((streams_from(&[(name, text)]).1, read_from(&[(name, text)]).1), (0, 1), "{name}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::{CipherSuite, NamedGroup};
 use zeroize::Zeroizing;
 
-use super::{access_log, blocks, compression, find};
+use super::{access_log, blocks, compression, find, tracing};
 use crate::annotation::{self, Meanwhile, Objects, Risk, Support};
 use crate::diagnostics::Finding;
 use crate::intent::{BalancingWish, RoutePolicy};
@@ -72,6 +72,8 @@ impl Globals {
             forwarded: forwarded(&mut keys),
             fields: field_settings(&mut keys),
             access_log: access_log::read(&mut keys),
+            stream_log: access_log::read_streams(&mut keys),
+            tracing: tracing::read(&mut keys),
             compression: compression::read(&mut keys),
             blocks: blocks::read(&mut keys),
             streams: streams(&mut keys),

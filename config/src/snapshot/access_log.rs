@@ -107,6 +107,14 @@ pub enum LogVariable {
     UpstreamConnectTime,
     /// `$upstream_header_time`.
     UpstreamHeaderTime,
+    /// `$opentelemetry_trace_id`: of the trace that the request is part of.
+    TraceId,
+    /// `$opentelemetry_span_id`: of the request's own span.
+    SpanId,
+    /// `$opentelemetry_context_traceparent`: both, as the upstream was told.
+    TraceParent,
+    /// `$opentelemetry_sampled`: whether the span is exported, `1` or `0`.
+    TraceSampled,
     /// A variable that has no value here, as GeoIP's.
     Missing,
 }
@@ -191,6 +199,10 @@ fn outcome(name: &str) -> Option<LogVariable> {
         "upstream_response_time" => LogVariable::UpstreamTime,
         "upstream_connect_time" => LogVariable::UpstreamConnectTime,
         "upstream_header_time" => LogVariable::UpstreamHeaderTime,
+        "opentelemetry_trace_id" => LogVariable::TraceId,
+        "opentelemetry_span_id" => LogVariable::SpanId,
+        "opentelemetry_context_traceparent" => LogVariable::TraceParent,
+        "opentelemetry_sampled" => LogVariable::TraceSampled,
         _ => return None,
     })
 }

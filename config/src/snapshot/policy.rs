@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{ClientAuth, ClusterId, Search, Template};
+use super::{ClientAuth, ClusterId, RouteTracing, Search, Template};
 
 /// All policies of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Policies {
     pub rate: Option<ResponseRate>,
     /// No line in the access log.
     pub unlogged: bool,
+    /// Whether and how its requests are traced, where it is not as everywhere.
+    pub tracing: Option<Arc<RouteTracing>>,
 }
 
 /// An answer with `Location`.

@@ -8,7 +8,7 @@ use rustls::{CipherSuite, NamedGroup};
 
 use super::AccessLogSettings;
 use super::TlsVersions;
-use super::{Blocks, Compression};
+use super::{Blocks, Compression, StreamLogSettings, Tracing};
 
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub struct Settings {
     pub fields: FieldSettings,
     /// The log of requests.
     pub access_log: AccessLogSettings,
+    /// The log of TCP and UDP sessions.
+    pub stream_log: StreamLogSettings,
+    /// Tracing of requests; `None` when no collector is named.
+    pub tracing: Option<Box<Tracing>>,
     /// Compression of responses; `None` compresses nothing.
     pub compression: Option<Box<Compression>>,
     /// Clients that are refused on every host; `None` refuses nobody.

@@ -55,6 +55,7 @@ fn line(format: &LogFormat, change: impl Fn(&mut Entry<'_>)) -> String {
         duration: Duration::from_micros(1_043_999),
         alternative: None,
         trail: &trail,
+        trace: None,
     };
     change(&mut entry);
     let mut clock = Clock { now: Duration::from_millis(1_764_013_980_123), ..Clock::default() };
@@ -89,6 +90,7 @@ fn the_default_form_is_that_of_ingress_nginx() {
         duration: Duration::ZERO,
         alternative: None,
         trail: &trail,
+        trace: None,
     };
     let mut clock = Clock::default();
     clock.say(Timestamp::from_second(0).unwrap(), &TimeZone::UTC);
@@ -141,4 +143,36 @@ fn the_built_in_json_form_is_json_for_every_request() {
         let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         assert_eq!((&value["status"], &value["request_time"]), (&200.into(), &1.043.into()));
     }
+}
+
+#[test]
+fn the_trace_of_a_request_has_its_variables() {
+    let text =
+        "$opentelemetry_trace_id $opentelemetry_span_id $opentelemetry_context_traceparent $opentelemetry_sampled";
+    let (format, unknown) = LogFormat::parse(text, Escape::Hex);
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let trace = Active::example();
+    let line = |traced: bool| {
+        let (mut line, mut value) = (Vec::new(), Vec::new());
+        let entry = Entry {
+            request: None,
+            peer: address(),
+            labels: None,
+            protocol: "HTTP/1.1",
+            connection_requests: 1,
+            status: 200,
+            bytes_sent: 0,
+            body_bytes_sent: 0,
+            bytes_received: 0,
+            duration: Duration::ZERO,
+            alternative: None,
+            trail: &Trail::default(),
+            trace: traced.then_some(&trace),
+        };
+        write(&mut line, &mut value, &format, &Clock::default(), &entry);
+        String::from_utf8(line).unwrap()
+    };
+    let (trace_id, span_id) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    assert_eq!(line(true), format!("{trace_id} {span_id} 00-{trace_id}-{span_id}-01 1\n"));
+    assert_eq!(line(false), "- - - -\n");
 }

@@ -94,13 +94,15 @@ impl Exchange<'_> {
                 bytes_sent: ended.bytes,
             },
         );
-        if !self.unlogged && self.core.access_log.is_on(&self.snapshot.settings.access_log) {
-            self.log_request(head, bytes, ended, duration);
+        let is_logged = !self.unlogged && self.core.access_log.is_on(&self.snapshot.settings.access_log);
+        if is_logged || self.trace.is_some() {
+            self.tell((head, bytes), ended, duration, is_logged);
         }
     }
 
+    /// Writes the line of the request, and hands over its span.
     #[inline(never)]
-    fn log_request(&mut self, head: &RequestHead, bytes: &[u8], ended: Ended, duration: Duration) {
+    fn tell(&mut self, (head, bytes): (&RequestHead, &[u8]), ended: Ended, duration: Duration, is_logged: bool) {
         // What is open here was answered.
         if let Some(attempt) = self.trail.open() {
             (attempt.status, attempt.length) = (ended.status, ended.body_bytes);
@@ -138,8 +140,14 @@ impl Exchange<'_> {
             duration,
             alternative: self.alternative(),
             trail: &self.trail,
+            trace: self.trace.as_deref(),
         };
-        self.core.access_log.write(&self.core, settings, &entry);
+        if is_logged {
+            self.core.access_log.write(&self.core, settings, &entry);
+        }
+        if let Some((trace, tracing)) = self.trace.as_deref().zip(self.snapshot.settings.tracing.as_ref()) {
+            trace.finish(&self.core, tracing, self.route, &entry);
+        }
     }
 
     /// The cluster that took the request, where it is not the route's own.
@@ -189,6 +197,7 @@ pub(crate) fn taken_back(
         from: From::stream(facts, &seen, 0),
         cluster: None,
         trail: Trail::default(),
+        trace: scratch.trace.take().filter(|_| snapshot.settings.tracing.is_some()),
         unlogged: is_unlogged(&snapshot, &found),
         is_page: false,
         started,
@@ -219,6 +228,7 @@ pub(super) fn log_refusal(core: &Rc<Core>, client: &Client, ended: Ended) {
         duration: Duration::ZERO,
         alternative: None,
         trail: &Trail::default(),
+        trace: None,
     };
     core.access_log.write(core, settings, &entry);
 }

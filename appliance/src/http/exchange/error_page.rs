@@ -20,6 +20,7 @@ use crate::error::Failure;
 use crate::limits::ERROR_PAGE;
 use crate::policy::Answer;
 use crate::relay::{self, response};
+use crate::trace::Active;
 use crate::upstream::{self, Connection, Hint, Tried};
 use crate::worker::Scratch;
 
@@ -161,6 +162,7 @@ impl<'s> Exchange<'s> {
                 policy,
                 changes: &changes,
                 hop: UpstreamHop::default(),
+                trace: self.trace.as_deref().map(Active::fields),
                 address_field: self.snapshot.settings.forwarded.address_field.as_deref(),
                 host_field: self.snapshot.settings.forwarded.host_field.as_deref(),
             },

@@ -14,7 +14,7 @@ use ringress_config::snapshot::{Cluster, ForwardedSettings, Route, Settings, Ups
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
 use super::super::edge::Believed;
-use super::super::forward::{FieldPolicy, Forward, write_request};
+use super::super::forward::{FieldPolicy, Forward, TraceFields, write_request};
 use super::super::framing::BodyFraming;
 use super::super::request::{Method, RequestHead};
 use super::super::response::Asked;
@@ -27,6 +27,7 @@ use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
 use crate::relay::{self, tunnel};
 use crate::stream::Sink;
+use crate::trace::Active;
 use crate::upstream::{self, Connection, Lease, RetryAccount, Speech, Tried};
 use crate::worker::{Core, Scratch};
 
@@ -42,6 +43,7 @@ pub(super) struct Outbound<'a> {
     pub(super) policy: FieldPolicy,
     pub(super) forwarded: &'a ForwardedSettings,
     pub(super) hop: UpstreamHop,
+    pub(super) trace: Option<TraceFields<'a>>,
 }
 
 /// Where a request goes.
@@ -238,7 +240,7 @@ impl<'s> Exchange<'s> {
             let to_upstream = inbox.split_off(scratch.request.consumed);
             let (down, up) = (client.stream.take(), connection.stream);
             let tunnel = tunnel::run(&self.core, down, up, to_client, to_upstream, route.timeouts.read);
-            let sent = Box::pin(tunnel).await;
+            let sent = Box::pin(tunnel).await.down;
             self.record(
                 &scratch.request,
                 inbox,
@@ -357,6 +359,7 @@ impl Outbound<'_> {
                 policy: self.policy,
                 changes: &self.shaping.request,
                 hop: self.hop,
+                trace: self.trace,
                 address_field: self.forwarded.address_field.as_deref(),
                 host_field: self.forwarded.host_field.as_deref(),
             },
@@ -377,6 +380,7 @@ impl<'s> Exchange<'s> {
             policy: self.field_policy(),
             forwarded: &self.snapshot.settings.forwarded,
             hop: self.hop(),
+            trace: self.trace.as_deref().map(Active::fields),
         }
     }
 

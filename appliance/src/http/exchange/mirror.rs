@@ -16,6 +16,7 @@ use super::Exchange;
 use crate::error::Failure;
 use crate::limits::{MIRROR_ANSWER_BYTES_MAX, MIRRORED_BYTES_MAX, MIRRORS_MAX};
 use crate::policy::{MirrorTarget, Url};
+use crate::trace::Active;
 use crate::worker::{Core, Scratch};
 use crate::{io, relay, resolve, upstream};
 
@@ -90,6 +91,7 @@ impl Exchange<'_> {
             policy: self.field_policy(),
             changes: &self.shaping.request,
             hop: UpstreamHop { connection: Some(ConnectionWord::Close), http_1_0: false },
+            trace: self.trace.as_deref().map(Active::fields),
             address_field: forwarded.address_field.as_deref(),
             host_field: forwarded.host_field.as_deref(),
         };

@@ -53,6 +53,9 @@ pub enum FieldId {
     ContentType,
     ContentEncoding,
     CacheControl,
+    // Of the trace that a request is part of.
+    TraceParent,
+    TraceState,
     // Of responses.
     Server,
     Date,
@@ -94,8 +97,9 @@ impl FieldId {
             9 => one_of!(b"x-real-ip" => XRealIp, b"forwarded" => Forwarded),
             10 => one_of!(
                 b"connection" => Connection, b"user-agent" => UserAgent, b"set-cookie" => SetCookie,
-                b"keep-alive" => KeepAlive,
+                b"keep-alive" => KeepAlive, b"tracestate" => TraceState,
             ),
+            11 => one_of!(b"traceparent" => TraceParent),
             12 => one_of!(b"content-type" => ContentType, b"x-request-id" => XRequestId),
             13 => one_of!(b"cache-control" => CacheControl, b"authorization" => Authorization),
             14 => one_of!(

@@ -19,6 +19,7 @@ fn forwarded(text: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
         policy: FieldPolicy::default(),
         changes: Changes::NONE,
         hop: UpstreamHop::default(),
+        trace: None,
         address_field: None,
         host_field: None,
     };
@@ -183,4 +184,18 @@ fn a_clients_request_id_is_kept_when_fit() {
     assert_eq!(id(&"x".repeat(129)), None);
     assert_eq!(id("a b"), None);
     assert_eq!(id(""), None);
+}
+
+#[test]
+fn a_trace_takes_the_place_of_what_the_client_says_of_one() {
+    let lines = "traceparent: forged\r\nTraceState: x=1\r\nAccept: */*\r\ntracestate: y=2\r\n";
+    let all = ["traceparent: forged", "TraceState: x=1", "Accept: */*", "tracestate: y=2"];
+    assert_eq!(passing(lines, |_| ()), all, "without one it is the client's own affair");
+    let trace = |state| Some(TraceFields { parent: b"00-ours", state });
+    assert_eq!(passing(lines, |f| f.trace = trace(b"a=1")), ["Accept: */*", "traceparent: 00-ours", "tracestate: a=1"]);
+    assert_eq!(passing(lines, |f| f.trace = trace(b"")), ["Accept: */*", "traceparent: 00-ours"]);
+    let changes = Box::leak(Box::<Changes<'static>>::default());
+    changes.set(b"Traceparent", b"set");
+    let passed = passing(lines, |f| (f.trace, f.changes) = (trace(b"a=1"), changes));
+    assert_eq!(passed, ["Accept: */*", "Traceparent: set"], "the operator has the last word");
 }

@@ -54,7 +54,7 @@ async fn serve(seat: &Arc<Seat>) -> std::io::Result<()> {
         return Ok(());
     };
     let generation = snapshot.generation;
-    let sight = (metrics, seat.settings.access_log.clone());
+    let sight = (metrics, seat.settings.access_log.clone(), seat.settings.spans.core(seat.index));
     let shared = (seat.tls.clone(), Arc::clone(&seat.limits), seat.share);
     let core = Core::new(seat.index, sight, shared, seat.retired.clone(), snapshot).map_err(std::io::Error::other)?;
     core.spawn(Rc::clone(&core.timers).run());

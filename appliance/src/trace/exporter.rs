@@ -1,0 +1,175 @@
+//! The thread that takes spans to the collector: in batches, each within a time, with pauses between tries. When the
+//! collector is away the queues fill, and the cores drop what has no room.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use ringress_config::snapshot::{Snapshot, SpanExport};
+
+use super::collector::{Collector, ExportError};
+use super::message;
+use super::queue::{Bell, SpanInlet};
+use super::span::Span;
+
+/// One try, from the look-up of the collector's name to its answer (the default of OTLP exporters).
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Tries of a batch; then its spans are lost.
+const TRIES_MAX: u32 = 5;
+/// Pause after the first failed try; it doubles with each further one.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// How long the end of the process waits for what is left.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+static EXPORTED: AtomicU64 = AtomicU64::new(0);
+static FAILED: AtomicU64 = AtomicU64::new(0);
+
+/// Spans that the collector has taken since the start.
+pub(crate) fn spans_exported() -> u64 {
+    EXPORTED.load(Relaxed)
+}
+
+/// Spans that it refused, or that could not be brought to it.
+pub(crate) fn spans_failed() -> u64 {
+    FAILED.load(Relaxed)
+}
+
+/// The running exporter; dropped at the end of the process, it exports what waits.
+pub struct SpanExporter {
+    bell: Arc<Bell>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SpanExporter {
+    /// Starts the thread. It takes from `inlet` and looks up in `current` where to.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no event queue.
+    pub fn start(inlet: SpanInlet, current: Arc<ArcSwapOption<Snapshot>>) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let bell = Arc::clone(inlet.bell());
+        let thread = std::thread::Builder::new().name("spans".into()).spawn(move || {
+            let mut exporter = Exporter { inlet, current, collector: Collector::default(), is_away: false };
+            runtime.block_on(exporter.run());
+            // A look-up that hangs is left behind.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { bell, thread: Some(thread) })
+    }
+}
+
+impl Drop for SpanExporter {
+    fn drop(&mut self) {
+        self.bell.end();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of spans had panicked");
+        }
+    }
+}
+
+struct Exporter {
+    inlet: SpanInlet,
+    current: Arc<ArcSwapOption<Snapshot>>,
+    collector: Collector,
+    /// The last batch was lost, and that was told.
+    is_away: bool,
+}
+
+impl Exporter {
+    async fn run(&mut self) {
+        let bell = Arc::clone(self.inlet.bell());
+        loop {
+            {
+                let inlet = &self.inlet;
+                std::future::poll_fn(|context| bell.poll_sleep(context, || inlet.waiting() > 0)).await;
+            }
+            if bell.is_ending() {
+                return self.flush().await;
+            }
+            let Some(export) = self.export() else {
+                // Tracing was switched off: nobody is there to take what is left.
+                self.lose(usize::MAX);
+                continue;
+            };
+            self.gather(&bell, &export).await;
+            self.export_waiting(&export).await;
+        }
+    }
+
+    /// Where spans go now.
+    fn export(&self) -> Option<Arc<SpanExport>> {
+        self.current.load().as_ref()?.settings.tracing.as_ref().map(|tracing| Arc::clone(&tracing.export))
+    }
+
+    /// Waits until there is a batch, or the first span has waited long enough.
+    async fn gather(&self, bell: &Bell, export: &SpanExport) {
+        let is_batch = || self.inlet.waiting() >= export.batch_max as usize;
+        let full = std::future::poll_fn(|context| bell.poll_batch(context, is_batch));
+        // Late is as good as full.
+        let _ = tokio::time::timeout(export.delay, full).await;
+    }
+
+    /// Exports what waits now; what comes meanwhile has a turn of its own.
+    async fn export_waiting(&mut self, export: &SpanExport) {
+        let mut left = self.inlet.waiting();
+        while left > 0 {
+            let batch = self.inlet.take(left.min(export.batch_max as usize));
+            if batch.is_empty() {
+                return;
+            }
+            left -= batch.len();
+            self.deliver(export, &batch).await;
+        }
+    }
+
+    /// Exports what waits, at the end of the process.
+    async fn flush(&mut self) {
+        if let Some(export) = self.export() {
+            let _ = tokio::time::timeout(FLUSH_TIMEOUT, self.export_waiting(&export)).await;
+        }
+        self.lose(usize::MAX);
+    }
+
+    fn lose(&mut self, most: usize) {
+        FAILED.fetch_add(self.inlet.take(most).len() as u64, Relaxed);
+    }
+
+    async fn deliver(&mut self, export: &SpanExport, batch: &[Box<Span>]) {
+        let number = batch.len() as u64;
+        let encoded = message::encode(export, batch);
+        let mut pause = PAUSE_MIN;
+        for attempt in 1..=TRIES_MAX {
+            let sending = self.collector.send(export, encoded.clone());
+            let sent = tokio::time::timeout(EXPORT_TIMEOUT, sending).await.unwrap_or(Err(ExportError::Timeout));
+            let error = match sent {
+                Ok(answer) => {
+                    let refused = message::refused(&answer).map_or(0, |(refused, why)| {
+                        tracing::debug!(refused, why, "the collector refused spans");
+                        refused.min(number)
+                    });
+                    EXPORTED.fetch_add(number - refused, Relaxed);
+                    FAILED.fetch_add(refused, Relaxed);
+                    if std::mem::take(&mut self.is_away) {
+                        tracing::info!(host = %export.host, port = export.port, "the collector takes spans again");
+                    }
+                    return;
+                }
+                Err(error) => error,
+            };
+            if attempt == TRIES_MAX || !error.may_pass() || self.inlet.bell().is_ending() {
+                FAILED.fetch_add(number, Relaxed);
+                if !std::mem::replace(&mut self.is_away, true) {
+                    let SpanExport { host, port, .. } = export;
+                    tracing::warn!(%host, port, %error, spans = number, "spans are lost: the collector does not take them");
+                }
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+}
