@@ -13,6 +13,9 @@ pub(crate) enum Failure {
     /// The route has no endpoint that could be asked.
     #[error("no endpoint of the backend is ready")]
     NoEndpoint,
+    /// As many requests or connections as the cluster may have (`ringress.io/max-requests`).
+    #[error("the backend has as many requests or connections as it may have")]
+    Overloaded,
     /// The upstream could not be connected to.
     #[error("connecting to the upstream: {0}")]
     Connect(#[source] io::Error),
@@ -66,7 +69,7 @@ impl Failure {
     /// Status of the answer, when the client has not seen one yet. `None`: there is nobody to answer.
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
-            Self::NoEndpoint => Some(503),
+            Self::NoEndpoint | Self::Overloaded => Some(503),
             Self::Connect(_) | Self::NoResponse | Self::BadResponse(_) | Self::InterimFlood => Some(502),
             Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Some(504),
             Self::ClientTimeout => Some(408),
@@ -82,6 +85,7 @@ impl Failure {
             Self::Connect(_) | Self::NoResponse => Retry::OnError,
             Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Retry::OnTimeout,
             Self::NoEndpoint
+            | Self::Overloaded
             | Self::BadResponse(_)
             | Self::InterimFlood
             | Self::ResponseCut
@@ -110,6 +114,7 @@ impl Failure {
             | Self::BadResponse(_)
             | Self::InterimFlood => true,
             Self::NoEndpoint
+            | Self::Overloaded
             | Self::ResponseCut
             | Self::ClientGone
             | Self::ClientTimeout

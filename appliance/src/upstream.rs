@@ -4,6 +4,7 @@
 mod budget;
 mod checks;
 mod choose;
+mod circuit;
 mod connection;
 mod ewma;
 mod health;
@@ -23,7 +24,8 @@ use crate::worker::Core;
 pub(crate) use checks::{Checks, run as check};
 use choose::Attempt;
 pub(crate) use choose::hash_by;
-pub(crate) use connection::{Connection, Speech, connect, dial};
+pub(crate) use circuit::Opened;
+pub(crate) use connection::{Connection, Speech, connect, connect_for, dial};
 use ewma::Average;
 pub(crate) use hint::Hint;
 pub(crate) use member::{Lease, Outrun, RetryAccount};
@@ -225,6 +227,17 @@ impl Upstreams {
         self.clusters.iter().flatten().flat_map(|c| &c.endpoints).map(|e| e.idle.len()).sum()
     }
 
+    /// Closes an idle connection of a cluster, whichever endpoint it is to; whether there was one.
+    pub(crate) fn close_idle(&mut self, core: &Core, cluster: &Cluster) -> bool {
+        let Some(Some(state)) = self.clusters.get_mut(cluster.id.index()) else { return false };
+        let mut endpoints = state.endpoints.iter_mut().filter(|_| state.cluster.identity == cluster.identity);
+        let Some(endpoint) = endpoints.find(|endpoint| !endpoint.idle.is_empty()) else { return false };
+        endpoint.idle.remove(0);
+        self.idle -= 1;
+        core.metrics.pool_idle.set(self.idle as u64);
+        true
+    }
+
     /// Makes room: closes the longest idle connection of the next cluster that has one.
     fn evict(&mut self) {
         let count = self.clusters.len();
@@ -256,7 +269,7 @@ impl Upstreams {
 
 impl ClusterState {
     fn new(cluster: Arc<Cluster>, random: &mut fastrand::Rng, now_ms: u64) -> Self {
-        let shared = Shared::new(cluster.balancing.resilience, now_ms);
+        let shared = Shared::new(cluster.balancing.resilience, cluster.balancing.limits, now_ms);
         let known = |(at, address)| EndpointState::new(Member::new(address, &shared), vital(&cluster, at));
         let endpoints: Vec<_> = addresses(&cluster).map(known).collect();
         let next = if endpoints.is_empty() { 0 } else { random.usize(..endpoints.len()) };
@@ -265,6 +278,7 @@ impl ClusterState {
 
     fn reconcile(&mut self, cluster: Arc<Cluster>, now_ms: u64) {
         self.shared.policy.set(cluster.balancing.resilience);
+        self.shared.circuit.limits.set(cluster.balancing.limits);
         let mut before = std::mem::take(&mut self.endpoints);
         let average = Average::of(before.iter().map(|endpoint| &endpoint.member.average), now_ms);
         // After a time without any, nobody has to start slowly.

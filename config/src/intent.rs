@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::diagnostics::Finding;
 use crate::model::{Meta, ObjectKey, ObjectRef};
 use crate::snapshot::{
-    Affinity, Balancer, BodyPolicy, CanaryHeader, ClientAuth, ClusterKey, HealthCheck, HostCiphers, PathKind, Policies,
-    RequestMatch, Resilience, ResponseRate, RetryPolicy, Timeouts, UpstreamProtocol, UpstreamTls,
+    Affinity, Balancer, BodyPolicy, CanaryHeader, CircuitLimits, ClientAuth, ClusterKey, HealthCheck, HostCiphers,
+    PathKind, Policies, RequestMatch, Resilience, ResponseRate, RetryPolicy, Timeouts, UpstreamProtocol, UpstreamTls,
 };
 
 /// Everything that one object wants.
@@ -33,6 +33,8 @@ pub(crate) struct BalancingWish {
     pub(crate) balancer: Balancer,
     /// What is done about endpoints that fail.
     pub(crate) resilience: Resilience,
+    /// How much they are given at most.
+    pub(crate) limits: CircuitLimits,
     /// What endpoints are asked now and then.
     pub(crate) health_check: Option<Arc<HealthCheck>>,
     /// The Service's own address stands for its endpoints.

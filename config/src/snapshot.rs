@@ -39,7 +39,8 @@ pub use blocks::{Blocks, TextRule};
 pub use certificate::{Certificate, CertificateError, Certificates, ServerCertificate};
 pub use client_auth::{AuthContext, ClientAuth, ClientCertificate, ClientVerdict, ClientVerify};
 pub use cluster::{
-    Balancer, Balancing, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, HashBy, Places, PortKey, Resilience,
+    Balancer, Balancing, CircuitLimits, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, HashBy, Places, PortKey,
+    Resilience,
 };
 pub use compression::{CodingSettings, Compression};
 pub use health_check::{CheckKind, CheckTotals, HealthCheck, Vital, Vitals};

@@ -113,6 +113,12 @@ pub struct CoreCounters {
     pub retries: Counter,
     /// Further attempts that were not made because the budget was spent.
     pub retries_unpaid: Counter,
+    /// Requests refused by the limit of requests of a cluster.
+    pub overflow_requests: Counter,
+    /// The same, by the limit of requests that wait for a connection.
+    pub overflow_pending: Counter,
+    /// The same, by the limit of connections.
+    pub overflow_connections: Counter,
     /// Second tries beside a first that was late.
     pub hedges: Counter,
     /// Of these, those that were answered first.

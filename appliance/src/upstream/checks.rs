@@ -78,10 +78,10 @@ impl Drop for UnderWay {
     }
 }
 
-/// Checks what falls to this one of so many cores, until the core drains.
-pub(crate) async fn run(core: Rc<Core>, cores: usize) {
+/// Checks what falls to this core, until the core drains.
+pub(crate) async fn run(core: Rc<Core>) {
     while !core.draining() {
-        core.checks.follow(&core, cores);
+        core.checks.follow(&core);
         core.checks.begin_due(&core);
         io::sleep(TURN).await;
     }
@@ -89,10 +89,10 @@ pub(crate) async fn run(core: Rc<Core>, cores: usize) {
 
 impl Checks {
     /// Follows a snapshot, if there is another one.
-    fn follow(&self, core: &Core, cores: usize) {
+    fn follow(&self, core: &Core) {
         let (pinned, mut plan) = (core.pin(), self.plan.borrow_mut());
         if plan.generation != pinned.generation {
-            let is_mine = |cluster: &Cluster| cluster.identity % cores.max(1) as u64 == core.index as u64;
+            let is_mine = |cluster: &Cluster| cluster.identity % u64::from(core.cores.max(1)) == core.index as u64;
             let mine = pinned.clusters.iter().filter(|cluster| cluster.vitals().is_some() && is_mine(cluster));
             plan.follow(pinned.generation, mine, core.timers.now_ms(), &mut core.random.borrow_mut());
         }

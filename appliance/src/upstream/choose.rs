@@ -1,5 +1,7 @@
 //! Which endpoint takes an attempt: the one that a cookie leads to, else the one that the cluster's balancer has.
 
+use std::num::NonZeroU32;
+
 use ringress_config::snapshot::{Balancer, HashBy, Ring};
 
 use super::hint::Hint;
@@ -150,7 +152,7 @@ impl ClusterState {
                 let places = cluster.places();
                 match (by.subset_size, &places.subsets, &places.ring) {
                     (Some(size), Some(sets), _) => in_subset(sets, key, (size.get() as usize, count), random, accepts),
-                    (_, _, Some(ring)) => ring.owner(key, accepts),
+                    (_, _, Some(ring)) => by_load(ring, (key, by.load_percent), endpoints, accepts),
                     (_, _, None) => round_robin::in_turn(next, count, accepts),
                 }
             }
@@ -168,6 +170,23 @@ impl ClusterState {
             Balancer::Random => two_choices::one(count, random, accepts, weight),
         }
     }
+}
+
+/// The owner of a key; with a bound on loads, the first on the ring that has not more in flight than it allows. The sum
+/// is of this core: what others send is spread alike.
+fn by_load(
+    ring: &Ring,
+    (key, percent): (u32, Option<NonZeroU32>),
+    endpoints: &[EndpointState],
+    accepts: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let Some(percent) = percent else { return ring.owner(key, accepts) };
+    let in_flight = |at: usize| u64::from(endpoints[at].member.in_flight.get());
+    let accepted = (0..endpoints.len()).filter(|at| accepts(*at));
+    let (count, sum) = accepted.fold((0, 1), |(count, sum), at| (count + 1, sum + in_flight(at)));
+    let most = (sum * u64::from(percent.get())).div_ceil(100 * u64::max(count, 1));
+    let roomy = ring.owner(key, |at| accepts(at) && in_flight(at) < most);
+    roomy.or_else(|| ring.owner(key, accepts))
 }
 
 /// Any of the group that a key leads to. The groups are runs of the endpoints, the last one filled up with the first.

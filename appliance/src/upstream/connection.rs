@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ringress_config::snapshot::{Cluster, Route, Timeouts, UpstreamProtocol, UpstreamTls};
 
-use super::Lease;
+use super::{Lease, Opened};
 use crate::error::Failure;
 use crate::http::h2::session::{self, With};
 use crate::io::Socket;
@@ -50,6 +50,8 @@ pub(crate) struct Connection {
     pub(crate) requests: u32,
     /// The hold of the request that it serves; none while it is idle.
     pub(crate) lease: Option<Lease>,
+    /// Counts it.
+    _opened: Option<Opened>,
 }
 
 impl Connection {
@@ -81,7 +83,31 @@ pub(crate) async fn connect(
     })?;
     core.metrics.upstream_connects.increment();
     let (protocol, tls) = (speech.protocol, speech.tls.cloned());
-    Ok(Connection { stream, address, protocol, tls, created_ms: core.timers.now_ms(), requests: 0, lease: None })
+    Ok(Connection {
+        stream,
+        address,
+        protocol,
+        tls,
+        created_ms: core.timers.now_ms(),
+        requests: 0,
+        lease: None,
+        _opened: None,
+    })
+}
+
+/// As [`connect`], for the request that holds this endpoint and within the limits of the cluster.
+pub(crate) async fn connect_for(
+    core: &Rc<Core>,
+    (lease, cluster): (&Lease, &Cluster),
+    speech: Speech<'_>,
+    timeouts: &Timeouts,
+) -> Result<Connection, Failure> {
+    let (opened, waiting) = lease.begin_opening(core, cluster)?;
+    let connected = connect(core, lease.address(), speech, timeouts).await;
+    drop(waiting);
+    // What requests share is not the connection of one of them.
+    let opened = (!speech.protocol.is_http2()).then_some(opened);
+    connected.map(|connection| Connection { _opened: opened, ..connection })
 }
 
 /// As [`connect`], for what is no request and not counted as one.

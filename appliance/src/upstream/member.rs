@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringress_config::snapshot::Resilience;
+use ringress_config::snapshot::{CircuitLimits, Cluster, Resilience};
 
 use super::budget::Budget;
+use super::circuit::{Circuit, Opened, Waiting};
 use super::ewma::Average;
 use super::health::Health;
 use crate::error::Failure;
@@ -37,6 +38,7 @@ pub(super) struct Member {
 pub(super) struct Shared {
     pub(super) policy: Cell<Resilience>,
     pub(super) budget: Budget,
+    pub(super) circuit: Circuit,
     /// After that no endpoint is ejected.
     pub(super) ejected_until_ms: Cell<u64>,
     /// After that no endpoint starts slowly.
@@ -44,10 +46,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(policy: Resilience, now_ms: u64) -> Rc<Self> {
+    pub(super) fn new(policy: Resilience, limits: CircuitLimits, now_ms: u64) -> Rc<Self> {
         Rc::new(Self {
             policy: Cell::new(policy),
             budget: Budget::new(now_ms),
+            circuit: Circuit::new(limits),
             ejected_until_ms: Cell::new(0),
             slow_until_ms: Cell::new(0),
         })
@@ -99,12 +102,14 @@ pub(crate) struct Lease(Rc<Member>);
 impl Lease {
     pub(super) fn new(member: Rc<Member>) -> Self {
         member.in_flight.set(member.in_flight.get() + 1);
+        let of_cluster = &member.cluster.circuit.in_flight;
+        of_cluster.set(of_cluster.get() + 1);
         Self(member)
     }
 
     /// A hold on an endpoint that the core does not know any more.
     pub(super) fn unknown(address: SocketAddr, now_ms: u64) -> Self {
-        Self::new(Rc::new(Member::new(address, &Shared::new(Resilience::default(), now_ms))))
+        Self::new(Rc::new(Member::new(address, &Shared::new(Resilience::default(), CircuitLimits::default(), now_ms))))
     }
 
     /// The endpoint.
@@ -144,6 +149,28 @@ impl Lease {
         }
     }
 
+    /// Whether the request may go on, by the limits of its cluster.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`].
+    #[inline]
+    pub(crate) fn admit(&self, core: &Core) -> Result<(), Failure> {
+        self.0.cluster.circuit.admit(core)
+    }
+
+    /// A connection to the endpoint is to be opened: what counts it, and what counts the request that waits for it.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`].
+    pub(super) fn begin_opening(&self, core: &Core, cluster: &Cluster) -> Result<(Opened, Waiting), Failure> {
+        let shared = &self.0.cluster;
+        let waiting = Waiting::begin(shared, core)?;
+        if !shared.circuit.has_room(core) {
+            core.upstreams.borrow_mut().close_idle(core, cluster);
+        }
+        Ok((Opened::begin(shared, core)?, waiting))
+    }
+
     /// What can say later that it was too slow, whatever becomes of this.
     pub(crate) fn outrun(&self) -> Outrun {
         Outrun(Rc::clone(&self.0))
@@ -181,5 +208,7 @@ impl RetryAccount {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.0.in_flight.set(self.0.in_flight.get() - 1);
+        let of_cluster = &self.0.cluster.circuit.in_flight;
+        of_cluster.set(of_cluster.get() - 1);
     }
 }

@@ -84,7 +84,7 @@ fn counts(ports: &[u16]) -> Vec<usize> {
 
 fn hashed(subset_size: Option<u32>) -> Balancer {
     let subset_size = subset_size.and_then(std::num::NonZeroU32::new);
-    Balancer::Hash(Arc::new(HashBy { key: Template::parse("$uri").unwrap(), subset_size }))
+    Balancer::Hash(Arc::new(HashBy { key: Template::parse("$uri").unwrap(), subset_size, load_percent: None }))
 }
 
 #[test]
@@ -383,4 +383,22 @@ fn a_further_attempt_takes_nobodys_turn() {
         })
         .collect();
     assert_eq!(counts(&firsts), [5, 5]);
+}
+
+#[test]
+fn a_hot_key_spills_over_when_its_endpoint_has_more_than_its_bound() {
+    let by = |load_percent| {
+        let load_percent = std::num::NonZeroU32::new(load_percent);
+        Balancer::Hash(Arc::new(HashBy { key: Template::parse("$uri").unwrap(), subset_size: None, load_percent }))
+    };
+    let spread = |load_percent| {
+        let (mut world, cluster) = (World::new(), self::by(by(load_percent), &[1, 2, 3, 4]));
+        let hint = Hint::new(Some(b"/hot"), None);
+        let held: Vec<_> =
+            (0..100).filter_map(|_| world.pick(&cluster, &hint, &Tried::default())).map(Lease::new).collect();
+        let ports: Vec<_> = held.iter().map(|lease| lease.address().port()).collect();
+        counts(&ports).into_iter().max().unwrap_or_default()
+    };
+    assert_eq!(spread(0), 100, "without a bound it stays");
+    assert!((26..=32).contains(&spread(125)), "{} of 100", spread(125));
 }

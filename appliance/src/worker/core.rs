@@ -39,6 +39,8 @@ const SCRATCHES_MAX: usize = 64;
 pub(crate) struct Core {
     /// Its number.
     pub(crate) index: usize,
+    /// How many cores there are.
+    pub(crate) cores: u32,
     pub(crate) timers: Rc<Timers>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) encoders: Rc<Encoders>,
@@ -152,7 +154,7 @@ impl Core {
     /// # Errors
     /// When the TLS settings cannot be put into effect.
     pub(super) fn new(
-        index: usize,
+        (index, cores): (usize, usize),
         (metrics, access_log, spans): (CoreMetrics, Option<Outlet>, SpanOutlet),
         (tls, limits, share): (SharedTls, Arc<LimitTable>, Share),
         retired: Sender<Arc<Snapshot>>,
@@ -160,6 +162,7 @@ impl Core {
     ) -> Result<Rc<Self>, rustls::Error> {
         let core = Self {
             index,
+            cores: u32::try_from(cores).unwrap_or(u32::MAX),
             timers: Timers::new(),
             buffers: Rc::default(),
             encoders: Rc::default(),

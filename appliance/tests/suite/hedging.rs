@@ -67,6 +67,21 @@ fn a_late_endpoint_is_outrun_by_another_and_its_connection_is_closed() {
 }
 
 #[test]
+fn a_client_that_leaves_ends_both_tries() {
+    on_each_driver(|driver| {
+        let cancelled = Arc::<AtomicUsize>::default();
+        let origins = ["one", "two"].map(|name| slow(name, Duration::from_secs(8), &cancelled));
+        let addresses = origins.each_ref().map(|origin| origin.address);
+        let ringress = serving(driver, &addresses, &[("hedge-after", "50ms")]);
+        let mut client = Connection::plain(ringress.http).expect("connect");
+        client.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect("send");
+        eventually("both are asked", || origins.iter().all(|origin| origin.received().len() == 1));
+        drop(client);
+        eventually("both are cancelled", || cancelled.load(Ordering::SeqCst) == 2);
+    });
+}
+
+#[test]
 fn what_may_not_be_asked_twice_is_not() {
     on_each_driver(|driver| {
         let cancelled = Arc::<AtomicUsize>::default();

@@ -14,6 +14,7 @@ mod auth_cache;
 mod bad_input;
 mod balancing;
 mod change_under_load;
+mod circuit;
 mod client_certificates;
 mod compression;
 mod demo;

@@ -1,17 +1,16 @@
 //! Endpoints that die, hang or come and go: what clients see of it, and how soon it is over.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use socket2::{Domain, Socket, Type};
 
 use crate::support::client::{self, Connection};
 use crate::support::manifests::{file, ingress, service};
-use crate::support::origin::{Next, Origin};
-use crate::support::process::{Driver, Ringress, on_each_driver, own_address};
+use crate::support::origin::{BlackHole, Next, Origin};
+use crate::support::process::{Driver, Ringress, on_each_driver};
 use crate::support::{PATIENCE, within};
 
 fn serving(driver: Driver, endpoints: &[SocketAddr], own: &[(&str, &str)]) -> Ringress {
@@ -53,35 +52,6 @@ impl Mortal {
 
     fn set_dead(&self, dead: bool) {
         self.dead.store(dead, Ordering::SeqCst);
-    }
-}
-
-/// An address where packets vanish: its queue is full and nobody accepts.
-struct BlackHole {
-    address: SocketAddr,
-    _listener: Socket,
-    _queued: Vec<Socket>,
-}
-
-impl BlackHole {
-    fn new() -> Self {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        listener.bind(&SocketAddr::from((own_address(), 0)).into()).expect("an address");
-        listener.listen(0).expect("listen");
-        let address = listener.local_addr().expect("its address").as_socket().expect("an IP address");
-        let mut queued = Vec::new();
-        let is_full = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err();
-        loop {
-            let filler = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-            filler.set_nonblocking(true).expect("a mode");
-            // It is under way; whether it ends is what is looked at.
-            let _under_way = filler.connect(&address.into());
-            queued.push(filler);
-            if is_full() {
-                return Self { address, _listener: listener, _queued: queued };
-            }
-            assert!(queued.len() < 64, "the queue of {address} does not fill");
-        }
     }
 }
 

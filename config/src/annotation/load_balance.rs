@@ -7,11 +7,13 @@ use std::time::Duration;
 use super::Annotations;
 use crate::intent::BalancingWish;
 use crate::settings::Globals;
-use crate::snapshot::{Balancer, HashBy, Resilience};
+use crate::snapshot::{Balancer, CircuitLimits, HashBy, Resilience};
 use crate::value::{self, Expected, Source};
 
 /// The group that a key leads to when `upstream-hash-by-subset-size` says nothing.
 const SUBSET_SIZE: u32 = 3;
+
+const BALANCE_FACTOR: &str = "ringress.io/hash-balance-factor";
 
 /// What the annotations of one Ingress say, on top of the ConfigMap.
 pub(crate) fn read(annotations: &mut Annotations<'_>, globals: &Globals) -> BalancingWish {
@@ -33,6 +35,10 @@ pub(crate) fn read(annotations: &mut Annotations<'_>, globals: &Globals) -> Bala
     if resilience != wish.resilience {
         wish.resilience = resilience;
         field = field.or(Some("ringress.io/max-fails"));
+    }
+    wish.limits = limits(annotations);
+    if wish.limits != CircuitLimits::default() {
+        field = field.or(Some("ringress.io/max-requests"));
     }
     wish.field = field.map(|name| annotations.field_of(name));
     wish
@@ -90,7 +96,24 @@ fn hash_by(annotations: &mut Annotations<'_>) -> Option<HashBy> {
     let size = annotations.get("upstream-hash-by-subset-size", size);
     let key = annotations.get("upstream-hash-by", value::template)?;
     let size = size.or(NonZeroU32::new(SUBSET_SIZE));
-    Some(HashBy { key, subset_size: size.filter(|_| subset) })
+    let load_percent = annotations.get(BALANCE_FACTOR, above_hundred);
+    if subset && load_percent.is_some() {
+        annotations.warn(BALANCE_FACTOR, "has no effect beside upstream-hash-by-subset".into());
+    }
+    Some(HashBy { key, subset_size: size.filter(|_| subset), load_percent: load_percent.filter(|_| !subset) })
+}
+
+fn limits(annotations: &mut Annotations<'_>) -> CircuitLimits {
+    CircuitLimits {
+        requests_max: annotations.get("ringress.io/max-requests", size),
+        pending_max: annotations.get("ringress.io/max-pending-requests", size),
+        connections_max: annotations.get("ringress.io/max-connections", size),
+    }
+}
+
+fn above_hundred(text: &str) -> Result<NonZeroU32, Expected> {
+    let percent = value::natural(text).ok().filter(|percent| (101..=10_000).contains(percent));
+    percent.and_then(NonZeroU32::new).ok_or("a number from 101 to 10000")
 }
 
 fn size(text: &str) -> Result<NonZeroU32, Expected> {
@@ -135,7 +158,7 @@ mod tests {
 
     fn hash(key: &str, size: Option<u32>) -> Balancer {
         let key = Template::parse(key).unwrap();
-        Balancer::Hash(Arc::new(HashBy { key, subset_size: size.and_then(NonZeroU32::new) }))
+        Balancer::Hash(Arc::new(HashBy { key, subset_size: size.and_then(NonZeroU32::new), load_percent: None }))
     }
 
     #[test]
@@ -201,6 +224,30 @@ mod tests {
             let (wanted, findings, refused) = wish(&[(name, value)]);
             assert_eq!((wanted, findings, refused), (BalancingWish::default(), 1, false), "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn annotation_ringress_limits_of_a_service_are_numbers_from_one() {
+        let all = ["ringress.io/max-requests", "ringress.io/max-pending-requests", "ringress.io/max-connections"];
+        let (wanted, findings, _) = wish(&[(all[0], "100"), (all[1], "10"), (all[2], "50")]);
+        let [requests_max, pending_max, connections_max] = [100, 10, 50].map(NonZeroU32::new);
+        let expected = CircuitLimits { requests_max, pending_max, connections_max };
+        assert_eq!((wanted.limits, findings), (expected, 0));
+        for name in all {
+            assert_eq!(wish(&[(name, "0")]), (BalancingWish::default(), 1, false), "{name}");
+        }
+    }
+
+    #[test]
+    fn annotation_ringress_hash_balance_factor_is_above_a_hundred_and_not_for_subsets() {
+        let load = |pairs: &[(&str, &str)]| {
+            let (wanted, findings, _) = wish(&[&[("upstream-hash-by", "$uri")], pairs].concat());
+            let Balancer::Hash(by) = wanted.balancer else { panic!("no hash") };
+            (by.load_percent.map(NonZeroU32::get), findings)
+        };
+        assert_eq!(load(&[(BALANCE_FACTOR, "125")]), (Some(125), 0));
+        assert_eq!(load(&[(BALANCE_FACTOR, "100")]), (None, 1));
+        assert_eq!(load(&[(BALANCE_FACTOR, "125"), ("upstream-hash-by-subset", "true")]), (None, 1));
     }
 
     #[test]

@@ -64,6 +64,7 @@ impl Known {
             has_sessions: affinity.is_some() || self.users.values().flatten().any(|user| user.wish.shares_sessions),
             affinity,
             resilience: wish.resilience,
+            limits: wish.limits,
             health_check: wish.health_check.clone(),
         }
     }
@@ -179,8 +180,8 @@ impl ClusterTable {
         let decides = known.users.get(known.decided_by.as_ref()?)?.as_ref()?;
         let is_same = |wish: &BalancingWish| {
             let mine = &*user.balancing;
-            (&mine.balancer, mine.resilience, mine.service_address, &mine.health_check)
-                == (&wish.balancer, wish.resilience, wish.service_address, &wish.health_check)
+            (&mine.balancer, mine.resilience, mine.limits, mine.service_address, &mine.health_check)
+                == (&wish.balancer, wish.resilience, wish.limits, wish.service_address, &wish.health_check)
         };
         if decides.meta.key == user.meta.key || is_same(&decides.wish) {
             return None;

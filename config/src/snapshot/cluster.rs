@@ -108,6 +108,9 @@ pub struct HashBy {
     pub key: Template,
     /// They go to the same group of so many endpoints, and to any in it.
     pub subset_size: Option<NonZeroU32>,
+    /// An endpoint that has more in flight than this percentage of the average passes a key on to the next one of the
+    /// ring; more than 100. `None` never.
+    pub load_percent: Option<NonZeroU32>,
 }
 
 /// What is done about endpoints that fail.
@@ -137,6 +140,17 @@ impl Default for Resilience {
     }
 }
 
+/// How much of a cluster the process takes at most; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CircuitLimits {
+    /// Requests in flight.
+    pub requests_max: Option<NonZeroU32>,
+    /// Of these, those that wait for a connection to be opened.
+    pub pending_max: Option<NonZeroU32>,
+    /// Connections, kept ones among them.
+    pub connections_max: Option<NonZeroU32>,
+}
+
 /// How the endpoints of a cluster share its requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Balancing {
@@ -148,6 +162,8 @@ pub struct Balancing {
     pub has_sessions: bool,
     /// What is done about endpoints that fail.
     pub resilience: Resilience,
+    /// How much they are given at most.
+    pub limits: CircuitLimits,
     /// What they are asked now and then.
     pub health_check: Option<Arc<HealthCheck>>,
 }

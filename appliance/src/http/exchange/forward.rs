@@ -424,6 +424,7 @@ impl<'s> Exchange<'s> {
         let lease = chosen.ok_or(Failure::NoEndpoint)?;
         attempts.account = Some(lease.account());
         attempts.trail.begin(lease.address());
+        lease.admit(core)?;
         Ok(lease)
     }
 
@@ -447,7 +448,8 @@ impl<'s> Exchange<'s> {
         }
         let began = Instant::now();
         // Boxed as it is rare and large, as handshakes are.
-        let connecting = Box::pin(upstream::connect(core, address, Speech::of(route, cluster), &route.timeouts));
+        let speech = Speech::of(route, cluster);
+        let connecting = Box::pin(upstream::connect_for(core, (&lease, cluster), speech, &route.timeouts));
         let mut connection = match connecting.await {
             Ok(connection) => connection,
             Err(failure) => {

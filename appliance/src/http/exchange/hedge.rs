@@ -160,7 +160,7 @@ impl<'s> Exchange<'s> {
         let mut tried = Tried::default();
         tried.add(first);
         let lease = core.upstreams.borrow_mut().choose(core, cluster, &self.hint, &tried)?;
-        if lease.address() == first {
+        if lease.address() == first || lease.admit(core).is_err() {
             return None;
         }
         let is_paid = lease.account().pay(core);

@@ -56,10 +56,11 @@ async fn serve(seat: &Arc<Seat>) -> std::io::Result<()> {
     let generation = snapshot.generation;
     let sight = (metrics, seat.settings.access_log.clone(), seat.settings.spans.core(seat.index));
     let shared = (seat.tls.clone(), Arc::clone(&seat.limits), seat.share);
-    let core = Core::new(seat.index, sight, shared, seat.retired.clone(), snapshot).map_err(std::io::Error::other)?;
+    let core = Core::new((seat.index, seat.peers.len()), sight, shared, seat.retired.clone(), snapshot)
+        .map_err(std::io::Error::other)?;
     core.spawn(Rc::clone(&core.timers).run());
     core.spawn(housekeeping(Rc::clone(&core)));
-    core.spawn(upstream::check(Rc::clone(&core), seat.peers.len()));
+    core.spawn(upstream::check(Rc::clone(&core)));
     let (bell, rung) = Wake::pair()?;
     core.handshake_turns.ring(bell);
     let turns = Rc::clone(&core);

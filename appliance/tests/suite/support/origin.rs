@@ -7,6 +7,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 use super::PATIENCE;
 use super::process::own_address;
 
@@ -247,4 +249,33 @@ fn read_head(peer: &mut Peer) -> io::Result<Option<Received>> {
 pub(crate) fn refusing_address() -> SocketAddr {
     let address = own_address();
     SocketAddr::new(IpAddr::V4(address), super::process::free_port(address))
+}
+
+/// An address where packets vanish: its queue is full and nobody accepts.
+pub(crate) struct BlackHole {
+    pub(crate) address: SocketAddr,
+    _listener: Socket,
+    _queued: Vec<Socket>,
+}
+
+impl BlackHole {
+    pub(crate) fn new() -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        listener.bind(&SocketAddr::from((own_address(), 0)).into()).expect("an address");
+        listener.listen(0).expect("listen");
+        let address = listener.local_addr().expect("its address").as_socket().expect("an IP address");
+        let mut queued = Vec::new();
+        let is_full = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err();
+        loop {
+            let filler = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+            filler.set_nonblocking(true).expect("a mode");
+            // It is under way; whether it ends is what is looked at.
+            let _under_way = filler.connect(&address.into());
+            queued.push(filler);
+            if is_full() {
+                return Self { address, _listener: listener, _queued: queued };
+            }
+            assert!(queued.len() < 64, "the queue of {address} does not fill");
+        }
+    }
 }
