@@ -11,6 +11,8 @@ use crate::error::{Context, Error};
 const SETTLE_QUIET: Duration = Duration::from_secs(3);
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 const SETTLE_INTERVAL: Duration = Duration::from_millis(200);
+/// The niceness of what comes first on a CPU that it shares.
+const FAVOURED_NICE: i32 = -10;
 
 /// Binds the calling thread, and every process started from it from now on, to these CPUs.
 pub(crate) fn pin(cpus: &[usize]) -> Result<(), Error> {
@@ -30,6 +32,18 @@ pub(crate) fn pin_other_threads(pid: u32, except: &str, cpu: usize) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Lets the process's first thread run before others on its CPU. Without the right to it nothing changes.
+pub(crate) fn favour(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let _not_allowed = rustix::process::setpriority_process(pid, FAVOURED_NICE);
+}
+
+/// The same for the calling thread.
+pub(crate) fn favour_this_thread() {
+    // On Linux this is of the thread.
+    let _not_allowed = rustix::process::nice(FAVOURED_NICE);
 }
 
 /// Number, name and `stat` of every thread.

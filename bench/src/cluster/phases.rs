@@ -34,7 +34,7 @@ pub(super) struct Split {
 pub(super) struct Rig {
     pub(super) instance: Instance,
     pub(super) api: Api,
-    _origin: Process,
+    origin: Process,
     pub(super) origin_port: u16,
     pub(super) http: SocketAddr,
     pub(super) ready_ms: f64,
@@ -51,7 +51,7 @@ impl Rig {
         let settings = Settings { workers, cpus: split.iter().map(|split| split.worker).collect(), http, https: None };
         let started = Instant::now();
         let instance = Instance::start(&options.ringress, &Source::Cluster(&api.url()), &settings)?;
-        let mut rig = Self { instance, api, _origin: origin, origin_port, http, ready_ms: 0.0, statuses_ms: 0.0 };
+        let mut rig = Self { instance, api, origin, origin_port, http, ready_ms: 0.0, statuses_ms: 0.0 };
         if !probe::poll(READY_WAIT, || probe::answers_200(&rig.instance.health, "/readyz")) {
             return Err(rig.failed(format!("not ready in {READY_WAIT:?}")));
         }
@@ -72,6 +72,7 @@ impl Rig {
         }
         rig.statuses_ms = started.elapsed().as_secs_f64() * 1e3;
         if let Some(split) = split {
+            usage::favour(rig.origin.id());
             usage::pin_other_threads(rig.pid(), WORKER, split.rest)?;
         }
         Ok(rig)

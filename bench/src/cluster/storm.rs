@@ -1,5 +1,6 @@
 //! Requests beside a storm of endpoint changes. The only worker has a CPU of its own; control thread, API server, load
-//! and origin share another, so what is measured is whether workers notice, not whether there are CPUs enough.
+//! and origin share another, so what is measured is whether workers notice, not whether there are CPUs enough. Load and
+//! origin come first on theirs: how long they wait for it is not the proxy's.
 
 use std::time::Instant;
 
@@ -11,9 +12,6 @@ use crate::load::{self, Summary};
 use crate::usage;
 
 const CONNECTIONS: usize = 32;
-/// The load comes first on the CPU that it shares: how long it waits for that is not the proxy's.
-const LOAD_NICE: i32 = -10;
-
 pub(super) fn measure(options: &Options, scale: Scale) -> Result<Storm, Error> {
     let split = Split { worker: options.worker_cpu, rest: options.load_cpu };
     let mut rig = Rig::start(options, scale, 1, Some(split))?;
@@ -62,8 +60,7 @@ fn drive(rig: &Rig, options: &Options, seconds: f64) -> Result<Summary, Error> {
     std::thread::scope(|scope| {
         let driven = scope.spawn(|| {
             usage::pin(&[options.load_cpu])?;
-            // Without the right to it, both the quiet and the other figures have the wait in them.
-            let _not_allowed = rustix::process::nice(LOAD_NICE);
+            usage::favour_this_thread();
             load::measure(&load)
         });
         driven.join().map_err(|_| Error::program("load", "panicked"))?

@@ -283,6 +283,8 @@ impl Kube {
         }
         let from = self.changes.len();
         let Some(watched) = self.feeds.get_mut(&id) else { return };
+        // Only when they differ: a storm of changes must not copy thousands of findings for each of them.
+        let is_change = matches!(news, News::Applied(_) | News::Deleted(_));
         match news {
             News::Listed(rows) => {
                 watched.reached();
@@ -298,7 +300,9 @@ impl Kube {
             }
             News::Failed(failure) => watched.failed(failure),
         }
-        self.findings = None;
+        if watched.store.take_findings_changed() || !is_change {
+            self.findings = None;
+        }
         let mut needs_others = false;
         for change in &self.changes[from..] {
             needs_others |= self.wanted.note(change);
@@ -335,6 +339,9 @@ impl Kube {
                 watched += 1;
             }
         }
+        if !ended.is_empty() || !self.unwatched.is_empty() {
+            self.findings = None;
+        }
         for id in ended {
             self.end(id);
         }
@@ -345,6 +352,7 @@ impl Kube {
                 self.start(Feed::Named(object));
             } else {
                 self.unwatched.insert(object);
+                self.findings = None;
             }
         }
     }

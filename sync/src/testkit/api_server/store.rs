@@ -117,8 +117,8 @@ impl Store {
     /// Forgets the older half of the events when there are more than `count`.
     pub(super) fn forget_before(&mut self, count: usize) {
         if self.events.len() > count {
-            let forgotten = self.events.drain(..count / 2);
-            self.compacted = forgotten.last().map_or(self.compacted, |event| event.version);
+            let newest = self.events.drain(..count / 2).next_back();
+            self.compacted = newest.map_or(self.compacted, |event| event.version);
         }
     }
 

@@ -16,11 +16,13 @@ pub(crate) struct Store {
     kind: Kind,
     objects: HashMap<ObjectKey, Object>,
     findings: BTreeMap<ObjectKey, Vec<Finding>>,
+    /// Since [`take_findings_changed`](Store::take_findings_changed).
+    findings_changed: bool,
 }
 
 impl Store {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, objects: HashMap::new(), findings: BTreeMap::new() }
+        Self { kind, objects: HashMap::new(), findings: BTreeMap::new(), findings_changed: false }
     }
 
     /// Takes in an object without saying so: it came from the state on disk.
@@ -36,6 +38,7 @@ impl Store {
         for key in gone {
             self.delete(&key, changes);
         }
+        self.findings_changed |= !self.findings.is_empty();
         self.findings.clear();
         for row in rows {
             self.apply(row, changes);
@@ -45,11 +48,12 @@ impl Store {
     /// An object that was added or changed. One that cannot be used keeps its last usable form.
     pub(crate) fn apply(&mut self, row: Row, changes: &mut Vec<Change>) {
         let Row { key, object, findings, .. } = row;
-        if findings.is_empty() {
-            self.findings.remove(&key);
+        self.findings_changed |= if findings.is_empty() {
+            self.findings.remove(&key).is_some()
         } else {
-            self.findings.insert(key.clone(), findings);
-        }
+            let known = self.findings.insert(key.clone(), findings);
+            known.as_ref() != self.findings.get(&key)
+        };
         let Some(object) = object else { return };
         if self.objects.get(&key) != Some(&object) {
             self.objects.insert(key, object.clone());
@@ -59,7 +63,7 @@ impl Store {
 
     /// An object that is gone.
     pub(crate) fn delete(&mut self, key: &ObjectKey, changes: &mut Vec<Change>) {
-        self.findings.remove(key);
+        self.findings_changed |= self.findings.remove(key).is_some();
         if self.objects.remove(key).is_some() {
             changes.push(Change::Remove(ObjectRef { kind: self.kind, key: key.clone() }));
         }
@@ -71,6 +75,11 @@ impl Store {
 
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Object> {
         self.objects.values()
+    }
+
+    /// Whether the findings may differ from those at the last call.
+    pub(crate) fn take_findings_changed(&mut self) -> bool {
+        std::mem::take(&mut self.findings_changed)
     }
 
     pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
@@ -117,6 +126,24 @@ mod tests {
         store.apply(row("a", "a".into()), &mut changes);
         store.apply(row("a", "a".into()), &mut changes);
         assert_eq!(names(&changes), ["+a"]);
+    }
+
+    #[test]
+    fn a_change_of_a_sound_object_leaves_the_findings_as_they_are() {
+        let mut store = Store::new(Kind::Ingress);
+        let mut changes = Vec::new();
+        store.list(vec![row("a", 7.into()), row("b", "b".into())], &mut changes);
+        assert!(store.take_findings_changed());
+        store.apply(row("b", "other".into()), &mut changes);
+        store.apply(row("a", 7.into()), &mut changes);
+        store.delete(&ObjectKey::new("n", "b"), &mut changes);
+        assert!(!store.take_findings_changed());
+        store.apply(row("a", "a".into()), &mut changes);
+        assert!(store.take_findings_changed());
+        store.list(vec![row("a", 7.into())], &mut changes);
+        assert!(store.take_findings_changed());
+        store.delete(&ObjectKey::new("n", "a"), &mut changes);
+        assert!(store.take_findings_changed());
     }
 
     #[test]
