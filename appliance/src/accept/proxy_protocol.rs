@@ -60,7 +60,6 @@ pub fn write(out: &mut Vec<u8>, client: SocketAddr, to: SocketAddr) {
 ///
 /// # Errors
 /// When the bytes begin with anything else.
-#[expect(clippy::result_unit_err, reason = "there is nothing to tell but that it is none")]
 pub fn parse(bytes: &[u8]) -> Option<Result<(Proxied, usize), ()>> {
     let starts = |prefix: &[u8]| bytes.starts_with(prefix) || prefix.starts_with(bytes);
     if starts(V1_PREFIX) {

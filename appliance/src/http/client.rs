@@ -87,11 +87,15 @@ pub(crate) async fn run(core: &Rc<Core>, key: u64, mut client: Box<Client>, kind
     {
         return;
     }
+    let mut work = None;
     loop {
-        match Box::pin(h1::serve(core, &mut client)).await {
-            Next::Idle if park(core, key, &mut client).await => {}
-            Next::Http2 => return Box::pin(h2::serve(core, key, *client)).await,
-            Next::Idle | Next::Closed => return,
+        let begun = work.take().unwrap_or_else(|| h1::Work::begin(core, &mut client));
+        let begun = Box::pin(h1::wait_for_head(core, &mut client, begun)).await;
+        match Box::pin(h1::serve(core, &mut client, begun)).await {
+            Err(further) => work = Some(further),
+            Ok(Next::Idle) if park(core, key, &mut client).await => {}
+            Ok(Next::Http2) => return Box::pin(h2::serve(core, key, *client)).await,
+            Ok(Next::Idle | Next::Closed) => return,
         }
     }
 }

@@ -16,6 +16,10 @@ pub(super) const FIELDS_MAX: usize = 256;
 
 /// What waiting for a head came to.
 enum Head {
+    /// Nothing yet.
+    Awaited,
+    /// Some of it is there, and its deadline runs.
+    Begun,
     Complete,
     /// Nothing arrived for about a second.
     Idle,
@@ -26,55 +30,90 @@ enum Head {
     Refused(HeadError),
 }
 
-/// Serves requests until the connection falls idle or ends.
-pub(crate) async fn serve(core: &Rc<Core>, client: &mut Client) -> Next {
-    let mut scratch = core.scratch();
-    scratch.edge.render(client.facts.peer.ip(), client.facts.scheme, client.facts.port);
-    // What was received and not yet served: a head, the start of its body, pipelined requests.
-    let mut inbox = core.buffers.head();
-    inbox.append(&mut client.early);
-    let next = serve_with(core, client, &mut scratch, &mut inbox).await;
-    core.buffers.put(inbox);
-    core.put_scratch(scratch);
-    next
+/// What a time of activity works with.
+pub(crate) struct Work {
+    scratch: Box<Scratch>,
+    /// What was received and not yet served: a head, the start of its body, pipelined requests.
+    inbox: Vec<u8>,
+    head: Head,
 }
 
-async fn serve_with(core: &Rc<Core>, client: &mut Client, scratch: &mut Scratch, inbox: &mut Vec<u8>) -> Next {
-    loop {
-        let head = read_head(core, client, scratch, inbox).await;
-        match head {
-            Head::Complete => {}
-            Head::Idle => return Next::Idle,
-            Head::Closed => return Next::Closed,
-            Head::Http2 => {
-                client.early = std::mem::take(inbox);
-                return Next::Http2;
-            }
-            Head::Refused(error) => {
-                refuse(core, client, error).await;
-                return Next::Closed;
-            }
-        }
-        client.requests += 1;
-        match exchange::run(core, client, scratch, inbox).await {
-            After::Next => {}
-            After::Linger => {
-                client::linger(core, &mut client.stream).await;
-                return Next::Closed;
-            }
-            After::Closed => return Next::Closed,
-        }
-        client.idle_since_ms = core.timers.now_ms();
-        if inbox.is_empty() && !client.stream.has_unread() && !core.may_wait_with_buffer() && !core.draining() {
-            return Next::Idle;
-        }
+impl Work {
+    /// For what comes next, which `client.early` may have the start of.
+    pub(crate) fn begin(core: &Core, client: &mut Client) -> Self {
+        let mut scratch = core.scratch();
+        scratch.edge.render(client.facts.peer.ip(), client.facts.scheme, client.facts.port);
+        let mut inbox = core.buffers.head();
+        inbox.append(&mut client.early);
+        Self { scratch, inbox, head: Head::Awaited }
     }
 }
 
-async fn read_head(core: &Core, client: &mut Client, scratch: &mut Scratch, inbox: &mut Vec<u8>) -> Head {
+/// Waits for a head. It is no part of [`serve`], whose future is large: a head that never ends holds little.
+pub(crate) async fn wait_for_head(core: &Core, client: &mut Client, mut work: Work) -> Work {
+    let begun = matches!(work.head, Head::Begun);
+    work.head = read_head(core, client, (&mut work.scratch, &mut work.inbox), (begun, false)).await;
+    work
+}
+
+/// Serves requests, the one whose head was waited for first, until the connection falls idle or ends. Work comes back
+/// when a further head does not arrive at once: it is to be waited for.
+pub(crate) async fn serve(core: &Rc<Core>, client: &mut Client, mut work: Work) -> Result<Next, Work> {
+    let next = match serve_with(core, client, &mut work).await {
+        Some(next) => next,
+        None => return Err(work),
+    };
+    core.buffers.put(work.inbox);
+    core.put_scratch(work.scratch);
+    Ok(next)
+}
+
+/// `None` when a further head has begun.
+async fn serve_with(core: &Rc<Core>, client: &mut Client, work: &mut Work) -> Option<Next> {
+    loop {
+        match std::mem::replace(&mut work.head, Head::Awaited) {
+            Head::Complete => {}
+            Head::Awaited | Head::Begun => {
+                work.head = Head::Begun;
+                return None;
+            }
+            Head::Idle => return Some(Next::Idle),
+            Head::Closed => return Some(Next::Closed),
+            Head::Http2 => {
+                client.early = std::mem::take(&mut work.inbox);
+                return Some(Next::Http2);
+            }
+            Head::Refused(error) => {
+                refuse(core, client, error).await;
+                return Some(Next::Closed);
+            }
+        }
+        client.requests += 1;
+        match exchange::run(core, client, &mut work.scratch, &mut work.inbox).await {
+            After::Next => {}
+            After::Linger => {
+                client::linger(core, &mut client.stream).await;
+                return Some(Next::Closed);
+            }
+            After::Closed => return Some(Next::Closed),
+        }
+        client.idle_since_ms = core.timers.now_ms();
+        if work.inbox.is_empty() && !client.stream.has_unread() && !core.may_wait_with_buffer() && !core.draining() {
+            return Some(Next::Idle);
+        }
+        work.head = read_head(core, client, (&mut work.scratch, &mut work.inbox), (false, true)).await;
+    }
+}
+
+/// Receives up to the end of a head. It may have `begun` before; `gives_way` says not to wait for its other pieces.
+async fn read_head(
+    core: &Core,
+    client: &mut Client,
+    (scratch, inbox): (&mut Scratch, &mut Vec<u8>),
+    (mut begun, gives_way): (bool, bool),
+) -> Head {
     let limits = limits(core);
     let takes_h2c = client.may_speak_h2c(core);
-    let mut begun = false;
     loop {
         if !inbox.is_empty() {
             match scratch.request.parse(inbox, &limits) {
@@ -91,6 +130,9 @@ async fn read_head(core: &Core, client: &mut Client, scratch: &mut Scratch, inbo
                 // One deadline for the whole head, whatever trickles in.
                 begun = true;
                 Source::deadline(&client.stream, core.pin().settings.client.header_timeout);
+            }
+            if gives_way {
+                return Head::Begun;
             }
         }
         if inbox.len() == inbox.capacity() {

@@ -45,6 +45,7 @@ use crate::stream::Stream;
 use crate::worker::Core;
 use lane::Incoming;
 pub(crate) use lane::Lane;
+pub(crate) use meter::Crowd;
 use outgoing::{Outgoing, ResponseOut};
 use wire::Wire;
 
@@ -77,7 +78,11 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
     let Client { stream, facts, early, .. } = client;
     let settings = core.pin().settings.client.clone();
     let flooded = Rc::<Cell<bool>>::default();
-    let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early).metered(&core.timers, Rc::clone(&flooded));
+    let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early).metered(
+        Rc::clone(&core.idle_frames),
+        &core.timers,
+        Rc::clone(&flooded),
+    );
     let idle = Deadline::new(&core.timers);
     let shared = Rc::new(Shared { core: Rc::clone(core), facts, running: Cell::new(0), idle, flooded });
     shared.idle.set(HANDSHAKE);

@@ -17,6 +17,7 @@ use crate::buffers::Buffers;
 use crate::coding::Encoders;
 use crate::http::edge::EdgeFields;
 use crate::http::exchange::Mirrors;
+use crate::http::h2;
 use crate::http::h2::session::Sessions;
 use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
@@ -67,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) buffered_body_bytes: Cell<usize>,
     /// TLS handshakes with clients that are being made.
     pub(crate) handshakes: Cell<usize>,
+    /// Frames of HTTP/2 that bring nothing, of all connections.
+    pub(crate) idle_frames: Rc<h2::Crowd>,
     /// Whose computation is next.
     pub(crate) handshake_turns: Turns,
     /// Connections that wait for a request with a buffer.
@@ -182,6 +185,7 @@ impl Core {
             random: RefCell::new(fastrand::Rng::new()),
             buffered_body_bytes: Cell::new(0),
             handshakes: Cell::new(0),
+            idle_frames: Rc::default(),
             handshake_turns: Turns::default(),
             waiting_with_buffer: Cell::new(0),
             snapshot: RefCell::new(Pinned::new(snapshot, retired.clone())),

@@ -14,15 +14,15 @@ use crate::support::frames::{
 use crate::support::hpack;
 use crate::support::process::{Ringress, on_each_driver};
 
-struct Flood {
-    name: &'static str,
-    settings: &'static [(u16, u32)],
+pub(crate) struct Flood {
+    pub(crate) name: &'static str,
+    pub(crate) settings: &'static [(u16, u32)],
     /// Sent once.
-    first: fn() -> Vec<u8>,
+    pub(crate) first: fn() -> Vec<u8>,
     /// Sent again and again; numbered from 0.
-    round: fn(u32) -> Vec<u8>,
+    pub(crate) round: fn(u32) -> Vec<u8>,
     /// The attacker takes what it is sent.
-    reads: bool,
+    pub(crate) reads: bool,
 }
 
 fn nothing() -> Vec<u8> {
@@ -45,7 +45,7 @@ fn bomb(round: u32) -> Vec<u8> {
     ids(round, 1).flat_map(|id| frame(HEADERS, END_HEADERS | END_STREAM, id, &block)).collect()
 }
 
-static FLOODS: [Flood; 11] = [
+pub(crate) static FLOODS: [Flood; 11] = [
     Flood {
         name: "rapid reset",
         settings: &[],

@@ -9,8 +9,10 @@
 
 mod bounds;
 mod bystander;
+mod chromium;
 mod churn;
 mod clients;
+mod crowds;
 mod grpc;
 mod http2_floods;
 mod instructions;

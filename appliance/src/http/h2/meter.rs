@@ -1,7 +1,13 @@
 //! Frames that bring the application nothing, counted as they arrive.
 //!
+//! Many connections may share a core: where all of them together send more than the core should look at, those that have
+//! sent some lately are as good as floods. Who sends one now and then is not touched.
+//!
 //! The h2 crate bounds what floods of them hold in memory; what they cost the core's other clients in time is bounded
 //! here (CVE-2019-9512, -9513, -9515, -9518). Streams need none of this: they are bounded by `keep-alive-requests`.
+
+use std::cell::RefCell;
+use std::rc::Rc;
 
 const FRAME_HEADER_BYTES: usize = 9;
 const PREFACE_BYTES: usize = 24;
@@ -10,11 +16,61 @@ const BURST: u64 = 1000;
 /// And in each second after that. gRPC measures its path with a few PINGs for each round trip.
 const PER_SECOND: u64 = 200;
 
+/// Such frames of all connections of a core that may come at once…
+const CORE_BURST: u64 = 10_000;
+/// …and in each second after that.
+const CORE_PER_SECOND: u64 = 10_000;
+/// Of one connection's frames lately, what it may have when the core has had too many.
+const CROWDED_BURST: u64 = 50;
+
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
+
+/// Thousandths of frames that may come now; more with time, up to a burst.
+#[derive(Debug)]
+struct Credit {
+    left: u64,
+    at_ms: u64,
+    burst: u64,
+    per_second: u64,
+}
+
+impl Credit {
+    fn new(burst: u64, per_second: u64, now_ms: u64) -> Self {
+        Self { left: burst * 1000, at_ms: now_ms, burst, per_second }
+    }
+
+    fn follow(&mut self, now_ms: u64) {
+        let since = now_ms.saturating_sub(self.at_ms);
+        self.left = (self.left + since.saturating_mul(self.per_second)).min(self.burst * 1000);
+        self.at_ms = now_ms;
+    }
+
+    /// Takes one frame; false when none is left.
+    fn spend(&mut self) -> bool {
+        let left = self.left.checked_sub(1000);
+        self.left = left.unwrap_or_default();
+        left.is_some()
+    }
+
+    /// How many were taken lately.
+    fn spent(&self) -> u64 {
+        self.burst - self.left / 1000
+    }
+}
+
+/// Such frames of all connections of a core.
+#[derive(Debug)]
+pub(crate) struct Crowd(RefCell<Credit>);
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self(RefCell::new(Credit::new(CORE_BURST, CORE_PER_SECOND, 0)))
+    }
+}
 
 /// Follows the frames of one connection.
 pub(super) struct Meter {
@@ -23,23 +79,21 @@ pub(super) struct Meter {
     filled: usize,
     /// Bytes until the next frame begins.
     skip: usize,
-    /// Thousandths of frames that may come now.
-    credit: u64,
-    credited_ms: u64,
+    credit: Credit,
+    crowd: Rc<Crowd>,
 }
 
 impl Meter {
     /// For a connection that begins with a client's preface.
-    pub(super) fn new(now_ms: u64) -> Self {
-        let credit = BURST * 1000;
-        Self { header: [0; FRAME_HEADER_BYTES], filled: 0, skip: PREFACE_BYTES, credit, credited_ms: now_ms }
+    pub(super) fn new(crowd: Rc<Crowd>, now_ms: u64) -> Self {
+        let credit = Credit::new(BURST, PER_SECOND, now_ms);
+        Self { header: [0; FRAME_HEADER_BYTES], filled: 0, skip: PREFACE_BYTES, credit, crowd }
     }
 
     /// Takes note of received bytes; false when it is too much.
     pub(super) fn take(&mut self, mut bytes: &[u8], now_ms: u64) -> bool {
-        let since = now_ms.saturating_sub(self.credited_ms);
-        self.credit = (self.credit + since.saturating_mul(PER_SECOND)).min(BURST * 1000);
-        self.credited_ms = now_ms;
+        self.credit.follow(now_ms);
+        self.crowd.0.borrow_mut().follow(now_ms);
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
@@ -67,9 +121,8 @@ impl Meter {
         if brings_something {
             return true;
         }
-        let left = self.credit.checked_sub(1000);
-        self.credit = left.unwrap_or_default();
-        left.is_some()
+        let crowd_bears_it = self.crowd.0.borrow_mut().spend();
+        self.credit.spend() && (crowd_bears_it || self.credit.spent() <= CROWDED_BURST)
     }
 }
 
@@ -83,7 +136,11 @@ mod tests {
     }
 
     fn begun() -> Meter {
-        let mut meter = Meter::new(0);
+        begun_among(&Rc::default())
+    }
+
+    fn begun_among(crowd: &Rc<Crowd>) -> Meter {
+        let mut meter = Meter::new(Rc::clone(crowd), 0);
         assert!(meter.take(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0));
         meter
     }
@@ -94,7 +151,7 @@ mod tests {
         for size in 1..stream.len() {
             let mut meter = begun();
             assert!(stream.chunks(size).all(|piece| meter.take(piece, 0)));
-            assert_eq!(meter.credit, (BURST - 3) * 1000, "pieces of {size}");
+            assert_eq!(meter.credit.spent(), 3, "pieces of {size}");
         }
     }
 
@@ -113,6 +170,24 @@ mod tests {
         for kind in [DATA, HEADERS, RST_STREAM, WINDOW_UPDATE] {
             assert!((0..10 * BURST).all(|_| meter.take(&frame(kind, 0, 4), 0)));
         }
-        assert_eq!(meter.credit, BURST * 1000);
+        assert_eq!(meter.credit.spent(), 0);
+    }
+
+    #[test]
+    fn a_crowd_is_bounded_together_and_who_sends_few_is_not_touched() {
+        let (crowd, ping) = (Rc::default(), frame(6, 0, 8));
+        let mut quiet = begun_among(&crowd);
+        let mut many: Vec<Meter> = (0..1000).map(|_| begun_among(&crowd)).collect();
+        let mut passed = 0;
+        while !many.is_empty() {
+            many.retain_mut(|meter| meter.take(&ping, 0));
+            passed += many.len() as u64;
+        }
+        assert_eq!(passed, 1000 * CROWDED_BURST, "each is ended beyond this");
+        assert!((0..CROWDED_BURST).all(|_| quiet.take(&ping, 0)));
+        assert!(
+            begun_among(&crowd).take(&ping.repeat(BURST as usize), 1000),
+            "a second later one alone may send its burst"
+        );
     }
 }

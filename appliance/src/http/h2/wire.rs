@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::meter::Meter;
+use super::meter::{Crowd, Meter};
 use crate::buffers::Buffers;
 use crate::io::{Owned, Timers};
 use crate::limits::CLIENT_SEND;
@@ -78,8 +78,8 @@ impl Wire {
     }
 
     /// With a bound on frames that bring nothing. When it is exceeded, `exceeded` says so and nothing is read any more.
-    pub(super) fn metered(mut self, timers: &Rc<Timers>, exceeded: Rc<Cell<bool>>) -> Self {
-        let mut meter = Meter::new(timers.now_ms());
+    pub(super) fn metered(mut self, crowd: Rc<Crowd>, timers: &Rc<Timers>, exceeded: Rc<Cell<bool>>) -> Self {
+        let mut meter = Meter::new(crowd, timers.now_ms());
         exceeded.set(!meter.take(&self.received, timers.now_ms()));
         self.metered = Some(Metered { meter, timers: Rc::clone(timers), exceeded });
         self
