@@ -2,7 +2,7 @@
 //!
 //! The compiler keeps every object and, for each, what follows from it. Reverse indexes lead from a changed object to
 //! what has to be made again: Ingress → its hosts, Service and EndpointSlice → clusters, Secret → hosts,
-//! IngressClass → the Ingresses that name it, ConfigMap → all Ingresses. Everything else is shared with the last
+//! IngressClass → the Ingresses that name it, ConfigMap → all Ingresses, Namespace → its Ingresses. Everything else is shared with the last
 //! snapshot.
 //!
 //! [`Compiler::compile`] runs in this order: globals, classes, Ingresses to intents, clusters, hosts with
@@ -215,6 +215,10 @@ impl Compiler {
             Change::None => {}
             Change::Ingress => drop(self.dirty.ingresses.insert(object.key.clone())),
             Change::Class => self.dirty.classes = true,
+            Change::Namespace if self.options.namespace_selector.is_some() => {
+                self.dirty.ingresses.extend(self.store.ingresses_in(&object.key.name).cloned());
+            }
+            Change::Namespace => {}
             Change::Service(service) => self.clusters.mark(service),
             Change::Secret => {
                 self.tickets.mark(&object.key);

@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod model;
 pub mod options;
 pub mod reference;
+pub mod selector;
 pub mod settings;
 pub mod snapshot;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::model::ObjectKey;
+use crate::selector::LabelSelector;
 
 /// The options of one compiler. They do not change while it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Options {
     pub assume_class: bool,
     /// `--watch-namespace`: Ingresses of other namespaces are not served.
     pub watch_namespace: Option<Arc<str>>,
+    /// `--watch-namespace-selector`: Ingresses of Namespaces with other labels, or that are not known, are not served.
+    pub namespace_selector: Option<LabelSelector>,
     /// `--disable-catch-all`: Ingresses with a `spec.defaultBackend` are not served.
     pub disable_catch_all: bool,
     /// `--disable-svc-external-name`: Services of type ExternalName have no endpoints.
@@ -62,6 +65,7 @@ impl Default for Options {
             watch_ingress_without_class: false,
             assume_class: false,
             watch_namespace: None,
+            namespace_selector: None,
             disable_catch_all: false,
             disable_external_name: false,
             deep_inspect: true,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ringress_config::model::ObjectKey;
+use ringress_config::selector::LabelSelector;
 use ringress_sync::testkit::api_server::{ApiServer, Asked, Grant};
 use ringress_sync::testkit::fixtures::{certificate_secret, ingress, ingress_class, ingress_tls, service};
 use ringress_sync::testkit::rig::Rig;
@@ -30,6 +31,7 @@ fn server() -> ApiServer {
     let server = ApiServer::start();
     server.put(ingress_class());
     server.put(service("shop", "web"));
+    server.put(json!({"kind": "Namespace", "metadata": {"name": "shop", "labels": {"served": ""}}}));
     let mut refused = ingress("shop", "refused", "r.test");
     refused["metadata"]["annotations"] = json!({"nginx.ingress.kubernetes.io/server-snippet": "return 200;"});
     server.put(refused);
@@ -66,6 +68,9 @@ fn run(server: &ApiServer, namespace: Option<&str>, addresses: StatusAddresses) 
     settings.options.ticket_secret = Some(ObjectKey::new("ingress", "ringress-tickets"));
     settings.options.watch_ingress_without_class = true;
     settings.options.watch_namespace = namespace.map(Into::into);
+    if namespace.is_none() {
+        settings.options.namespace_selector = LabelSelector::parse("served").ok();
+    }
     if let SourceSettings::Kube(kube) = &mut settings.source {
         kube.namespace = namespace.map(str::to_owned);
         kube.write = Some(Box::new(WriteSettings {

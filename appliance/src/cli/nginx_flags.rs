@@ -254,7 +254,7 @@ pub(crate) const NGINX_FLAGS: &[Flag] = &[
         "watch-namespace-selector",
         Text,
         "",
-        NotYet("refused, as going on without it would serve what was excluded"),
+        Honoured,
         "Serve the namespaces with these labels; excludes --watch-namespace.",
     ),
 ];

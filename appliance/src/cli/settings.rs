@@ -12,6 +12,7 @@ use super::layers::{Layers, Surroundings};
 use crate::io::DriverChoice;
 use crate::metrics::{RequestMetric, RequestMetrics, RequestMetricsSettings};
 use ringress_config::options::Options;
+use ringress_config::selector::LabelSelector;
 
 /// Where the admin listener is when no flag says otherwise.
 pub(crate) const ADMIN_ADDRESS: &str = "127.0.0.1:10280";
@@ -268,11 +269,7 @@ pub(super) fn kube(layers: &Layers, surroundings: &Surroundings) -> Kube {
 pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
     let folder = layers.text("source").is_some_and(|source| source_folder(&source).is_some());
     let watch_namespace = layers.text("watch-namespace").map(Into::into);
-    // Going on without it would serve what the operator excluded.
-    if layers.text("watch-namespace-selector").is_some() {
-        let message = "selecting namespaces by label is not carried out by this version; use --watch-namespace";
-        return Err(CliError::setting("watch-namespace-selector", message));
-    }
+    let namespace_selector = namespace_selector(layers)?;
     let text = |name| layers.text(name).unwrap_or_default().into();
     Ok(Options {
         annotations_prefix: text("annotations-prefix"),
@@ -282,6 +279,7 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         watch_ingress_without_class: layers.bool("watch-ingress-without-class"),
         assume_class: folder,
         watch_namespace,
+        namespace_selector,
         disable_catch_all: layers.bool("disable-catch-all"),
         disable_external_name: layers.bool("disable-svc-external-name"),
         deep_inspect: layers.bool("deep-inspect"),
@@ -296,6 +294,15 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         https_port: layers.port("https-port"),
         reserved_ports: reserved_ports(layers),
     })
+}
+
+fn namespace_selector(layers: &Layers) -> Result<Option<LabelSelector>, CliError> {
+    const NAME: &str = "watch-namespace-selector";
+    let Some(text) = layers.text(NAME).filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    if layers.text("watch-namespace").is_some_and(|namespace| !namespace.is_empty()) {
+        return Err(CliError::setting(NAME, "excludes --watch-namespace"));
+    }
+    LabelSelector::parse(&text).map(Some).map_err(|fault| CliError::setting(NAME, fault.to_string()))
 }
 
 /// The ports that the process listens on whatever the services say.

@@ -78,7 +78,9 @@ fn unknown_flags_and_bad_values_are_errors_that_name_them() {
     assert_eq!(refusal("run --workers=3 --cpus=0-1"), "--workers: more workers than CPUs in --cpus");
     assert_eq!(refusal("run --http-port=1 --https-port=1"), "--https-port: the same port as --http-port");
     assert!(refusal("run --listen-address=0.0.0.0:80").contains("no IPv4 or IPv6 address"));
-    assert!(refusal("run --watch-namespace-selector=a=b").starts_with("--watch-namespace-selector: selecting"));
+    assert!(refusal("run --watch-namespace-selector=>").starts_with("--watch-namespace-selector: \">\""));
+    let both = "run --watch-namespace-selector=a=b --watch-namespace=n";
+    assert_eq!(refusal(both), "--watch-namespace-selector: excludes --watch-namespace");
     assert!(refusal("run --health-check-path=x").starts_with("--health-check-path: expected a path"));
 }
 

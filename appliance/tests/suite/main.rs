@@ -36,6 +36,7 @@ mod leaving;
 mod limits;
 mod malformed;
 mod mirror;
+mod namespaces;
 mod ocsp;
 mod outage;
 mod own_annotations;

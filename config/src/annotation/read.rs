@@ -1,6 +1,6 @@
 //! Reading the annotations of one Ingress: values with findings, and the rows that have no effect.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustls::CipherSuite;
@@ -15,6 +15,11 @@ use crate::value::{self, Expected, Source};
 pub(crate) trait Objects {
     fn secret(&self, key: &ObjectKey) -> Option<&Secret>;
     fn config_map(&self, key: &ObjectKey) -> Option<&ConfigMap>;
+
+    /// The labels of a Namespace, if it is known.
+    fn namespace_labels(&self, _: &Arc<str>) -> Option<&BTreeMap<Arc<str>, Arc<str>>> {
+        None
+    }
 }
 
 /// The suites of a list that can be offered, with findings about the rest; `None` for all.

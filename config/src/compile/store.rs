@@ -39,6 +39,7 @@ pub(super) enum Change {
     Service(BTreeSet<ObjectKey>),
     Secret,
     ConfigMap,
+    Namespace,
 }
 
 impl Store {
@@ -73,8 +74,11 @@ impl Store {
                 }
             }
             Object::Namespace(new) => {
-                put(&mut self.namespaces, new.meta.key.clone(), new);
-                Change::None
+                if put(&mut self.namespaces, new.meta.key.clone(), new) {
+                    Change::Namespace
+                } else {
+                    Change::None
+                }
             }
         }
     }
@@ -90,11 +94,8 @@ impl Store {
             Kind::Endpoints => service(self.endpoints.remove(key).is_some()),
             Kind::Secret if self.secrets.remove(key).is_some() => Change::Secret,
             Kind::ConfigMap if self.config_maps.remove(key).is_some() => Change::ConfigMap,
-            Kind::Namespace => {
-                self.namespaces.remove(key);
-                Change::None
-            }
-            Kind::IngressClass | Kind::Secret | Kind::ConfigMap | Kind::File => Change::None,
+            Kind::Namespace if self.namespaces.remove(key).is_some() => Change::Namespace,
+            Kind::IngressClass | Kind::Secret | Kind::ConfigMap | Kind::Namespace | Kind::File => Change::None,
         }
     }
 
@@ -154,6 +155,13 @@ impl Store {
         self.endpoints.get(service)
     }
 
+    /// The Ingresses of a namespace.
+    pub(super) fn ingresses_in(&self, namespace: &Arc<str>) -> impl Iterator<Item = &ObjectKey> {
+        let from = ObjectKey { namespace: Arc::clone(namespace), name: "".into() };
+        let ingresses = self.ingresses.range(from..).map(|(key, _)| key);
+        ingresses.take_while(move |key| key.namespace == *namespace)
+    }
+
     /// The Ingresses that name a class in their field.
     pub(super) fn ingresses_of_class(&self, class: &Arc<str>) -> impl Iterator<Item = &ObjectKey> {
         self.ingresses_of.users(class)
@@ -198,6 +206,11 @@ impl Objects for Store {
 
     fn config_map(&self, key: &ObjectKey) -> Option<&ConfigMap> {
         self.config_maps.get(key).map(|config_map| &**config_map)
+    }
+
+    fn namespace_labels(&self, namespace: &Arc<str>) -> Option<&BTreeMap<Arc<str>, Arc<str>>> {
+        let key = ObjectKey { namespace: "".into(), name: Arc::clone(namespace) };
+        self.namespaces.get(&key).map(|namespace| &namespace.labels)
     }
 }
 

@@ -125,6 +125,9 @@ impl Kube {
         for kind in [Kind::Ingress, Kind::IngressClass, Kind::Service, Kind::EndpointSlice, Kind::Secret] {
             kube.start(Feed::All(kind));
         }
+        if options.namespace_selector.is_some() {
+            kube.start(Feed::All(Kind::Namespace));
+        }
         let config_maps = [&options.configmap, &options.tcp_services, &options.udp_services];
         for key in config_maps.into_iter().flatten().collect::<BTreeSet<_>>() {
             kube.start(Feed::Named(ObjectRef { kind: Kind::ConfigMap, key: key.clone() }));

@@ -14,6 +14,11 @@ pub(super) fn is_ours(ingress: &Ingress, annotations: &Annotations<'_>, context:
     if options.watch_namespace.as_ref().is_some_and(|namespace| *namespace != ingress.meta.key.namespace) {
         return false;
     }
+    let labels = || context.objects.namespace_labels(&ingress.meta.key.namespace);
+    if options.namespace_selector.as_ref().is_some_and(|wanted| !labels().is_some_and(|labels| wanted.matches(labels)))
+    {
+        return false;
+    }
     match (&ingress.class, annotations.text("kubernetes.io/ingress.class")) {
         (Some(class), _) => context.classes.contains(class),
         (None, Some(class)) => *class == *options.ingress_class,
