@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-pub use cluster::{IngressStatus, Webhook, WriteBack};
+pub use cluster::{IngressStatus, Webhook, WebhookCertificate, WriteBack};
 pub use control::{ControlAddress, Upgrade, UpgradeSettings};
 pub use layers::Surroundings;
 pub use migration::{FlagUse, Report, ReportOutput, ReportSource};

@@ -23,7 +23,7 @@ use ringress::worker::{self, Gate, ListenAddress, ListenerKind, Placement, Strea
 use ringress::{check, explain, logging, metrics, report, shadow, top, upgrade};
 use ringress_sync::{
     KubeSettings, PodIdentity, Publisher, SourceSettings, StatusAddresses, StatusSettings, SyncHandle, SyncSettings,
-    WebhookSettings, WorkerLink, WriteSettings,
+    WebhookAuthority, WebhookCertificate, WebhookSettings, WorkerLink, WriteSettings,
 };
 
 /// Gives memory back after a crowd of connections.
@@ -338,15 +338,28 @@ fn listen_addresses(listeners: &HttpListeners, ips: &[IpAddr], inherited: &Inher
 }
 
 fn sync_settings(settings: &RunSettings) -> SyncSettings {
-    let source = match &settings.source {
+    let mut source = match &settings.source {
         Source::Folder(path) => SourceSettings::Dir(path.clone()),
         Source::Kube(kube) => SourceSettings::Kube(kube_settings(kube)),
     };
     let webhook = settings.webhook.as_ref().map(|webhook| WebhookSettings {
         address: webhook.address,
-        certificate: webhook.certificate.clone(),
-        key: webhook.key.clone(),
+        certificate: match webhook.certificate.clone() {
+            cli::WebhookCertificate::Files(chain, key) => WebhookCertificate::Files { chain, key },
+            cli::WebhookCertificate::Secret(secret, _) => WebhookCertificate::Secret(secret),
+        },
     });
+    let authority = match settings.webhook.as_ref().map(|webhook| webhook.certificate.clone()) {
+        Some(cli::WebhookCertificate::Secret(secret, configuration)) => {
+            Some(WebhookAuthority { secret, configuration })
+        }
+        Some(cli::WebhookCertificate::Files(..)) | None => None,
+    };
+    if let SourceSettings::Kube(kube) = &mut source
+        && let Some(write) = &mut kube.write
+    {
+        write.webhook = authority;
+    }
     SyncSettings { source, options: settings.options.clone(), state_dir: settings.state_dir_or_default(), webhook }
 }
 
@@ -377,7 +390,14 @@ fn write_settings(write: &WriteBack) -> WriteSettings {
         };
         StatusSettings { addresses, interval: status.interval, clear_at_end: status.clear_at_end }
     });
-    WriteSettings { pod, lease: write.lease.clone(), ttl: write.ttl, status, tickets: write.tickets.clone() }
+    WriteSettings {
+        pod,
+        lease: write.lease.clone(),
+        ttl: write.ttl,
+        status,
+        webhook: None,
+        tickets: write.tickets.clone(),
+    }
 }
 
 fn publisher(workers: &mut Workers) -> Publisher {

@@ -140,11 +140,6 @@ impl Compiler {
         }
     }
 
-    /// The options that it was made with.
-    pub fn options(&self) -> &Options {
-        &self.options
-    }
-
     /// Adds an object, or replaces the one with the same kind and key.
     pub fn upsert(&mut self, object: Object) {
         let reference = object.reference();

@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub use access_log::{AccessLogSettings, Escape, LogFormat, LogPart, LogVariable};
 pub use authorities::{Authorities, AuthoritiesError, Distrust};
 pub use blocks::{Blocks, TextRule};
-pub use certificate::{Certificate, CertificateError, Certificates, ServerCertificate};
+pub use certificate::{Certificate, CertificateError, Certificates, ServerCertificate, not_after_of};
 pub use client_auth::{AuthContext, ClientAuth, ClientCertificate, ClientVerdict, ClientVerify};
 pub use cluster::{
     Balancer, Balancing, CircuitLimits, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, HashBy, Places, PortKey,

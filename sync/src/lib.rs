@@ -27,8 +27,8 @@ pub use handle::SyncHandle;
 pub use once::{ClusterObjects, read_cluster};
 pub use publish::{Publisher, WorkerLink};
 pub use settings::{
-    KubeSettings, PodIdentity, SourceSettings, StatusAddresses, StatusSettings, SyncSettings, WebhookSettings,
-    WriteSettings,
+    KubeSettings, PodIdentity, SourceSettings, StatusAddresses, StatusSettings, SyncSettings, WebhookAuthority,
+    WebhookCertificate, WebhookSettings, WriteSettings,
 };
 pub use status::{Builds, Propagation, SyncStatus};
 pub use thread::spawn;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ringress_config::model::ObjectKey;
 use ringress_config::options::Options;
 
-pub use crate::webhook::WebhookSettings;
+pub use crate::webhook::{WebhookCertificate, WebhookSettings};
 
 /// Where objects come from.
 #[derive(Clone, Debug)]
@@ -46,8 +46,19 @@ pub struct WriteSettings {
     pub ttl: Duration,
     /// `--update-status`; `None` is off.
     pub status: Option<StatusSettings>,
+    /// The webhook's certificate that is made here; `None` where it is given, or where there is no webhook.
+    pub webhook: Option<WebhookAuthority>,
     /// `--ticket-secret`: the Secret with the keys of session tickets; `None` keeps none.
     pub tickets: Option<ObjectKey>,
+}
+
+/// Where the leader keeps the webhook's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookAuthority {
+    /// `--webhook-secret`: certificate and key.
+    pub secret: ObjectKey,
+    /// `--webhook-configuration`: name of the ValidatingWebhookConfiguration that is told whom to trust.
+    pub configuration: String,
 }
 
 /// The Pod of this process.

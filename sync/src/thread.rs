@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ringress_config::compile::Compiler;
 use ringress_config::diagnostics::{Finding, Severity};
-use ringress_config::model::{Ingress, Object};
+use ringress_config::model::Ingress;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -20,7 +20,9 @@ use crate::watch::kube::Kube;
 use crate::watch::{Change, Source};
 use crate::webhook::Webhook;
 use crate::write::Writing;
-use crate::{Publisher, SourceSettings, SyncError, SyncHandle, SyncSettings, SyncStatus, default_certificate};
+use crate::{
+    Publisher, SourceSettings, SyncError, SyncHandle, SyncSettings, SyncStatus, WebhookCertificate, default_certificate,
+};
 
 /// Name of the thread as tools show it.
 const THREAD_NAME: &str = "ringress-sync";
@@ -89,6 +91,13 @@ async fn open(settings: &SyncSettings) -> Result<Opened, SyncError> {
         SourceSettings::Kube(kube) => kube,
     };
     let mut kube = Kube::connect(kube_settings, &settings.options).await?;
+    // Both hold keys that are to be on no disk.
+    if let Some(WebhookCertificate::Secret(key)) = settings.webhook.as_ref().map(|webhook| &webhook.certificate) {
+        kube.watch_private(key);
+    }
+    if let Some(key) = &settings.options.ticket_secret {
+        kube.watch_private(key);
+    }
     if let Some(folder) = &settings.state_dir {
         let file = StateFile::new(folder.clone(), kube.identity());
         match file.load() {
@@ -260,6 +269,9 @@ impl Control {
             if let Some(writing) = &self.writing {
                 writing.changed(&change.reference());
             }
+            if self.webhook.as_ref().is_some_and(|webhook| webhook.take(&change)) {
+                continue;
+            }
             match change {
                 Change::Upsert(object) => self.compiler.upsert(object),
                 Change::Remove(reference) => self.compiler.remove(&reference),
@@ -367,13 +379,9 @@ impl Control {
     }
 }
 
-/// What is worth keeping for the next start. Keys of session tickets are never on a disk.
+/// What is worth keeping for the next start.
 fn good(source: &Source, compiler: &Compiler) -> Good {
-    let tickets = compiler.options().ticket_secret.as_ref();
-    let is_kept =
-        |object: &Object| tickets.is_none_or(|key| !matches!(object, Object::Secret(s) if s.meta.key == *key));
-    let objects = source.objects().into_iter().filter(is_kept).collect();
-    Good { objects, held: compiler.held().cloned().collect() }
+    Good { objects: source.objects(), held: compiler.held().cloned().collect() }
 }
 
 /// Writes the findings to the log that were not there before.

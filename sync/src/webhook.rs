@@ -18,6 +18,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use ringress_config::model::{Kind, Object, ObjectKey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
@@ -25,7 +26,8 @@ use tracing::{debug, error, info, warn};
 
 use crate::SyncError;
 use crate::handle::Command;
-use certificate::Files;
+use crate::watch::Change;
+use certificate::{Files, Shown};
 
 /// Name of the thread as tools show it.
 const THREAD_NAME: &str = "ringress-hook";
@@ -59,14 +61,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct WebhookSettings {
     /// `--validating-webhook`.
     pub address: SocketAddr,
-    /// `--validating-webhook-certificate`: PEM file with the chain.
-    pub certificate: PathBuf,
-    /// `--validating-webhook-key`: PEM file.
-    pub key: PathBuf,
+    /// What it shows.
+    pub certificate: WebhookCertificate,
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookCertificate {
+    /// PEM files, read again when they change.
+    Files {
+        /// `--validating-webhook-certificate`: the chain.
+        chain: PathBuf,
+        /// `--validating-webhook-key`.
+        key: PathBuf,
+    },
+    /// A Secret that the leader keeps (`--webhook-secret`). Until it holds a certificate there are no handshakes.
+    Secret(ObjectKey),
 }
 
 /// A running webhook; it ends when this is dropped.
 pub(crate) struct Webhook {
+    /// The Secret that the certificate comes from, and where it goes.
+    secret: Option<(ObjectKey, Arc<Shown>)>,
     _end: oneshot::Sender<()>,
 }
 
@@ -74,8 +90,17 @@ impl Webhook {
     /// Binds and starts. Questions go to `commands`.
     pub(crate) fn start(settings: &WebhookSettings, commands: mpsc::Sender<Command>) -> Result<Self, SyncError> {
         let failed = |cause: io::Error| SyncError::Webhook { address: settings.address, cause };
-        let files = Files::read(&settings.certificate, &settings.key).map_err(failed)?;
-        let acceptor = TlsAcceptor::from(files.server_config().map_err(failed)?);
+        let (shown, files, secret) = match &settings.certificate {
+            WebhookCertificate::Files { chain, key } => {
+                let files = Files::read(chain, key).map_err(failed)?;
+                (files.shown(), Some(files), None)
+            }
+            WebhookCertificate::Secret(key) => {
+                let shown = Arc::new(Shown::default());
+                (Arc::clone(&shown), None, Some((key.clone(), shown)))
+            }
+        };
+        let acceptor = TlsAcceptor::from(shown.server_config().map_err(failed)?);
         let listener = std::net::TcpListener::bind(settings.address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -91,7 +116,7 @@ impl Webhook {
             info!(%address, "the validating webhook listens");
             tokio::select! {
                 () = accept(listener, acceptor, router) => {}
-                () = files.follow() => {}
+                () = follow(files) => {}
                 _ = ending => {}
             }
         };
@@ -99,7 +124,26 @@ impl Webhook {
             .name(THREAD_NAME.to_owned())
             .spawn(move || runtime.block_on(serving))
             .map_err(failed)?;
-        Ok(Self { _end: end })
+        Ok(Self { secret, _end: end })
+    }
+
+    /// Takes in a change if it is one of the Secret that the certificate comes from; true when it is.
+    pub(crate) fn take(&self, change: &Change) -> bool {
+        let Some((key, shown)) = &self.secret else { return false };
+        match change {
+            Change::Upsert(Object::Secret(secret)) if secret.meta.key == *key => shown.take(secret),
+            // What is shown is shown until there is another.
+            Change::Remove(object) if object.kind == Kind::Secret && object.key == *key => {}
+            Change::Upsert(_) | Change::Remove(_) => return false,
+        }
+        true
+    }
+}
+
+async fn follow(files: Option<Files>) {
+    match files {
+        Some(files) => files.follow().await,
+        None => std::future::pending().await,
     }
 }
 

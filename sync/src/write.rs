@@ -5,6 +5,7 @@
 
 mod addresses;
 mod api;
+mod authority;
 mod book;
 mod election;
 mod events;
@@ -84,6 +85,11 @@ impl Writing {
         if let Some(secret) = settings.tickets {
             let look = Arc::new(Notify::new());
             let keeping = tickets::run(api.clone(), secret.clone(), lead.clone(), Arc::clone(&look), notes.clone());
+            keepers.push(Keeper { secret, look, task: tokio::spawn(keeping) });
+        }
+        if let Some(webhook) = settings.webhook {
+            let (secret, look) = (webhook.secret.clone(), Arc::new(Notify::new()));
+            let keeping = authority::run(api.clone(), webhook, lead.clone(), Arc::clone(&look), notes.clone());
             keepers.push(Keeper { secret, look, task: tokio::spawn(keeping) });
         }
         let status = settings.status.map(|settings| {

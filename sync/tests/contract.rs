@@ -74,6 +74,7 @@ impl Cluster {
             lease: LEASE.to_owned(),
             ttl: Duration::from_secs(2),
             status: Some(StatusSettings { addresses, interval: Duration::from_secs(60), clear_at_end: true }),
+            webhook: None,
             tickets: None,
         }))
     }

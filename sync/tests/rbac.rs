@@ -9,7 +9,7 @@ use ringress_sync::testkit::api_server::{ApiServer, Asked, Grant};
 use ringress_sync::testkit::fixtures::{certificate_secret, ingress, ingress_class, ingress_tls, service};
 use ringress_sync::testkit::rig::Rig;
 use ringress_sync::testkit::workers::eventually;
-use ringress_sync::{PodIdentity, SourceSettings, StatusAddresses, StatusSettings, WriteSettings};
+use ringress_sync::{PodIdentity, SourceSettings, StatusAddresses, StatusSettings, WebhookAuthority, WriteSettings};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -49,6 +49,11 @@ fn server() -> ApiServer {
         "data": {"no-such-key": "1"}}));
     server.put(json!({"kind": "Service", "metadata": {"namespace": "ingress", "name": "lb"},
         "spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {"ingress": [{"ip": "5.5.5.5"}]}}}));
+    server.put(
+        json!({"kind": "Secret", "type": "Opaque", "metadata": {"namespace": "ingress", "name": "ringress-webhook"}}),
+    );
+    server.put(json!({"kind": "ValidatingWebhookConfiguration", "metadata": {"name": "ringress"},
+        "webhooks": [{"name": "a", "clientConfig": {"service": {"name": "hook", "namespace": "ingress"}}}]}));
     // As it is installed: empty, so that no right to create Secrets is needed.
     server.put(
         json!({"kind": "Secret", "type": "Opaque", "metadata": {"namespace": "ingress", "name": "ringress-tickets"}}),
@@ -78,6 +83,10 @@ fn run(server: &ApiServer, namespace: Option<&str>, addresses: StatusAddresses) 
             lease: "ingress-controller-leader".to_owned(),
             ttl: Duration::from_secs(1),
             status: Some(StatusSettings { addresses, interval: Duration::from_secs(60), clear_at_end: true }),
+            webhook: namespace.is_none().then(|| WebhookAuthority {
+                secret: ObjectKey::new("ingress", "ringress-webhook"),
+                configuration: "ringress".to_owned(),
+            }),
             tickets: Some(ObjectKey::new("ingress", "ringress-tickets")),
         }));
     }
@@ -94,6 +103,8 @@ fn run(server: &ApiServer, namespace: Option<&str>, addresses: StatusAddresses) 
     });
     let has_keys = || !server.get("Secret", "ingress", "ringress-tickets").unwrap()["data"].is_null();
     eventually("the leader has made keys", has_keys);
+    let has_certificate = || !server.get("Secret", "ingress", "ringress-webhook").unwrap()["data"].is_null();
+    eventually("and a certificate of the webhook", || namespace.is_some() || has_certificate());
     drop(rig);
 }
 

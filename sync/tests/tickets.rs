@@ -33,6 +33,7 @@ fn replica(server: &ApiServer, pod: &str) -> Rig {
             lease: "ingress-controller-leader".to_owned(),
             ttl: Duration::from_secs(1),
             status: None,
+            webhook: None,
             tickets: Some(secret),
         }));
     }

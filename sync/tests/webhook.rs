@@ -10,7 +10,7 @@ use ringress_sync::testkit::api_server::{ApiServer, Verb};
 use ringress_sync::testkit::fixtures::{ingress, ingress_class, service};
 use ringress_sync::testkit::rig::Rig;
 use ringress_sync::testkit::workers::eventually;
-use ringress_sync::{SourceSettings, SyncError, SyncSettings, WebhookSettings};
+use ringress_sync::{SourceSettings, SyncError, SyncSettings, WebhookCertificate, WebhookSettings};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
@@ -37,7 +37,11 @@ impl Asker {
         let tls = Arc::new(tls.with_root_certificates(roots).with_no_client_auth());
         // The port is free again when it is bound anew.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        Self { folder, settings: WebhookSettings { address, certificate, key }, tls }
+        Self {
+            folder,
+            settings: WebhookSettings { address, certificate: WebhookCertificate::Files { chain: certificate, key } },
+            tls,
+        }
     }
 
     fn settings(&self, settings: SyncSettings) -> SyncSettings {

@@ -30,6 +30,7 @@ fn write_settings(pod: &str, addresses: StatusAddresses) -> WriteSettings {
         lease: "ingress-controller-leader".to_owned(),
         ttl: TTL,
         status: Some(StatusSettings { addresses, interval: Duration::from_secs(60), clear_at_end: true }),
+        webhook: None,
         tickets: None,
     }
 }

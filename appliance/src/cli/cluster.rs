@@ -50,10 +50,17 @@ pub struct IngressStatus {
 pub struct Webhook {
     /// `--validating-webhook`.
     pub address: SocketAddr,
-    /// `--validating-webhook-certificate`.
-    pub certificate: PathBuf,
-    /// `--validating-webhook-key`.
-    pub key: PathBuf,
+    /// What it shows.
+    pub certificate: WebhookCertificate,
+}
+
+/// Where the certificate of the webhook comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookCertificate {
+    /// `--validating-webhook-certificate` and `--validating-webhook-key`.
+    Files(PathBuf, PathBuf),
+    /// `--webhook-secret`, with `--webhook-configuration`.
+    Secret(ObjectKey, String),
 }
 
 pub(super) fn write_back(layers: &Layers, surroundings: &Surroundings) -> Result<Option<WriteBack>, CliError> {
@@ -86,12 +93,19 @@ pub(super) fn webhook(layers: &Layers) -> Result<Option<Webhook>, CliError> {
     let Some(text) = layers.text("validating-webhook").filter(|text| !text.is_empty()) else { return Ok(None) };
     let address = webhook_address(&text)
         .ok_or_else(|| CliError::setting("validating-webhook", "expected ADDRESS:PORT, or :PORT for all addresses"))?;
-    let file = |name: &'static str| {
-        let missing = || CliError::setting(name, "--validating-webhook needs it");
-        layers.text(name).filter(|path| !path.is_empty()).map(PathBuf::from).ok_or_else(missing)
+    let text = |name: &'static str| layers.text(name).filter(|text| !text.is_empty());
+    let needed =
+        |name: &'static str, by: &str| text(name).ok_or_else(|| CliError::setting(name, format!("{by} needs it")));
+    let is_given = ["validating-webhook-certificate", "validating-webhook-key"].iter().any(|name| text(name).is_some());
+    let certificate = match layers.object("webhook-secret").filter(|_| !is_given) {
+        Some(secret) => WebhookCertificate::Secret(secret, needed("webhook-configuration", "--webhook-secret")?),
+        None => {
+            let by = "--validating-webhook without --webhook-secret";
+            let [chain, key] = [needed("validating-webhook-certificate", by)?, needed("validating-webhook-key", by)?];
+            WebhookCertificate::Files(chain.into(), key.into())
+        }
     };
-    let (certificate, key) = (file("validating-webhook-certificate")?, file("validating-webhook-key")?);
-    Ok(Some(Webhook { address, certificate, key }))
+    Ok(Some(Webhook { address, certificate }))
 }
 
 /// `ADDRESS:PORT`, `localhost:PORT`, or `:PORT`.

@@ -110,5 +110,19 @@ pub(crate) const OWN_FLAGS: &[Flag] = &[
         Honoured,
         "How long an upgrade waits for the new process to be ready; then the old one goes on.",
     ),
+    flag(
+        "webhook-configuration",
+        Text,
+        "",
+        Honoured,
+        "ValidatingWebhookConfiguration whose caBundle the leader keeps, with --webhook-secret.",
+    ),
+    flag(
+        "webhook-secret",
+        Object,
+        "",
+        Honoured,
+        "Secret with the webhook's certificate, which the leader makes and renews; unless one is given by files.",
+    ),
     flag("workers", Int, "", Honoured, "Number of worker cores; the CPUs this process may use when not given."),
 ];

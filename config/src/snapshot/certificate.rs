@@ -120,6 +120,11 @@ impl Facts {
     }
 }
 
+/// The end of a certificate's validity, seconds since 1970; `None` for what is none.
+pub fn not_after_of(der: &[u8]) -> Option<i64> {
+    X509Certificate::from_der(der).ok().map(|(_, parsed)| parsed.validity().not_after.timestamp())
+}
+
 /// SHA-256 by the TLS provider, which has it anyway.
 pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let suite = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;

@@ -81,6 +81,8 @@ pub(crate) struct Kube {
     news: mpsc::Receiver<(FeedId, News)>,
     news_in: mpsc::Sender<(FeedId, News)>,
     wanted: Wanted,
+    /// Secrets that are not kept for the next start.
+    private: BTreeSet<ObjectKey>,
     /// Needed objects that no watch is left for.
     unwatched: BTreeSet<ObjectRef>,
     /// Feeds before this one are of the options and never end.
@@ -114,6 +116,7 @@ impl Kube {
                 options.default_ssl_certificate.clone(),
                 options.configmap.clone(),
             ),
+            private: BTreeSet::new(),
             unwatched: BTreeSet::new(),
             first_wanted: 0,
             changes: Vec::new(),
@@ -132,11 +135,17 @@ impl Kube {
         for key in config_maps.into_iter().flatten().collect::<BTreeSet<_>>() {
             kube.start(Feed::Named(ObjectRef { kind: Kind::ConfigMap, key: key.clone() }));
         }
-        if let Some(key) = &options.ticket_secret {
-            kube.start(Feed::Named(ObjectRef { kind: Kind::Secret, key: key.clone() }));
-        }
         kube.first_wanted = kube.next_id;
         Ok(kube)
+    }
+
+    /// Watches a Secret that is used here, not referred to by an Ingress, and is not among [`objects`](Self::objects). To
+    /// be called before anything is taken in.
+    pub(crate) fn watch_private(&mut self, key: &ObjectKey) {
+        if self.private.insert(key.clone()) {
+            self.start(Feed::Named(ObjectRef { kind: Kind::Secret, key: key.clone() }));
+            self.first_wanted = self.next_id;
+        }
     }
 
     /// Takes in what was known good when this was last run. It is served if the server cannot be read soon, and until
@@ -263,9 +272,11 @@ impl Kube {
         }
     }
 
-    /// All objects that are known.
+    /// All objects that are known and may be kept.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.feeds.values().flat_map(|watched| watched.store.objects())
+        let is_private = |object: &Object| matches!(object, Object::Secret(s) if self.private.contains(&s.meta.key));
+        let objects = self.feeds.values().flat_map(|watched| watched.store.objects());
+        objects.filter(move |object| !is_private(object))
     }
 
     /// What has been seen of statuses since the last call.

@@ -1,12 +1,13 @@
-//! The webhook's certificate: read from its two files, and again when they change. A pair that does not fit or cannot
-//! be read leaves the one before in place.
+//! The webhook's certificate: read from its two files, and again when they change, or from the Secret that the leader
+//! keeps. A pair that does not fit or cannot be read leaves the one before in place.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
+use ringress_config::model::Secret;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
@@ -30,33 +31,56 @@ pub(super) struct Files {
     shown: Arc<Shown>,
 }
 
-/// What handshakes show.
-#[derive(Debug)]
-struct Shown(ArcSwap<CertifiedKey>);
+/// What handshakes show; nothing before there is a certificate, and then there is no handshake.
+#[derive(Debug, Default)]
+pub(super) struct Shown(ArcSwapOption<CertifiedKey>);
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+        self.0.load_full()
     }
 }
 
-impl Files {
-    /// Reads both.
-    pub(super) fn read(certificate: &Path, key: &Path) -> io::Result<Self> {
-        let read = (load(certificate)?, load(key)?);
-        let shown = Arc::new(Shown(ArcSwap::from_pointee(parse(&read.0, &read.1)?)));
-        Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), read, shown })
-    }
-
+impl Shown {
     /// TLS that always shows the newest usable pair.
-    pub(super) fn server_config(&self) -> io::Result<Arc<ServerConfig>> {
+    pub(super) fn server_config(self: &Arc<Self>) -> io::Result<Arc<ServerConfig>> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?;
-        let mut config = config.with_no_client_auth().with_cert_resolver(Arc::clone(&self.shown) as _);
+        let mut config = config.with_no_client_auth().with_cert_resolver(Arc::clone(self) as _);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
+    }
+
+    /// Shows the pair of a Secret from now on.
+    pub(super) fn take(&self, secret: &Secret) {
+        let value = |name: &str| secret.data.get(name).map_or(&[][..], |value| value);
+        // As it is made: empty, until the leader comes to it.
+        if value("tls.crt").is_empty() {
+            return;
+        }
+        match parse(value("tls.crt"), value("tls.key")) {
+            Ok(certified) => {
+                info!(secret = %secret.meta.key, "the webhook shows another certificate");
+                self.0.store(Some(Arc::new(certified)));
+            }
+            Err(cause) => warn!(secret = %secret.meta.key, "the webhook keeps its certificate: {cause}"),
+        }
+    }
+}
+
+impl Files {
+    /// What is shown.
+    pub(super) fn shown(&self) -> Arc<Shown> {
+        Arc::clone(&self.shown)
+    }
+
+    /// Reads both.
+    pub(super) fn read(certificate: &Path, key: &Path) -> io::Result<Self> {
+        let read = (load(certificate)?, load(key)?);
+        let shown = Arc::new(Shown(ArcSwapOption::from_pointee(parse(&read.0, &read.1)?)));
+        Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), read, shown })
     }
 
     /// Looks at the files from time to time, for ever.
@@ -77,7 +101,7 @@ impl Files {
         match parse(&read.0, &read.1) {
             Ok(certified) => {
                 info!(certificate = %self.certificate.display(), "the webhook shows another certificate");
-                self.shown.0.store(Arc::new(certified));
+                self.shown.0.store(Some(Arc::new(certified)));
             }
             Err(cause) => {
                 warn!(certificate = %self.certificate.display(), "the webhook keeps its certificate: {cause}");
@@ -124,7 +148,7 @@ mod tests {
         let folder = tempfile::TempDir::new().expect("a folder");
         let (certificate, key) = write(folder.path(), "one.test");
         let mut files = Files::read(&certificate, &key).expect("a pair");
-        let shown = |files: &Files| files.shown.0.load().cert[0].to_vec();
+        let shown = |files: &Files| files.shown.0.load_full().expect("a pair").cert[0].to_vec();
         let one = shown(&files);
         files.look();
         assert_eq!(shown(&files), one);

@@ -63,6 +63,7 @@ pub(crate) enum Resource {
     Pod,
     Secret,
     Service,
+    WebhookConfiguration,
 }
 
 impl Resource {
@@ -78,6 +79,9 @@ impl Resource {
             Self::Pod => ("/api/v1", "pods"),
             Self::Secret => ("/api/v1", "secrets"),
             Self::Service => ("/api/v1", "services"),
+            Self::WebhookConfiguration => {
+                return "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations".to_owned();
+            }
         };
         format!("{group}/namespaces/{namespace}/{plural}")
     }
@@ -146,6 +150,19 @@ impl Api {
     ) -> Result<Value, Failure> {
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         self.send(Request::new(resource.path(namespace)).patch_subresource("status", name, &params, &patch)).await
+    }
+
+    /// A strategic merge patch: lists whose entries have names are merged by them. With `metadata.resourceVersion` it
+    /// applies to that version only.
+    pub(crate) async fn patch(
+        &self,
+        resource: Resource,
+        namespace: &str,
+        name: &str,
+        patch: &Value,
+    ) -> Result<Value, Failure> {
+        let (params, patch) = (PatchParams::default(), Patch::Strategic(patch));
+        self.send(Request::new(resource.path(namespace)).patch(name, &params, &patch)).await
     }
 
     async fn send(&self, request: Built) -> Result<Value, Failure> {

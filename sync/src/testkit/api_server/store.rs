@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 /// Kind, API version and plural name of what the server knows.
-const RESOURCES: [(&str, &str, &str); 13] = [
+const RESOURCES: [(&str, &str, &str); 14] = [
     ("Ingress", "networking.k8s.io/v1", "ingresses"),
     ("IngressClass", "networking.k8s.io/v1", "ingressclasses"),
     ("Service", "v1", "services"),
@@ -19,6 +19,7 @@ const RESOURCES: [(&str, &str, &str); 13] = [
     ("Event", "v1", "events"),
     ("Event", "events.k8s.io/v1", "events"),
     ("Lease", "coordination.k8s.io/v1", "leases"),
+    ("ValidatingWebhookConfiguration", "admissionregistration.k8s.io/v1", "validatingwebhookconfigurations"),
 ];
 
 /// Namespace and name.
@@ -145,7 +146,9 @@ impl Store {
     /// A JSON merge patch.
     pub(super) fn patch(&mut self, resource: &'static str, key: &Key, patch: &Value) -> Result<Value, Refused> {
         let mut object = self.find(resource, key).ok_or(Refused::NotFound)?.clone();
-        merge(&mut object, patch);
+        let mut patch = patch.clone();
+        merge_by_name(&mut object["webhooks"], patch.as_object_mut().and_then(|patch| patch.remove("webhooks")));
+        merge(&mut object, &patch);
         self.update(resource, key, object)
     }
 
@@ -181,6 +184,16 @@ impl Store {
 
     fn note(&mut self, kind: &'static str, resource: &'static str, object: &Value) {
         self.events.push(Event { version: self.version, kind, resource, object: object.clone() });
+    }
+}
+
+/// What a strategic merge does to the one list that this server knows to have names.
+fn merge_by_name(entries: &mut Value, changes: Option<Value>) {
+    let (Some(entries), Some(Value::Array(changes))) = (entries.as_array_mut(), changes) else { return };
+    for change in changes {
+        if let Some(entry) = entries.iter_mut().find(|entry| entry["name"] == change["name"]) {
+            merge(entry, &change);
+        }
     }
 }
 
