@@ -197,7 +197,8 @@ fn serve(
     let mut workers = worker::start(worker_settings, inherited)?;
     let _exporter = SpanExporter::start(spans_out, Arc::clone(&workers.current))?;
 
-    let sync = ringress_sync::spawn(sync_settings(settings), publisher(&mut workers))?;
+    let sync =
+        ringress_sync::spawn(sync_settings(settings, succession.predecessor.is_some()), publisher(&mut workers))?;
     let sources = Sources {
         control: Arc::new(Control {
             sync: sync.clone(),
@@ -215,13 +216,20 @@ fn serve(
     let serving = Serving { workers: workers.control(), admin: admin_address };
     let access_log = access_log.as_ref();
     let control = succession.control.as_ref();
-    let running = Running { workers: &workers, serving, admin: &admin, admin_sockets, control, access_log, on_ready };
+    let running = Running {
+        workers: &workers,
+        serving,
+        admin: &admin,
+        admin_sockets,
+        control,
+        access_log,
+        sync: &sync,
+        on_ready,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let end = runtime.block_on(lifecycle::run(&running, &sources, settings.shutdown, succession))?;
-    // What is said to the API server at the end would unsay what the successor says.
-    if end != End::Replaced {
-        sync.stop();
-    }
+    // After a resignation nothing is unsaid that the successor says.
+    sync.stop();
     drop(admin);
     Ok(end)
 }
@@ -242,6 +250,7 @@ struct Running<'a, F> {
     admin_sockets: AdminSockets,
     control: Option<&'a ControlSocket>,
     access_log: Option<&'a AccessLog>,
+    sync: &'a SyncHandle,
     on_ready: F,
 }
 
@@ -280,6 +289,7 @@ impl<F: Fn(&Serving)> Process for Running<'_, F> {
     fn hand_over(&self) {
         self.set_owned(false);
         self.admin.leave();
+        self.sync.resign();
         self.serving.workers.hand_over();
     }
 
@@ -337,13 +347,14 @@ fn listen_addresses(listeners: &HttpListeners, ips: &[IpAddr], inherited: &Inher
     listen
 }
 
-fn sync_settings(settings: &RunSettings) -> SyncSettings {
+fn sync_settings(settings: &RunSettings, takes_over: bool) -> SyncSettings {
     let mut source = match &settings.source {
         Source::Folder(path) => SourceSettings::Dir(path.clone()),
         Source::Kube(kube) => SourceSettings::Kube(kube_settings(kube)),
     };
     let webhook = settings.webhook.as_ref().map(|webhook| WebhookSettings {
         address: webhook.address,
+        takes_over,
         certificate: match webhook.certificate.clone() {
             cli::WebhookCertificate::Files(chain, key) => WebhookCertificate::Files { chain, key },
             cli::WebhookCertificate::Secret(secret, _) => WebhookCertificate::Secret(secret),

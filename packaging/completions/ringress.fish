@@ -51,6 +51,8 @@ complete -c ringress -n "__fish_ringress_using_subcommand run" -l source -d 'kub
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l state-dir -d 'Folder of the last known good state; /var/lib/ringress when it can be written to.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l ticket-secret -d 'Secret with the keys of TLS session tickets that all replicas share; the leader makes and rotates them.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l upgrade-timeout -d 'How long an upgrade waits for the new process to be ready; then the old one goes on. [default: 60s]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l webhook-configuration -d 'ValidatingWebhookConfiguration whose caBundle the leader keeps, with --webhook-secret.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l webhook-secret -d 'Secret with the webhook\'s certificate, which the leader makes and renews; unless one is given by files.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l workers -d 'Number of worker cores; the CPUs this process may use when not given.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l annotations-prefix -d 'Prefix of the Ingress annotations that are read. [default: nginx.ingress.kubernetes.io]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l apiserver-host -d 'URL of the API server, for running outside the cluster.' -r

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Sync(oneshot::Sender<u64>),
     /// Answer what would become of an Ingress; nothing before the source has been read completely.
     Review(Arc<Ingress>, oneshot::Sender<Option<Review>>),
+    /// Write nothing any more, and let another process lead.
+    Resign,
     /// End.
     Stop,
 }
@@ -101,6 +103,13 @@ impl SyncHandle {
     pub fn heartbeat_age(&self) -> Duration {
         let last = Duration::from_millis(self.shared.heartbeat.load(Ordering::Relaxed));
         self.shared.started.elapsed().saturating_sub(last)
+    }
+
+    /// Another process takes this one's place: nothing is written any more, nothing is unsaid, and the lead is given
+    /// back, so that the other has it at its next look. Watching and publishing go on. Never waits.
+    pub fn resign(&self) {
+        // A full channel means that the thread is stuck; then the lead runs out by itself.
+        let _full = self.commands.try_send(Command::Resign);
     }
 
     /// Ends the thread and waits for it, for 20 s at most. Workers go on with what they have.

@@ -8,6 +8,7 @@ use ringress_config::compile::Compiler;
 use ringress_config::diagnostics::{Finding, Severity};
 use ringress_config::model::Ingress;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::handle::{Command, Ends, Shared};
@@ -121,6 +122,8 @@ struct Control {
     /// To be handed to the compiler before its first build.
     held: Vec<Arc<Ingress>>,
     writing: Option<Writing>,
+    /// The lead being given back before the end.
+    resigning: Option<JoinHandle<()>>,
     /// Ends with the thread.
     webhook: Option<Webhook>,
     compiler: Compiler,
@@ -165,6 +168,7 @@ impl Control {
             saver,
             held: Vec::new(),
             writing: None,
+            resigning: None,
             webhook: None,
             compiler,
             publishing,
@@ -190,6 +194,7 @@ impl Control {
                     // Who asked may have given up.
                     let _gone = reply.send(review);
                 }
+                Woken::Command(Some(Command::Resign)) => self.resign(),
                 Woken::Command(Some(Command::Stop)) => break,
                 // All handles are gone; nobody can ask for anything, but the workers still want snapshots.
                 Woken::Command(None) => commands.close(),
@@ -218,12 +223,26 @@ impl Control {
         if let Some(writing) = self.writing.take() {
             writing.finish().await;
         }
+        if let Some(resigning) = self.resigning.take() {
+            // It has limits of its own.
+            let _ended = resigning.await;
+        }
         if let Some(saver) = self.saver.take() {
             saver.finish(|| good(&self.source, &self.compiler)).await;
         }
         // Closes every channel before `stop` returns.
         drop(self);
         drop(ended);
+    }
+
+    /// The state folder is the other process's from now on, too.
+    fn resign(&mut self) {
+        self.saver = None;
+        if let Some(writing) = self.writing.take() {
+            self.notes.clear();
+            self.join_findings();
+            self.resigning = Some(tokio::spawn(writing.resign()));
+        }
     }
 
     async fn next(&mut self, commands: &mut tokio::sync::mpsc::Receiver<Command>) -> Woken {

@@ -19,10 +19,10 @@ use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use ringress_config::model::{Kind, Object, ObjectKey};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use crate::SyncError;
 use crate::handle::Command;
@@ -34,6 +34,9 @@ const THREAD_NAME: &str = "ringress-hook";
 
 /// Connections at the same time; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 64;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 128;
 
 /// Time for a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,6 +64,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct WebhookSettings {
     /// `--validating-webhook`.
     pub address: SocketAddr,
+    /// Another process listens there still, which this one replaces.
+    pub takes_over: bool,
     /// What it shows.
     pub certificate: WebhookCertificate,
 }
@@ -101,18 +106,16 @@ impl Webhook {
             }
         };
         let acceptor = TlsAcceptor::from(shown.server_config().map_err(failed)?);
-        let listener = std::net::TcpListener::bind(settings.address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let listener = {
+            let _inside = runtime.enter();
+            listen(settings.address, settings.takes_over).map_err(failed)?
+        };
+        let address = listener.local_addr().map_err(failed)?;
         let (end, ending) = oneshot::channel::<()>();
         let router =
             Router::new().fallback(answer).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(Asking { commands });
         let serving = async move {
-            let listener = match TcpListener::from_std(listener) {
-                Ok(listener) => listener,
-                Err(cause) => return error!(%address, "the webhook's listener does not work: {cause}"),
-            };
             info!(%address, "the validating webhook listens");
             tokio::select! {
                 () = accept(listener, acceptor, router) => {}
@@ -145,6 +148,16 @@ async fn follow(files: Option<Files>) {
         Some(files) => files.follow().await,
         None => std::future::pending().await,
     }
+}
+
+/// Beside another process where this one replaces it, else alone; and so that another can come beside this one.
+fn listen(address: SocketAddr, takes_over: bool) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(takes_over)?;
+    socket.bind(address)?;
+    socket.set_reuseport(true)?;
+    socket.listen(BACKLOG)
 }
 
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {

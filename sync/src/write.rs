@@ -151,11 +151,25 @@ impl Writing {
                 task.abort();
             }
         }
-        let (end, mut leading) = self.leading;
-        let _ended = end.send(());
-        if tokio::time::timeout(END_TIMEOUT, &mut leading).await.is_err() {
-            leading.abort();
+        give_back(self.leading).await;
+    }
+
+    /// Ends because another process says from now on what there is to say: nothing is emptied, the lead is given back.
+    pub(crate) async fn resign(self) {
+        self.telling.abort();
+        self.keepers.iter().for_each(|keeper| keeper.task.abort());
+        if let Some(status) = &self.status {
+            status.task.abort();
         }
+        give_back(self.leading).await;
+    }
+}
+
+async fn give_back((end, mut leading): (oneshot::Sender<()>, JoinHandle<()>)) {
+    // It may have ended by itself.
+    let _ended = end.send(());
+    if tokio::time::timeout(END_TIMEOUT, &mut leading).await.is_err() {
+        leading.abort();
     }
 }
 

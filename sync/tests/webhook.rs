@@ -39,7 +39,11 @@ impl Asker {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         Self {
             folder,
-            settings: WebhookSettings { address, certificate: WebhookCertificate::Files { chain: certificate, key } },
+            settings: WebhookSettings {
+                address,
+                takes_over: false,
+                certificate: WebhookCertificate::Files { chain: certificate, key },
+            },
             tls,
         }
     }
@@ -132,10 +136,17 @@ fn a_folder_is_reviewed_for_too_and_bad_settings_are_told_at_the_start() {
     let source = SourceSettings::Dir(folder.path().to_owned());
     let options = Options { assume_class: true, ..Options::default() };
     let settings = asker.settings(SyncSettings { source, options, state_dir: None, webhook: None });
-    let _rig = Rig::start(settings.clone()).unwrap().ready();
+    let rig = Rig::start(settings.clone()).unwrap().ready();
     assert!(!asker.ask(&ingress("n", "second", "a.test")).0);
     let Err(SyncError::Webhook { address, .. }) = Rig::start(settings.clone()) else { panic!("the address is taken") };
     assert_eq!(address, asker.address());
+    // A process that replaces the other listens beside it until that one is gone.
+    let mut taking_over = settings.clone();
+    taking_over.webhook.as_mut().unwrap().takes_over = true;
+    let successor = Rig::start(taking_over).unwrap().ready();
+    drop(rig);
+    (0..8).for_each(|_| assert!(!asker.ask(&ingress("n", "second", "a.test")).0));
+    drop(successor);
     std::fs::write(asker.folder.path().join("tls.key"), "no key").unwrap();
     assert!(matches!(Rig::start(settings), Err(SyncError::Webhook { .. })));
 }

@@ -40,7 +40,8 @@ fn replica(server: &ApiServer, pod: &str) -> (Rig, SocketAddr) {
     // The port is free again when it is bound anew.
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let mut settings = Rig::server_settings(server);
-    settings.webhook = Some(WebhookSettings { address, certificate: WebhookCertificate::Secret(secret.clone()) });
+    settings.webhook =
+        Some(WebhookSettings { address, takes_over: false, certificate: WebhookCertificate::Secret(secret.clone()) });
     if let SourceSettings::Kube(kube) = &mut settings.source {
         kube.write = Some(Box::new(WriteSettings {
             pod: Some(PodIdentity { namespace: "ingress".to_owned(), name: pod.to_owned() }),

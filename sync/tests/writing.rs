@@ -244,3 +244,26 @@ fn a_refused_object_has_one_event_whatever_happens() {
     eventually("b is served", || rig.serves("b.test"));
     assert_eq!(events().len(), 1);
 }
+
+#[test]
+fn a_process_that_is_replaced_gives_the_lead_back_at_once_and_empties_nothing() {
+    let server = server_with(&["a.test"]);
+    let mut write = write_settings("p", fixed(&["1.1.1.1"]));
+    // Long enough that a lead that runs out would be noticed.
+    write.ttl = Duration::from_secs(40);
+    let old = replica(&server, write.clone()).ready();
+    eventually("the status is written", || addresses(&server, "a") == "1.1.1.1");
+    let before = holder(&server);
+    old.handle.resign();
+    eventually("the lead is given back", || holder(&server).is_empty());
+    write.ttl = Duration::from_secs(1);
+    let new = replica(&server, write);
+    eventually("the new one leads", || leads(&new));
+    assert!(holder(&server) != before && !leads(&old));
+    // It still follows what changes, for the clients that it has, and leaves the rest to the new one.
+    server.put(ingress("n", "b", "b.test"));
+    eventually("both serve it", || old.serves("b.test") && new.serves("b.test"));
+    drop(old);
+    eventually("the new one writes", || addresses(&server, "b") == "1.1.1.1");
+    assert_eq!(addresses(&server, "a"), "1.1.1.1");
+}

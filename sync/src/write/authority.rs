@@ -46,7 +46,7 @@ pub(crate) async fn run(
     notes: Notes,
 ) {
     let object = ObjectRef { kind: Kind::Secret, key: settings.secret };
-    let keeper = Keeper { api, object, configuration: settings.configuration };
+    let mut keeper = Keeper { api, object, configuration: settings.configuration, staged: None };
     let mut backoff = Backoff::default();
     loop {
         if lead.wait_for(|lead| lead.is_some_and(|until| Instant::now() < until)).await.is_err() {
@@ -54,10 +54,10 @@ pub(crate) async fn run(
         }
         let Some(until) = *lead.borrow() else { continue };
         let pause = match tokio::time::timeout_at(until.into(), keeper.turn()).await {
-            Ok(Ok(())) => {
+            Ok(Ok(pause)) => {
                 backoff.reset();
                 notes.set("webhook", None);
-                LOOK
+                pause
             }
             // The lead has ended, or somebody else has written.
             Err(_) | Ok(Err(Failure::Conflict)) => backoff.next(fastrand::f64()),
@@ -81,11 +81,21 @@ struct Keeper {
     object: ObjectRef,
     /// Name of the ValidatingWebhookConfiguration.
     configuration: String,
+    /// A new pair whose authority is trusted, and which nobody shows yet.
+    staged: Option<Staged>,
+}
+
+/// What goes into the Secret.
+struct Staged {
+    bundle: String,
+    certificate: String,
+    key: String,
+    since: Instant,
 }
 
 impl Keeper {
-    /// Looks once and does what there is to do.
-    async fn turn(&self) -> Result<(), Failure> {
+    /// Looks once and does what there is to do; how long until the next look.
+    async fn turn(&mut self) -> Result<Duration, Failure> {
         let ObjectKey { namespace, name } = &self.object.key;
         let of = |failure| about(&format!("ValidatingWebhookConfiguration {}", self.configuration), failure);
         let configuration = self.api.get(Resource::WebhookConfiguration, "", &self.configuration).await.map_err(of)?;
@@ -106,16 +116,24 @@ impl Keeper {
         let [bundle, certificate, key] = VALUES.map(|name| value(data, name));
         let now = SystemTime::now();
         if made::is_good(&certificate, &key, &bundle, &names, now) {
-            return self.trust(&configuration, &bundle).await;
+            self.staged = None;
+            return self.trust(&configuration, &bundle).await.map(|()| LOOK);
         }
         let before = made::unexpired(&bundle, now);
-        let Pair { authority, certificate, key } =
-            made::make(&names, now).map_err(|cause| Failure::Other(cause.to_string()))?;
-        let bundle = [authority, before.clone()].concat();
-        self.trust(&configuration, bundle.as_bytes()).await?;
-        if !before.is_empty() {
-            tokio::time::sleep(SPREAD).await;
+        let staged = match self.staged.take() {
+            Some(staged) => staged,
+            None => {
+                let Pair { authority, certificate, key } =
+                    made::make(&names, now).map_err(|cause| Failure::Other(cause.to_string()))?;
+                Staged { bundle: [authority, before.clone()].concat(), certificate, key, since: Instant::now() }
+            }
+        };
+        self.trust(&configuration, staged.bundle.as_bytes()).await?;
+        if !before.is_empty() && staged.since.elapsed() < SPREAD {
+            self.staged = Some(staged);
+            return Ok(SPREAD);
         }
+        let Staged { bundle, certificate, key, .. } = staged;
         let texts = [bundle.as_bytes(), certificate.as_bytes(), key.as_bytes()];
         let data: Value =
             VALUES.iter().zip(texts).map(|(name, text)| ((*name).to_owned(), json!(STANDARD.encode(text)))).collect();
@@ -132,7 +150,7 @@ impl Keeper {
         }
         .map_err(|failure| about("the Secret", failure))?;
         info!(secret = %self.object.key, "the webhook has a new certificate");
-        Ok(())
+        Ok(LOOK)
     }
 
     /// Writes the bundle where it is not what it should be.
