@@ -140,6 +140,7 @@ fn run_demo(demo: cli::Demo, start: Start) -> Result<End, BoxError> {
 struct Serving {
     workers: Arc<worker::Control>,
     admin: Option<String>,
+    sync: SyncHandle,
 }
 
 /// Serves until a signal, or until another process does.
@@ -213,19 +214,10 @@ fn serve(
     ocsp::start(Arc::clone(&sources.control), staples, settings.ocsp_allow_local)?;
     let admin = Admin::start(listeners, admin_settings(settings, succession), sources.clone())?;
 
-    let serving = Serving { workers: workers.control(), admin: admin_address };
+    let serving = Serving { workers: workers.control(), admin: admin_address, sync: sync.clone() };
     let access_log = access_log.as_ref();
     let control = succession.control.as_ref();
-    let running = Running {
-        workers: &workers,
-        serving,
-        admin: &admin,
-        admin_sockets,
-        control,
-        access_log,
-        sync: &sync,
-        on_ready,
-    };
+    let running = Running { workers: &workers, serving, admin: &admin, admin_sockets, control, access_log, on_ready };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let end = runtime.block_on(lifecycle::run(&running, &sources, settings.shutdown, succession))?;
     // After a resignation nothing is unsaid that the successor says.
@@ -250,7 +242,6 @@ struct Running<'a, F> {
     admin_sockets: AdminSockets,
     control: Option<&'a ControlSocket>,
     access_log: Option<&'a AccessLog>,
-    sync: &'a SyncHandle,
     on_ready: F,
 }
 
@@ -289,7 +280,7 @@ impl<F: Fn(&Serving)> Process for Running<'_, F> {
     fn hand_over(&self) {
         self.set_owned(false);
         self.admin.leave();
-        self.sync.resign();
+        self.serving.sync.resign();
         self.serving.workers.hand_over();
     }
 
