@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::phases::ASK_EVERY;
 use super::{Options, Scale};
 use crate::error::{Context, Error};
 use crate::load::Target;
@@ -112,6 +113,7 @@ impl Api {
     pub(super) fn wait_rolled(&mut self) -> Result<Asked, Error> {
         let mut last = self.asked();
         probe::poll(ROLL_WAIT, || {
+            std::thread::sleep(ASK_EVERY);
             last = self.asked();
             !matches!(&last, Ok(asked) if asked.rolling)
         });

@@ -14,6 +14,14 @@ use crate::{probe, usage};
 const READY_WAIT: Duration = Duration::from_secs(120);
 /// Forty thousand statuses, eight at a time.
 const STATUS_WAIT: Duration = Duration::from_secs(180);
+/// The API server is busy enough without being asked how busy it is.
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(20);
+/// What a start leaves to be done, such as the writes of the last known good objects, is over after a time in which the
+/// process has needed less than this share of a CPU, in percent…
+const CALM_PERCENT: f64 = 2.0;
+/// …and is not waited for longer.
+const CALM_WAIT: Duration = Duration::from_secs(30);
+const CALM_WINDOW: Duration = Duration::from_secs(4);
 /// Services that roll at once while changes are measured, and their writes per second.
 const ROLLING: (usize, u64) = (20, 100);
 const ROLLING_REQUESTS: f64 = 300.0;
@@ -64,6 +72,7 @@ impl Rig {
         let mut written = Ok(0);
         let all = scale.ingresses as u64;
         probe::poll(STATUS_WAIT, || {
+            std::thread::sleep(ASK_EVERY);
             written = rig.api.asked().map(|asked| asked.writes("ingresses"));
             !matches!(written, Ok(count) if count < all)
         });
@@ -125,6 +134,7 @@ pub(super) fn measure(options: &Options, scale: Scale) -> Result<Figures, Error>
 /// Shares of a CPU of the process and of its control thread while nothing changes, in percent. A write to the API
 /// server other than of the Lease is an error.
 fn idle(rig: &mut Rig, seconds: f64) -> Result<(f64, f64), Error> {
+    calm(rig)?;
     let before = rig.api.asked()?.other_writes();
     let started = Instant::now();
     let process = usage::cpu_microseconds(&[rig.pid()])?;
@@ -138,6 +148,19 @@ fn idle(rig: &mut Rig, seconds: f64) -> Result<(f64, f64), Error> {
         return Err(Error::Bound(format!("{written} writes to the API server while nothing changed")));
     }
     Ok((process, control))
+}
+
+/// Waits until the start's work is over.
+fn calm(rig: &Rig) -> Result<(), Error> {
+    let end = Instant::now() + CALM_WAIT;
+    while Instant::now() < end {
+        let (started, before) = (Instant::now(), usage::cpu_microseconds(&[rig.pid()])?);
+        std::thread::sleep(CALM_WINDOW);
+        if percent(usage::cpu_microseconds(&[rig.pid()])? - before, started) < CALM_PERCENT {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Microseconds of CPU time since `started`, in percent of a CPU.
