@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use ringress_sync::SourceSettings;
 use ringress_sync::testkit::api_server::{ApiServer, Fault, Rule, Verb};
-use ringress_sync::testkit::fixtures::{ingress, ingress_class, ingress_tls, service};
+use ringress_sync::testkit::fixtures::{endpoint_slice, ingress, ingress_class, ingress_tls, service};
 use ringress_sync::testkit::rig::Rig;
 use ringress_sync::testkit::workers::eventually;
+use serde_json::json;
 
 fn server_with(hosts: &[&str]) -> ApiServer {
     let server = ApiServer::start();
@@ -171,4 +172,51 @@ fn one_namespace_can_be_served_with_rights_on_it_alone() {
     }
     let rig = Rig::start(settings).expect("the settings are right").ready();
     assert_eq!(rig.handle.status().objects.get("Ingress"), Some(&1));
+}
+
+#[test]
+fn a_server_that_has_too_much_to_do_is_left_alone_for_as_long_as_it_asks() {
+    let server = server_with(&["a.test"]);
+    let rig = Rig::on_server(&server).ready();
+    server.fault(Rule::always(Fault::Busy(2)).of("ingresses"));
+    server.cut();
+    let asked =
+        |server: &ApiServer| server.requests(Verb::Watch, "ingresses") + server.requests(Verb::List, "ingresses");
+    let before = asked(&server);
+    eventually("it is asked", || asked(&server) > before && !rig.handle.status().source_reachable);
+    let (first, since) = (asked(&server), Instant::now());
+    eventually("it is asked again", || asked(&server) > first);
+    assert!(since.elapsed() > Duration::from_millis(1500), "{:?}", since.elapsed());
+    assert!(rig.serves("a.test") && rig.handle.status().ready);
+    server.heal();
+    server.put(ingress("n", "b", "b.test"));
+    eventually("it goes on", || rig.serves("b.test") && rig.handle.status().source_reachable);
+}
+
+#[test]
+fn a_server_that_does_not_know_a_kind_is_served_with_what_it_knows() {
+    let server = server_with(&["a.test"]);
+    server.put(json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"namespace": "n", "name": "web"},
+        "subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"name": "http", "port": 8080}]}]}));
+    server.put(endpoint_slice("n", "web", "web-1", &["10.0.0.2"], 8080));
+    for kind in ["endpointslices", "ingressclasses"] {
+        server.fault(Rule::always(Fault::Status(404)).of(kind));
+    }
+    let mut settings = Rig::server_settings(&server);
+    settings.options.watch_ingress_without_class = true;
+    let mut plain = ingress("n", "plain", "plain.test");
+    plain["spec"]["ingressClassName"] = json!(null);
+    server.put(plain);
+    let rig = Rig::start(settings).expect("the settings are right").ready();
+    let endpoints = || {
+        let snapshot = rig.workers.serving(0).expect("it serves");
+        let clusters = snapshot.clusters.iter().flat_map(|cluster| cluster.endpoints.iter());
+        clusters.map(|endpoint| endpoint.address.to_string()).collect::<Vec<_>>()
+    };
+    assert!(rig.serves("plain.test") && !rig.serves("a.test"));
+    assert_eq!(endpoints(), ["10.0.0.1:8080"]);
+    assert!(rig.reports("EndpointSlice *") && rig.reports("IngressClass *"));
+    server.heal();
+    eventually("what it knows now counts", || rig.serves("a.test") && endpoints() == ["10.0.0.2:8080"]);
+    assert!(!rig.reports("EndpointSlice *"));
 }

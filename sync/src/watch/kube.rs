@@ -324,11 +324,26 @@ impl Kube {
                 seen.push_back((key.clone(), None));
             }
         }
+        self.stand_in(id);
         let is_secrets = matches!(&self.feeds[&id].feed, Feed::All(Kind::Secret));
         if needs_others || is_secrets {
             self.watch_wanted();
         }
         self.listed = self.listed || self.is_complete();
+    }
+
+    /// A server that does not know EndpointSlices has Endpoints, which say the same; until it knows them.
+    fn stand_in(&mut self, id: FeedId) {
+        let Some(slices) = self.feeds.get(&id).filter(|watched| watched.feed == Feed::All(Kind::EndpointSlice)) else {
+            return;
+        };
+        let (is_missing, is_listed) = (slices.is_missing(), slices.listed);
+        let endpoints = self.feeds.iter().find(|(_, watched)| watched.feed == Feed::All(Kind::Endpoints));
+        match endpoints.map(|(&id, _)| id) {
+            None if is_missing && !is_listed => drop(self.start(Feed::All(Kind::Endpoints))),
+            Some(id) if is_listed => self.end(id),
+            Some(_) | None => {}
+        }
     }
 
     /// Starts and ends watches on single Secrets and ConfigMaps as references come and go.
@@ -414,7 +429,8 @@ impl Kube {
         self.feeds.values().all(|watched| {
             let may_be_refused =
                 watched.optional || (watched.feed == Feed::All(Kind::Secret) && self.wanted.secrets().next().is_none());
-            watched.listed || (may_be_refused && watched.is_refused())
+            let may_be_missing = matches!(watched.feed, Feed::All(Kind::IngressClass | Kind::EndpointSlice));
+            watched.listed || (may_be_refused && watched.is_refused()) || (may_be_missing && watched.is_missing())
         })
     }
 }

@@ -20,6 +20,8 @@ pub enum Verb {
 pub enum Fault {
     /// Answers with this status.
     Status(u16),
+    /// Answers with status 429 and asks to be left alone for so many seconds.
+    Busy(u32),
     /// Takes the request and never answers; a watch that has begun goes silent.
     Hang,
     /// Answers after a while.

@@ -180,6 +180,12 @@ async fn misbehave(state: &State, verb: Verb, resource: &str) -> Option<Response
             let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             Some(failure(code, "as the test wants it"))
         }
+        Fault::Busy(seconds) => {
+            let mut status = status(StatusCode::TOO_MANY_REQUESTS, "too many requests");
+            status["details"] = json!({"retryAfterSeconds": seconds});
+            let headers = [(header::RETRY_AFTER, seconds.to_string())];
+            Some((StatusCode::TOO_MANY_REQUESTS, headers, axum::Json(status)).into_response())
+        }
         Fault::Garbage => Some("<html>not what you asked for".into_response()),
         Fault::CloseAtOnce => Some(Body::empty().into_response()),
         Fault::Hang => std::future::pending().await,

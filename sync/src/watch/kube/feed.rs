@@ -32,6 +32,10 @@ const LIST_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 /// Limit of the time to the head of a watch's answer.
 const WATCH_START_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What a server that has too much to do may ask for: no less, and no more.
+const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+
 /// The server is asked to end a watch after this many seconds, so that watches move with its replicas.
 const WATCH_SECONDS: u32 = 290;
 
@@ -75,6 +79,10 @@ pub(crate) struct Failure {
     pub(crate) verb: &'static str,
     /// 401 or 403: the account may not.
     pub(crate) refused: bool,
+    /// The server does not know the kind.
+    pub(crate) missing: bool,
+    /// The server asks to be left alone for so long.
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) message: String,
 }
 
@@ -237,8 +245,11 @@ impl<I: Copy> Feed<I> {
 
     async fn failed(&mut self, failure: Failure) -> Result<(), Closed> {
         debug!(path = self.subject.path, verb = failure.verb, "{}", failure.message);
+        let wait = failure.retry_after;
         self.tell(News::Failed(failure)).await?;
-        self.pause().await;
+        let pause = self.backoff.next(fastrand::f64());
+        // On top of what it asks for, so that not all come back in the same moment.
+        tokio::time::sleep(pause + wait.unwrap_or_default()).await;
         Ok(())
     }
 
@@ -255,22 +266,36 @@ fn ended_by(cause: &kube::Error) -> Ended {
     }
 }
 
+/// How long a server that has too much to do asks to be left alone. What only says so in its header means a second.
+fn retry_after(status: &kube::core::Status) -> Option<Duration> {
+    let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    (status.code == 429).then(|| Duration::from_secs(asked.into()).clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX))
+}
+
 impl Failure {
     fn new(verb: &'static str, cause: &dyn std::error::Error) -> Self {
-        Self { verb, refused: false, message: describe(cause) }
+        Self { verb, refused: false, missing: false, retry_after: None, message: describe(cause) }
     }
 
     fn of_request(verb: &'static str, cause: &kube::Error) -> Self {
         match cause {
             kube::Error::Api(status) => {
                 let refused = matches!(status.code, 401 | 403);
-                Self { verb, refused, message: format!("status {}: {}", status.code, status.message) }
+                let message = format!("status {}: {}", status.code, status.message);
+                let missing = status.code == 404;
+                Self { verb, refused, missing, retry_after: retry_after(status), message }
             }
             cause => Self::new(verb, cause),
         }
     }
 
     fn silent(verb: &'static str, limit: Duration) -> Self {
-        Self { verb, refused: false, message: format!("no answer within {} s", limit.as_secs()) }
+        Self {
+            verb,
+            refused: false,
+            missing: false,
+            retry_after: None,
+            message: format!("no answer within {} s", limit.as_secs()),
+        }
     }
 }

@@ -57,6 +57,11 @@ impl Watched {
         self.failing.as_ref().is_some_and(|failure| failure.refused)
     }
 
+    /// Whether the server is too old, or too new, for the kind.
+    pub(super) fn is_missing(&self) -> bool {
+        self.failing.as_ref().is_some_and(|failure| failure.missing)
+    }
+
     /// True when it had been failing.
     pub(super) fn reached(&mut self) -> bool {
         let failed = self.failing.take();
@@ -75,12 +80,15 @@ impl Watched {
 
     /// A finding when the account may not read this.
     pub(super) fn refusal(&self, namespace: Option<&str>) -> Option<Finding> {
-        let failure = self.failing.as_ref().filter(|failure| failure.refused)?;
+        let failure = self.failing.as_ref().filter(|failure| failure.refused || failure.missing)?;
         let (kind, key) = match &self.feed {
             Feed::All(kind) => (*kind, ObjectKey::new(namespace.unwrap_or_default(), "*")),
             Feed::Named(object) => (object.kind, object.key.clone()),
         };
-        let message = format!("this account may not {} {}: {}", failure.verb, self.feed, failure.message);
+        let message = match failure.missing {
+            true => format!("the API server does not know {}: {}", self.feed, failure.message),
+            false => format!("this account may not {} {}: {}", failure.verb, self.feed, failure.message),
+        };
         let object = ObjectRef { kind, key };
         Some(if self.optional { Finding::warning(&object, "", message) } else { Finding::error(&object, "", message) })
     }
