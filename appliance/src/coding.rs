@@ -14,6 +14,7 @@ use crate::http::response::ResponseHead;
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
+    Zstd,
     Brotli,
     Gzip,
 }
@@ -22,6 +23,7 @@ impl Coding {
     /// As Accept-Encoding and Content-Encoding have it.
     pub(crate) fn name(self) -> &'static [u8] {
         match self {
+            Self::Zstd => b"zstd",
             Self::Brotli => b"br",
             Self::Gzip => b"gzip",
         }
@@ -49,18 +51,22 @@ pub(crate) fn decide(
     let media_type = response.find(received, FieldId::ContentType).unwrap_or_default();
     let media_type = media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let covers = |coding: &&CodingSettings| coding.covers(media_type, response.content_length);
+    let zstd = compression.zstd.as_ref().filter(covers);
     let brotli = compression.brotli.as_ref().filter(covers);
     let gzip = compression.gzip.as_ref().filter(covers);
-    let chosen = brotli.filter(|_| accepts(request, inbox, Coding::Brotli)).map(|s| (Coding::Brotli, s.level));
+    let accepted = |settings: Option<&CodingSettings>, coding| {
+        settings.filter(|_| accepts(request, inbox, coding)).map(|settings| (coding, settings.level))
+    };
+    let chosen = accepted(zstd, Coding::Zstd).or_else(|| accepted(brotli, Coding::Brotli));
     let chosen = chosen.or_else(|| {
         let is_spared = |expression: &ringress_config::snapshot::Search| {
             request.find(inbox, FieldId::UserAgent).is_some_and(|agent| expression.is_found(agent))
         };
-        let gzip = gzip.filter(|_| accepts(request, inbox, Coding::Gzip))?;
-        (!compression.no_gzip_for.as_ref().is_some_and(is_spared)).then_some((Coding::Gzip, gzip.level))
+        let gzip = accepted(gzip, Coding::Gzip)?;
+        (!compression.no_gzip_for.as_ref().is_some_and(is_spared)).then_some(gzip)
     });
     Verdict {
-        varies: brotli.is_some() || gzip.is_some(),
+        varies: zstd.is_some() || brotli.is_some() || gzip.is_some(),
         // A client of HTTP/1.0 could not tell a whole response from one that was cut.
         coding: chosen.filter(|_| request.version == Version::Http11),
     }
@@ -113,6 +119,7 @@ mod tests {
         let head = asked.method == Method::Head;
         answered.parse(response.as_bytes(), &limits, Asked { head, upgrade: false }).unwrap();
         let compression = Compression {
+            zstd: settings(256),
             brotli: settings(20),
             gzip: settings(256),
             no_gzip_for: Some(ringress_config::snapshot::Search::new("old", true).unwrap()),
@@ -127,8 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn the_client_chooses_among_what_it_takes_and_brotli_wins() {
+    fn the_client_chooses_among_what_it_takes_and_zstd_wins() {
         assert_eq!(coding("gzip, deflate, br"), Some(Coding::Brotli));
+        assert_eq!(coding("gzip, deflate, br, zstd"), Some(Coding::Zstd));
+        assert_eq!(coding("br, zstd;q=0"), Some(Coding::Brotli));
         assert_eq!(coding("GZIP;q=0.5"), Some(Coding::Gzip));
         assert_eq!(coding("br;q=0, gzip ; q=1"), Some(Coding::Gzip));
         for none in ["", "gzip;q=0", "gzip;q=0.00", "deflate", "*", "gzipped"] {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use brotli::CompressorWriter;
 use brotli::enc::BrotliEncoderParams;
 use flate2::{Compress, Compression, FlushCompress, Status};
+use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, SafeResult};
 
 use super::Coding;
 use crate::limits::ENCODERS_BYTES_MAX;
@@ -17,6 +18,10 @@ const GZIP_BYTES: usize = 384 << 10;
 const BROTLI_WINDOW_BITS: i32 = 18;
 /// Levels above it take a hundred times as long as gzip, and would hold the core.
 const BROTLI_LEVEL_MAX: u8 = 6;
+/// The window of zstd, for the same reason; every client takes one of 8 MiB.
+const ZSTD_WINDOW_BITS: u32 = 18;
+/// Levels above it take many times as long as gzip, and twice the memory.
+const ZSTD_LEVEL_MAX: u8 = 6;
 /// gzip encoders that a core keeps; one is a quarter of a megabyte of tables to clear.
 const KEPT_MAX: usize = 8;
 /// Room for output that is made at a time.
@@ -36,17 +41,19 @@ impl Encoders {
     pub(crate) fn lend(self: &Rc<Self>, coding: Coding, level: u8) -> Option<Encoder> {
         let bytes = match coding {
             Coding::Gzip => GZIP_BYTES,
+            Coding::Zstd => zstd_bytes(level),
             Coding::Brotli => brotli_bytes(level),
         };
         let lent = self.bytes.get() + bytes;
         if lent > ENCODERS_BYTES_MAX {
             return None;
         }
-        self.bytes.set(lent);
         let state = match coding {
             Coding::Gzip => State::Gzip { level, compress: self.gzip(level) },
             Coding::Brotli => State::Brotli(brotli(level)),
+            Coding::Zstd => State::Zstd(zstd_context(level)?),
         };
+        self.bytes.set(lent);
         Some(Encoder { home: Rc::clone(self), bytes, state })
     }
 
@@ -71,6 +78,22 @@ fn brotli_bytes(level: u8) -> usize {
         2..=4 => 1728 << 10,
         _ => 3328 << 10,
     }
+}
+
+/// The same for zstd with [`ZSTD_WINDOW_BITS`].
+fn zstd_bytes(level: u8) -> usize {
+    match level {
+        0..=3 => 2 << 20,
+        _ => 6 << 20,
+    }
+}
+
+/// `None` when there is no memory.
+fn zstd_context(level: u8) -> Option<CCtx<'static>> {
+    let mut context = CCtx::try_create()?;
+    context.set_parameter(CParameter::CompressionLevel(level.min(ZSTD_LEVEL_MAX).into())).ok()?;
+    context.set_parameter(CParameter::WindowLog(ZSTD_WINDOW_BITS)).ok()?;
+    Some(context)
 }
 
 fn brotli(level: u8) -> Box<CompressorWriter<Vec<u8>>> {
@@ -103,6 +126,7 @@ pub(crate) struct Encoder {
 enum State {
     Gzip { level: u8, compress: Compress },
     Brotli(Box<CompressorWriter<Vec<u8>>>),
+    Zstd(CCtx<'static>),
     Finished,
 }
 
@@ -131,6 +155,13 @@ impl Encoder {
                 out.append(writer.get_mut());
                 Ok(())
             }
+            State::Zstd(context) => {
+                zstd(context, input, step, out)?;
+                if step == Step::Finish {
+                    self.state = State::Finished;
+                }
+                Ok(())
+            }
             State::Finished => Err(Broken),
         }
     }
@@ -153,6 +184,30 @@ fn gzip(compress: &mut Compress, mut input: &[u8], step: Step, out: &mut Vec<u8>
             return Ok(());
         }
     }
+}
+
+fn zstd(context: &mut CCtx<'_>, input: &[u8], step: Step, out: &mut Vec<u8>) -> Result<(), Broken> {
+    let mut source = InBuffer::around(input);
+    while source.pos() < input.len() {
+        with_room(out, |room| context.compress_stream(room, &mut source))?;
+    }
+    // Each says how much is left to be written.
+    match step {
+        Step::More => {}
+        Step::Flush => while with_room(out, |room| context.flush_stream(room))? > 0 {},
+        Step::Finish => while with_room(out, |room| context.end_stream(room))? > 0 {},
+    }
+    Ok(())
+}
+
+/// Writes behind what is in `out`.
+fn with_room(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut OutBuffer<'_, Vec<u8>>) -> SafeResult,
+) -> Result<usize, Broken> {
+    out.reserve(ROOM_BYTES);
+    let behind = out.len();
+    write(&mut OutBuffer::around_pos(out, behind)).map_err(|_| Broken)
 }
 
 impl Drop for Encoder {
@@ -182,6 +237,7 @@ mod tests {
         let _end = match coding {
             Coding::Gzip => flate2::read::GzDecoder::new(bytes).read_to_end(&mut out),
             Coding::Brotli => brotli::Decompressor::new(bytes, 4096).read_to_end(&mut out),
+            Coding::Zstd => zstd::Decoder::new(bytes).and_then(|mut decoder| decoder.read_to_end(&mut out)),
         };
         out
     }
@@ -190,7 +246,7 @@ mod tests {
     fn what_was_flushed_can_be_read_at_once_and_the_whole_at_the_end() {
         let encoders = Rc::new(Encoders::default());
         // Twice, as the second one is a kept one.
-        for coding in [Coding::Gzip, Coding::Brotli, Coding::Gzip, Coding::Brotli] {
+        for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd, Coding::Gzip, Coding::Brotli] {
             let mut encoder = encoders.lend(coding, 4).unwrap();
             let (mut out, mut plain) = (Vec::new(), Vec::new());
             for piece in ["data: 1\n\n".as_bytes(), &[b'x'; 100_000], b"data: 2\n\n"] {
@@ -203,8 +259,20 @@ mod tests {
             plain.extend_from_slice(b"end");
             assert_eq!(decoded(coding, &out), plain);
             assert!(
-                out.len() < 1000 && encoder.encode(b"", Step::Finish, &mut out).is_err() == (coding == Coding::Brotli)
+                out.len() < 1000 && encoder.encode(b"", Step::Finish, &mut out).is_err() == (coding != Coding::Gzip)
             );
+        }
+    }
+
+    #[test]
+    fn zstd_takes_no_more_memory_than_is_counted() {
+        // Nothing that repeats, so that all tables are filled.
+        let mut random = fastrand::Rng::with_seed(7);
+        let body: Vec<u8> = (0..4 << 20).map(|_| random.u8(..)).collect();
+        for level in 1..=19 {
+            let (mut context, mut out) = (zstd_context(level).unwrap(), Vec::new());
+            zstd(&mut context, &body, Step::Flush, &mut out).unwrap();
+            assert!(context.sizeof() <= zstd_bytes(level), "{level}: {}", context.sizeof());
         }
     }
 

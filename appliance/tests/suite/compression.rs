@@ -66,6 +66,7 @@ fn decoded(answer: &Response) -> Vec<u8> {
     let mut plain = Vec::new();
     match answer.header("content-encoding") {
         Some("gzip") => flate2::read::GzDecoder::new(&*answer.body).read_to_end(&mut plain),
+        Some("zstd") => zstd::Decoder::new(&*answer.body).and_then(|mut decoder| decoder.read_to_end(&mut plain)),
         Some("br") => brotli::Decompressor::new(&*answer.body, 4096).read_to_end(&mut plain),
         _ => return answer.body.clone(),
     }
@@ -96,6 +97,40 @@ fn pages_are_compressed_in_the_coding_that_the_client_takes() {
         assert_eq!((plain.header("etag"), plain.header("accept-ranges")), (Some("\"1\""), Some("bytes")));
         let weak = asked(&ringress, "GET", "/weak", "gzip");
         assert_eq!((weak.header("etag"), weak.header("vary")), (Some("W/\"1\""), Some("Origin, Accept-Encoding")));
+    });
+}
+
+#[test]
+fn zstd_is_a_coding_of_its_own_that_wins_where_it_is_switched_on() {
+    on_each_driver(|driver| {
+        let origin = Origin::with(answer);
+        let ringress =
+            in_front_of(driver, &origin, &[&BOTH[..], &[("enable-zstd", "true"), ("zstd-level", "19")]].concat());
+        for (accept, coding) in [("gzip, deflate, br, zstd", "zstd"), ("zstd;q=0, br", "br"), ("gzip", "gzip")] {
+            for target in ["/page", "/chunks", "/close"] {
+                let answer = asked(&ringress, "GET", target, accept);
+                assert_eq!(
+                    (answer.status, answer.header("content-encoding")),
+                    (200, Some(coding)),
+                    "{target} {accept}"
+                );
+                assert_eq!(answer.header("vary"), Some("Accept-Encoding"), "{target} {accept}");
+                assert!(decoded(&answer) == page(), "{target} {accept}");
+                assert!(answer.body.len() < page().len() / 3, "{}", answer.body.len());
+            }
+        }
+        let coding = |settings: &[(&str, &str)], target: &str| {
+            let ringress = in_front_of(driver, &origin, settings);
+            asked(&ringress, "GET", target, "zstd").header("content-encoding").map(str::to_owned)
+        };
+        let on = ("enable-zstd", "true");
+        assert_eq!(coding(&BOTH, "/page"), None, "nobody asked for it");
+        assert_eq!(coding(&[on, ("zstd-types", "image/png")], "/image").as_deref(), Some("zstd"));
+        assert_eq!(coding(&[on, ("zstd-min-length", "99999999")], "/page"), None);
+        // A level that is none is told, and the default acts.
+        let ringress = in_front_of(driver, &origin, &[on, ("zstd-level", "20")]);
+        assert_eq!(asked(&ringress, "GET", "/page", "zstd").header("content-encoding"), Some("zstd"));
+        assert!(ringress.status()["rejected"].to_string().contains("data.zstd-level"));
     });
 }
 
@@ -149,8 +184,9 @@ fn an_event_is_not_held_back_by_its_compression() {
     on_each_driver(|driver| {
         let (origin, go_on) = Origin::of_two_events();
         let types = [("gzip-types", "text/event-stream"), ("brotli-types", "text/event-stream")];
-        let ringress = in_front_of(driver, &origin, &[&BOTH[..], &types].concat());
-        for accept in ["gzip", "br"] {
+        let zstd = [("enable-zstd", "true"), ("zstd-types", "text/event-stream")];
+        let ringress = in_front_of(driver, &origin, &[&BOTH[..], &types, &zstd].concat());
+        for accept in ["gzip", "br", "zstd"] {
             let mut client = Connection::plain(ringress.http).expect("connect");
             client
                 .send(format!("GET / HTTP/1.1\r\nHost: a.test\r\nAccept-Encoding: {accept}\r\n\r\n").as_bytes())
@@ -163,6 +199,7 @@ fn an_event_is_not_held_back_by_its_compression() {
             let mut start = [0; 5];
             match accept {
                 "gzip" => flate2::read::GzDecoder::new(&*answer.body).read_exact(&mut start),
+                "zstd" => zstd::Decoder::new(&*answer.body).and_then(|mut decoder| decoder.read_exact(&mut start)),
                 _ => brotli::Decompressor::new(&*answer.body, 1).read_exact(&mut start),
             }
             .expect("the first event");

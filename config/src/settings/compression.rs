@@ -16,10 +16,17 @@ pub(super) fn read(keys: &mut impl Source) -> Option<Box<Compression>> {
         bytes_min: keys.get("brotli-min-length", value::natural).unwrap_or(20).into(),
         types: keys.get("brotli-types", types).unwrap_or_else(|| default_types("brotli-types")),
     };
+    let zstd = CodingSettings {
+        level: keys.get("zstd-level", zstd_level).unwrap_or(3),
+        bytes_min: keys.get("zstd-min-length", value::natural).unwrap_or(256).into(),
+        types: keys.get("zstd-types", types).unwrap_or_else(|| default_types("zstd-types")),
+    };
     let no_gzip_for = keys.get("gzip-disable", user_agent);
     let gzip = keys.get("use-gzip", value::bool).unwrap_or(false).then_some(gzip);
     let brotli = keys.get("enable-brotli", value::bool).unwrap_or(false).then_some(brotli);
-    (gzip.is_some() || brotli.is_some()).then(|| Box::new(Compression { brotli, gzip, no_gzip_for }))
+    let zstd = keys.get("enable-zstd", value::bool).unwrap_or(false).then_some(zstd);
+    let is_any = gzip.is_some() || brotli.is_some() || zstd.is_some();
+    is_any.then(|| Box::new(Compression { zstd, brotli, gzip, no_gzip_for }))
 }
 
 fn gzip_level(text: &str) -> Result<u8, Expected> {
@@ -30,6 +37,11 @@ fn gzip_level(text: &str) -> Result<u8, Expected> {
 fn brotli_level(text: &str) -> Result<u8, Expected> {
     const EXPECTED: Expected = "a level from 0 to 11";
     text.parse().ok().filter(|level| (0..=11).contains(level)).ok_or(EXPECTED)
+}
+
+fn zstd_level(text: &str) -> Result<u8, Expected> {
+    const EXPECTED: Expected = "a level from 1 to 19";
+    text.parse().ok().filter(|level| (1..=19).contains(level)).ok_or(EXPECTED)
 }
 
 fn types(text: &str) -> Result<Box<[Box<str>]>, Expected> {

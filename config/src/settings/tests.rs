@@ -63,6 +63,11 @@ fn compression_is_off_until_a_coding_is_switched_on() {
     let brotli = brotli.unwrap().brotli.unwrap();
     assert_eq!((brotli.level, brotli.bytes_min, findings), (4, 20, 5));
     assert!(brotli.covers(b"application/xml+rss", None));
+    let (zstd, findings) = compression(&[("enable-zstd", "true"), ("zstd-level", "20"), ("zstd-min-length", "1k")]);
+    let zstd = zstd.unwrap();
+    assert!(zstd.brotli.is_none() && zstd.gzip.is_none());
+    assert_eq!(zstd.zstd.map(|zstd| (zstd.level, zstd.bytes_min)), Some((3, 256)));
+    assert_eq!(findings, 2);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use super::Search;
 /// The codings that are switched on; at least one is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compression {
+    /// `enable-zstd`; wins over the others where a client takes several.
+    pub zstd: Option<CodingSettings>,
     /// `enable-brotli`; wins over gzip where a client takes both.
     pub brotli: Option<CodingSettings>,
     /// `use-gzip`.
@@ -16,7 +18,7 @@ pub struct Compression {
 /// One coding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodingSettings {
-    /// As the coding counts: 1 to 9 for gzip, 0 to 11 for brotli.
+    /// As the coding counts: 1 to 9 for gzip, 0 to 11 for brotli, 1 to 19 for zstd.
     pub level: u8,
     /// Shorter responses are left alone (`…-min-length`, bytes); those of unknown length are not.
     pub bytes_min: u64,
