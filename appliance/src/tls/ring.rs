@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_process_that_sees_a_rotation_late_loses_no_ticket() {
         let (old, new) = (key(0, 1), key(1000, 2));
-        let [late, early] = [ring(&[old.clone()]), ring(&[old.clone(), new.clone()])];
+        let [late, early] = [ring(std::slice::from_ref(&old)), ring(&[old.clone(), new.clone()])];
         for now in [0, 999] {
             assert!(
                 late.decrypt(&early.seal(b"s", now).unwrap()).is_some(),
