@@ -1,12 +1,15 @@
 //! The thread that takes spans to the collector: in batches, each within a time, with pauses between tries. When the
 //! collector is away the queues fill, and the cores drop what has no room.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use futures_util::future::select;
 use ringress_config::snapshot::{Snapshot, SpanExport};
 
 use super::collector::{Collector, ExportError};
@@ -52,7 +55,15 @@ impl SpanExporter {
         let bell = Arc::clone(inlet.bell());
         let thread = std::thread::Builder::new().name("spans".into()).spawn(move || {
             let mut exporter = Exporter { inlet, current, collector: Collector::default(), is_away: false };
-            runtime.block_on(exporter.run());
+            runtime.block_on(async {
+                let bell = Arc::clone(exporter.inlet.bell());
+                // Whatever it is doing then: the end of the process does not wait for a collector that hangs.
+                let patience = async {
+                    poll_fn(|context| bell.poll_end(context)).await;
+                    tokio::time::sleep(FLUSH_TIMEOUT).await;
+                };
+                select(pin!(exporter.run()), pin!(patience)).await;
+            });
             // A look-up that hangs is left behind.
             runtime.shutdown_background();
         })?;
@@ -85,18 +96,21 @@ impl Exporter {
         loop {
             {
                 let inlet = &self.inlet;
-                std::future::poll_fn(|context| bell.poll_sleep(context, || inlet.waiting() > 0)).await;
-            }
-            if bell.is_ending() {
-                return self.flush().await;
+                poll_fn(|context| bell.poll_sleep(context, || inlet.waiting() > 0)).await;
             }
             let Some(export) = self.export() else {
                 // Tracing was switched off: nobody is there to take what is left.
-                self.lose(usize::MAX);
+                self.lose();
+                if bell.is_ending() {
+                    return;
+                }
                 continue;
             };
             self.gather(&bell, &export).await;
             self.export_waiting(&export).await;
+            if bell.is_ending() {
+                return;
+            }
         }
     }
 
@@ -108,7 +122,7 @@ impl Exporter {
     /// Waits until there is a batch, or the first span has waited long enough.
     async fn gather(&self, bell: &Bell, export: &SpanExport) {
         let is_batch = || self.inlet.waiting() >= export.batch_max as usize;
-        let full = std::future::poll_fn(|context| bell.poll_batch(context, is_batch));
+        let full = poll_fn(|context| bell.poll_batch(context, is_batch));
         // Late is as good as full.
         let _ = tokio::time::timeout(export.delay, full).await;
     }
@@ -126,16 +140,8 @@ impl Exporter {
         }
     }
 
-    /// Exports what waits, at the end of the process.
-    async fn flush(&mut self) {
-        if let Some(export) = self.export() {
-            let _ = tokio::time::timeout(FLUSH_TIMEOUT, self.export_waiting(&export)).await;
-        }
-        self.lose(usize::MAX);
-    }
-
-    fn lose(&mut self, most: usize) {
-        FAILED.fetch_add(self.inlet.take(most).len() as u64, Relaxed);
+    fn lose(&mut self) {
+        FAILED.fetch_add(self.inlet.take(usize::MAX).len() as u64, Relaxed);
     }
 
     async fn deliver(&mut self, export: &SpanExport, batch: &[Box<Span>]) {

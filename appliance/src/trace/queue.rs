@@ -132,6 +132,12 @@ impl Bell {
         if is_due() || self.is_ending() { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Ready when the process ends.
+    pub(super) fn poll_end(&self, context: &Context<'_>) -> Poll<()> {
+        self.waker.register(context.waker());
+        if self.is_ending() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// What waits is exported, then the exporter ends.
     pub(super) fn end(&self) {
         self.ending.store(true, Ordering::SeqCst);

@@ -1,6 +1,7 @@
 //! Tracing: spans reach a collector over both protocols, upstreams are told of the trace, and nobody ever waits for it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -283,12 +284,15 @@ fn a_collector_that_hangs_or_refuses_costs_spans_and_no_request() {
     on_each_driver(|driver| {
         let (origin, silent) = (Origin::named("hello"), Collector::grpc(Manner::Silent));
         let small = [("otel-max-queuesize", "2"), ("otel-max-export-batch-size", "1")];
-        let ringress = instance(driver, &origin, keys(silent.address, &small), []);
+        let mut ringress = instance(driver, &origin, keys(silent.address, &small), []);
         eventually("spans are dropped", || {
             assert_eq!(ask(&ringress, "/", &[]), 200);
             counter(&ringress, "ringress_spans_dropped_total") >= 3.0
         });
         assert_eq!(silent.calls().len(), 1, "one message is under way");
+        // The end of the process does not wait for it either, longer than for what could still be taken.
+        ringress.signal(Signal::TERM);
+        assert!(within(Duration::from_secs(8), || ringress.ended().is_some()), "its try alone may take 10 s");
         let refusing = Collector::grpc(Manner::RefusesOf(1));
         let ringress = instance(driver, &origin, keys(refusing.address, &[]), []);
         assert_eq!(ask(&ringress, "/", &[]), 200);
