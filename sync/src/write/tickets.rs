@@ -72,9 +72,9 @@ fn plan(secret: &Secret, now: u64) -> Plan {
     };
     // Of a clock far ahead of this one: until then nothing new would ever seal.
     let is_astray = newest > now + PERIOD_SECONDS + AHEAD_SECONDS;
-    let next = newest + PERIOD_SECONDS;
+    let next = newest.saturating_add(PERIOD_SECONDS);
     let is_due = is_astray || now + AHEAD_SECONDS >= next;
-    let ended = |pair: &[u64]| pair[1] + AFTER_SECONDS <= now;
+    let ended = |pair: &[u64]| pair[1].saturating_add(AFTER_SECONDS) <= now;
     let kept = |time: u64| !(is_astray && time > now + PERIOD_SECONDS + AHEAD_SECONDS);
     let old = times.windows(2).filter(|pair| ended(pair)).map(|pair| pair[0]).collect::<Vec<_>>();
     let is_unwanted = |name: &&Arc<str>| {

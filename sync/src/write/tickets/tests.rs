@@ -68,4 +68,6 @@ fn a_key_of_a_clock_that_is_far_ahead_does_not_stop_the_rotation() {
     let ahead = START + 1_000_000;
     let Plan::Write { remove, add } = plan(&keys(&[START, ahead]), START + 1) else { panic!("astray") };
     assert_eq!((names(&remove), add), (vec!["key-2000000"], Some(START + 1)));
+    let Plan::Write { remove, add } = plan(&keys(&[START, u64::MAX]), START + 1) else { panic!("astray") };
+    assert_eq!((names(&remove), add), (vec!["key-18446744073709551615"], Some(START + 1)));
 }
