@@ -178,7 +178,7 @@ fn one_namespace_can_be_served_with_rights_on_it_alone() {
 fn a_server_that_has_too_much_to_do_is_left_alone_for_as_long_as_it_asks() {
     let server = server_with(&["a.test"]);
     let rig = Rig::on_server(&server).ready();
-    server.fault(Rule::always(Fault::Busy(2)).of("ingresses"));
+    server.fault(Rule::always(Fault::Busy(4)).of("ingresses"));
     server.cut();
     let asked =
         |server: &ApiServer| server.requests(Verb::Watch, "ingresses") + server.requests(Verb::List, "ingresses");
@@ -215,8 +215,8 @@ fn a_server_that_does_not_know_a_kind_is_served_with_what_it_knows() {
     };
     assert!(rig.serves("plain.test") && !rig.serves("a.test"));
     assert_eq!(endpoints(), ["10.0.0.1:8080"]);
-    assert!(rig.reports("EndpointSlice *") && rig.reports("IngressClass *"));
+    eventually("it is said", || rig.reports("EndpointSlice *") && rig.reports("IngressClass *"));
     server.heal();
     eventually("what it knows now counts", || rig.serves("a.test") && endpoints() == ["10.0.0.2:8080"]);
-    assert!(!rig.reports("EndpointSlice *"));
+    eventually("it is said no more", || !rig.reports("EndpointSlice *"));
 }

@@ -31,7 +31,7 @@ fn replica(server: &ApiServer, pod: &str) -> Rig {
         kube.write = Some(Box::new(WriteSettings {
             pod: Some(PodIdentity { namespace: "ingress".to_owned(), name: pod.to_owned() }),
             lease: "ingress-controller-leader".to_owned(),
-            ttl: Duration::from_secs(1),
+            ttl: Duration::from_secs(12),
             status: None,
             webhook: None,
             tickets: Some(secret),
@@ -72,7 +72,7 @@ fn the_leader_makes_keys_and_every_replica_uses_them() {
     eventually("all use it", || replicas.iter().all(|rig| used(rig) == first));
     let keys = replicas[0].workers.serving(0).unwrap().tickets.clone();
     assert_eq!(replicas[1].workers.serving(0).unwrap().tickets, keys);
-    assert!(!replicas[0].reports(&format!("Secret ingress/{NAME}")));
+    eventually("nothing is missing", || !replicas[0].reports(&format!("Secret ingress/{NAME}")));
     // Who wants to be rid of all of them deletes the Secret.
     let value = |server: &ApiServer| server.get("Secret", "ingress", NAME).unwrap_or_default()["data"].clone();
     let before = value(&server);

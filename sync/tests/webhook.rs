@@ -1,14 +1,14 @@
 //! The promises of the validating webhook, asked over TLS as the API server asks.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ringress_config::options::Options;
 use ringress_sync::testkit::api_server::{ApiServer, Verb};
 use ringress_sync::testkit::fixtures::{ingress, ingress_class, service};
-use ringress_sync::testkit::rig::Rig;
+use ringress_sync::testkit::rig::{Rig, own_address};
 use ringress_sync::testkit::workers::eventually;
 use ringress_sync::{SourceSettings, SyncError, SyncSettings, WebhookCertificate, WebhookSettings};
 use rustls::pki_types::ServerName;
@@ -35,8 +35,7 @@ impl Asker {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let tls = Arc::new(tls.with_root_certificates(roots).with_no_client_auth());
-        // The port is free again when it is bound anew.
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let address = own_address();
         Self {
             folder,
             settings: WebhookSettings {

@@ -44,7 +44,10 @@ class Browser:
         told = pathlib.Path(self.folder.name, "DevToolsActivePort")
         wait("the browser's port", lambda: told.exists() and told.read_text().count("\n") >= 1)
         port, path = told.read_text().splitlines()[:2]
-        self.socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None)
+        # A busy browser answers no ping for long.
+        self.socket = connect(
+            f"ws://127.0.0.1:{port}{path}", max_size=None, open_timeout=PATIENCE, ping_interval=None
+        )
         self.numbers = itertools.count(1)
         self.events = []
 

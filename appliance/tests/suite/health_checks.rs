@@ -57,7 +57,7 @@ impl Patient {
 fn manifest(endpoints: &[SocketAddr], kind: &str, own: &[(&str, &str)]) -> String {
     let mut objects = service("web", endpoints);
     let mut rule = ingress("a").prefix("a.test", "/", "web").build();
-    let quick = [("", kind), ("-interval", "1"), ("-timeout", "1"), ("-healthy-threshold", "1")];
+    let quick = [("", kind), ("-interval", "1"), ("-timeout", "5"), ("-healthy-threshold", "1")];
     let quick = quick.into_iter().chain([("-unhealthy-threshold", "1")]);
     for (name, value) in quick {
         rule["metadata"]["annotations"][format!("ringress.io/health-check{name}")] = json!(value);
@@ -163,7 +163,8 @@ fn a_check_that_hangs_fails_after_its_time() {
     on_each_driver(|driver| {
         let (good, hanging) = (Patient::new("good", false), Patient::new("hanging", true));
         hanging.set_ill(true);
-        let ringress = serving(driver, &[good.address(), hanging.address()], "http", &[HEALTHZ]);
+        let own = [HEALTHZ, ("ringress.io/health-check-timeout", "1")];
+        let ringress = serving(driver, &[good.address(), hanging.address()], "http", &own);
         fails(&ringress, &[hanging.address()]);
         assert!(served(&ringress, 20).iter().all(|name| name == "good"));
         assert!(ringress.log().contains("the upstream sent no response in time"), "{}", ringress.log());

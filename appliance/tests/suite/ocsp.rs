@@ -146,7 +146,7 @@ fn no_answer_that_cannot_be_trusted_is_sent_and_no_handshake_waits() {
         let rig = rig(driver, &KINDS, Some("--ocsp-allow-local"));
         // While the first one hangs.
         let came = || ["good", "revoked", "refused", "failed"].map(|outcome| rig.outcomes(outcome));
-        eventually("all others have answered", || came() == [1, 1, 4, 2]);
+        eventually("all others have answered", || came().into_iter().zip([1, 1, 4, 2]).all(|(came, due)| came >= due));
         assert!(!rig.stapled("good.test", &TLS13).is_empty());
         for kind in KINDS.iter().filter(|kind| **kind != "good") {
             for version in [&TLS12, &TLS13] {

@@ -113,7 +113,7 @@ fn the_default_is_a_line_on_standard_output_and_a_key_switches_it_off() {
         let ringress = instance(driver, &[], ports, tcp_echo(b"")).start();
         let (own, _) = tcp_session(at(&ringress, tcp), b"hello");
         let start = format!("[{}] [", own.ip());
-        let is_line = |line: &str| line.starts_with(&start) && line.contains("] TCP 200 5 5 0.");
+        let is_line = |line: &str| line.starts_with(&start) && line.contains("] TCP 200 5 5 ");
         assert!(within(PATIENCE, || ringress.log().lines().any(is_line)), "{}", ringress.log());
         drop(ringress);
         let off = instance(driver, &[("disable-stream-access-log", "true")], ports, tcp_echo(b"")).start();

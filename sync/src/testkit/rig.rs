@@ -1,7 +1,9 @@
 //! A control thread with stand-in workers, and the questions that tests ask of it.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use ringress_config::options::Options;
 use ringress_config::snapshot::Snapshot;
@@ -12,6 +14,19 @@ use crate::{KubeSettings, SourceSettings, SyncError, SyncHandle, SyncSettings, s
 
 /// Number of workers.
 const WORKERS: usize = 2;
+
+/// An address to listen on that nobody else is given: no other test takes the port while it is not bound.
+///
+/// # Panics
+/// When the system has no free port.
+pub fn own_address() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    // Test programs run side by side; the process id keeps them apart.
+    let [_, _, _, process] = std::process::id().to_be_bytes();
+    let address = Ipv4Addr::new(127, 77, process, NEXT.fetch_add(1, Ordering::Relaxed));
+    let listener = TcpListener::bind((address, 0)).expect("a free port");
+    listener.local_addr().expect("its address")
+}
 
 /// A running control thread; it ends when this is dropped.
 pub struct Rig {

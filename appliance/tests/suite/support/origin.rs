@@ -19,7 +19,7 @@ pub(crate) struct Received {
     pub(crate) target: String,
     /// In the order sent, names in lower case.
     pub(crate) headers: Vec<(String, String)>,
-    /// Filled by [`Peer::read_body`].
+    /// Filled by [`Peer::read_body`], in the record too.
     pub(crate) body: Vec<u8>,
 }
 
@@ -32,11 +32,20 @@ impl Received {
 /// The proxy's side of a connection, as the handler sees it.
 pub(crate) struct Peer {
     stream: BufReader<TcpStream>,
+    shared: Arc<Shared>,
+    /// Place of the request in the record.
+    index: usize,
 }
 
 impl Peer {
-    /// Reads the whole body of `request` into it.
+    /// Reads the whole body of `request` into it, and into the record: who has the answer finds it there.
     pub(crate) fn read_body(&mut self, request: &mut Received) -> io::Result<()> {
+        let read = self.read_rest(request);
+        self.shared.record()[self.index].body.clone_from(&request.body);
+        read
+    }
+
+    fn read_rest(&mut self, request: &mut Received) -> io::Result<()> {
         if request.header("transfer-encoding").is_some() {
             return self.read_chunks(&mut request.body);
         }
@@ -128,6 +137,12 @@ struct Shared {
     handler: Box<Handler>,
 }
 
+impl Shared {
+    fn record(&self) -> MutexGuard<'_, Vec<Received>> {
+        self.received.lock().expect("no handler panics while it holds this")
+    }
+}
+
 impl Origin {
     /// Answers 200 with its name as body, whatever it is asked.
     pub(crate) fn named(name: &'static str) -> Self {
@@ -167,9 +182,9 @@ impl Origin {
         Self { address, shared }
     }
 
-    /// All requests so far; their bodies once their handler has ended.
+    /// All requests so far; their bodies once they are read.
     pub(crate) fn received(&self) -> MutexGuard<'_, Vec<Received>> {
-        self.shared.received.lock().expect("no handler panics while it holds this")
+        self.shared.record()
     }
 
     /// How many connections it has accepted.
@@ -196,24 +211,24 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
             // How a connection ends is what tests look at from the client's side.
-            let _ended = serve(stream, &shared);
+            let _ended = serve(stream, shared);
         });
     }
 }
 
-fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
+fn serve(stream: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut peer = Peer { stream: BufReader::new(stream) };
+    let mut peer = Peer { stream: BufReader::new(stream), shared: Arc::clone(&shared), index: 0 };
     while let Some(mut request) = read_head(&mut peer)? {
         // Recorded before it is answered, so that who has the answer finds the record.
-        let received = || shared.received.lock().expect("no handler panics while it holds this");
-        let index = {
-            let mut all = received();
+        peer.index = {
+            let mut all = shared.record();
             all.push(request.clone());
             all.len() - 1
         };
         let next = (shared.handler)(&mut request, &mut peer);
-        received()[index] = request;
+        // A handler may have dropped a large body.
+        shared.record()[peer.index] = request;
         if next? == Next::Close {
             break;
         }
