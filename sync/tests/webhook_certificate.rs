@@ -2,7 +2,7 @@
 //! trusted by the API server before it is shown.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use ringress_config::model::ObjectKey;
 use ringress_sync::testkit::api_server::{ApiServer, Fault, Rule, Verb};
 use ringress_sync::testkit::fixtures::{ingress, ingress_class, service};
-use ringress_sync::testkit::rig::Rig;
+use ringress_sync::testkit::rig::{Rig, own_address};
 use ringress_sync::testkit::workers::eventually;
 use ringress_sync::{
     PodIdentity, SourceSettings, WebhookAuthority, WebhookCertificate, WebhookSettings, WriteSettings,
@@ -37,8 +37,7 @@ fn server() -> ApiServer {
 /// A replica with a webhook, and where that is.
 fn replica(server: &ApiServer, pod: &str) -> (Rig, SocketAddr) {
     let secret = ObjectKey::new("ingress", "hook");
-    // The port is free again when it is bound anew.
-    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let address = own_address();
     let mut settings = Rig::server_settings(server);
     settings.webhook =
         Some(WebhookSettings { address, takes_over: false, certificate: WebhookCertificate::Secret(secret.clone()) });
@@ -98,7 +97,11 @@ fn every_replica_shows_a_certificate_that_the_api_server_trusts() {
     // Who takes the Secret away gets another certificate, and nobody is without one meanwhile.
     let before = call(&server, one.1);
     server.delete("Secret", "ingress", "hook");
-    eventually("both show another", || both().is_some_and(|(one, two)| one == two && Some(one) != before));
+    eventually("both show another", || {
+        let (one, two) = both().expect("what is shown is trusted throughout");
+        one == two && Some(one) != before
+    });
+    assert_eq!(authorities(&server), 2);
     assert_eq!((one.0.reports("Secret ingress/hook"), server.requests(Verb::Write, "secrets")), (false, 2));
 }
 

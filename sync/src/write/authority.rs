@@ -26,7 +26,7 @@ use crate::watch::kube::Backoff;
 use made::Pair;
 
 /// How often Secret and configuration are looked at without an occasion.
-const LOOK: Duration = Duration::from_secs(300);
+const LOOK: Duration = Duration::from_secs(30);
 
 /// The shortest time between two looks.
 const LOOK_MIN: Duration = Duration::from_millis(500);
@@ -65,7 +65,7 @@ pub(crate) async fn run(
                 let message = format!("the webhook's certificate cannot be kept: {failure}");
                 notes.set("webhook", Some(Finding::warning(&keeper.object, "", message)));
                 let pause = backoff.next(fastrand::f64());
-                if matches!(failure, Failure::Other(_)) { pause } else { LOOK.min(Duration::from_secs(60)) }
+                if matches!(failure, Failure::Other(_)) { pause } else { LOOK }
             }
         };
         tokio::time::sleep(LOOK_MIN).await;
@@ -119,7 +119,11 @@ impl Keeper {
             self.staged = None;
             return self.trust(&configuration, &bundle).await.map(|()| LOOK);
         }
-        let before = made::unexpired(&bundle, now);
+        let mut before = made::unexpired(&bundle, now);
+        if before.is_empty() {
+            // The Secret is lost, and replicas go on showing a certificate of those that are trusted.
+            before = made::unexpired(&trusted(&configuration), now);
+        }
         let staged = match self.staged.take() {
             Some(staged) => staged,
             None => {
@@ -183,6 +187,13 @@ fn about(what: &str, failure: Failure) -> Failure {
 
 fn webhooks(configuration: &Value) -> impl Iterator<Item = &Value> {
     configuration["webhooks"].as_array().into_iter().flatten()
+}
+
+/// The authorities that the API server trusts, each bundle once.
+fn trusted(configuration: &Value) -> Vec<u8> {
+    let bundles: BTreeSet<_> =
+        webhooks(configuration).map(|webhook| value(&webhook["clientConfig"], "caBundle")).collect();
+    bundles.into_iter().collect::<Vec<_>>().join(&b'\n')
 }
 
 /// The names by which the API server calls.
