@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::cli::{LogFormat, LogLevel, LogSettings};
 
@@ -57,8 +58,9 @@ pub fn start(settings: LogSettings) -> Result<LogGuard, LogError> {
     let terminal = std::io::stderr().is_terminal();
     let (lines, waiting) = crossbeam_channel::bounded(LINES_MAX);
     std::thread::Builder::new().name("log".into()).spawn(move || write_lines(&waiting, std::io::stderr()))?;
+    let most = level(settings.level);
     let builder = tracing_subscriber::fmt()
-        .with_max_level(level(settings.level))
+        .with_max_level(most)
         .with_writer(LineWriter { lines: lines.clone() })
         .with_target(false)
         .with_ansi(terminal && settings.format != LogFormat::Json);
@@ -68,12 +70,19 @@ pub fn start(settings: LogSettings) -> Result<LogGuard, LogError> {
         LogFormat::Json => false,
     };
     let result = if text {
-        tracing::subscriber::set_global_default(builder.finish())
+        tracing::subscriber::set_global_default(builder.finish().with(targets(most)))
     } else {
-        tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
+        tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish().with(targets(most)))
     };
     result.map_err(|_| LogError::Twice)?;
     Ok(LogGuard { lines })
+}
+
+/// What a peer does wrong on HTTP/2 is worth a line only to who looks for it: by warnings of the library, which comes with
+/// every reset of a flood, strangers would fill the log.
+fn targets(most: LevelFilter) -> Targets {
+    let library = if most <= LevelFilter::INFO { LevelFilter::ERROR } else { most };
+    Targets::new().with_default(most).with_target("h2", library)
 }
 
 fn level(level: LogLevel) -> LevelFilter {

@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::guard;
 use super::listen::AdminListener;
@@ -29,6 +29,9 @@ const CONNECTION_AGE_MAX: Duration = Duration::from_secs(600);
 
 /// Longest wait at the end for requests that were accepted.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long a connection that was accepted may take for its first request once another process serves.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Pause after a failed accept, which mostly means that descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -106,8 +109,10 @@ where
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
         let accepted = tokio::select! {
+            // Nothing more is accepted here once another process serves.
+            biased;
+            () = left(&mut leaving) => return,
             accepted = next() => accepted,
-            _ = left(&mut leaving) => return,
         };
         match accepted {
             Ok(stream) => {
@@ -138,6 +143,12 @@ fn serve<S>(stream: S, router: Router, mut leaving: Leaving) -> impl Future<Outp
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let heard = Arc::new(Notify::new());
+    let hearing = Arc::clone(&heard);
+    let router = router.layer(axum::middleware::map_request(move |request: axum::extract::Request| {
+        hearing.notify_one();
+        async move { request }
+    }));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -147,8 +158,16 @@ where
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             served = &mut connection => return served,
-            () = left(&mut leaving) => connection.as_mut().graceful_shutdown(),
+            () = left(&mut leaving) => {}
         }
+        // A connection of which nothing was read is closed without a word, and its first request may be on its way.
+        tokio::select! {
+            biased;
+            served = &mut connection => return served,
+            () = heard.notified() => {}
+            () = tokio::time::sleep(FIRST_REQUEST) => {}
+        }
+        connection.as_mut().graceful_shutdown();
         connection.await
     };
     async move {

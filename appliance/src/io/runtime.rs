@@ -38,8 +38,6 @@ pub enum Driver {
 /// The flag sets that are worth having, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingFlags {
-    /// Kernel 6.1.
-    SingleIssuerDefer,
     /// Kernel 6.0.
     SingleIssuerCoop,
     /// Kernel 5.19.
@@ -64,12 +62,14 @@ impl fmt::Display for Driver {
 }
 
 impl RingFlags {
-    const LADDER: [Self; 3] = [Self::SingleIssuerDefer, Self::SingleIssuerCoop, Self::Coop];
+    /// Without `defer_taskrun`, which is 2 % cheaper: the runtime submits without asking for events while a task is ready,
+    /// and with deferred work the kernel then delivers nothing. Peers that always have more to say would keep every other
+    /// connection of the core waiting.
+    const LADDER: [Self; 2] = [Self::SingleIssuerCoop, Self::Coop];
 
     fn builder(self) -> io_uring::Builder {
         let mut ring = io_uring::IoUring::builder();
         match self {
-            Self::SingleIssuerDefer => ring.setup_single_issuer().setup_defer_taskrun(),
             Self::SingleIssuerCoop => ring.setup_single_issuer().setup_coop_taskrun(),
             Self::Coop => ring.setup_coop_taskrun(),
         };

@@ -108,7 +108,8 @@ impl Exporter {
             };
             self.gather(&bell, &export).await;
             self.export_waiting(&export).await;
-            if bell.is_ending() {
+            // What came during the last delivery is exported as well; the end waits for so long only.
+            if bell.is_ending() && self.inlet.waiting() == 0 {
                 return;
             }
         }
