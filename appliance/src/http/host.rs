@@ -74,6 +74,19 @@ pub(crate) fn split(authority: &[u8]) -> Option<(&str, Option<u16>)> {
     is_name(name).then_some((name, port))
 }
 
+/// Whether [`split`] takes an authority. Most are plain names, which are told in one go.
+pub(crate) fn is_authority(authority: &[u8]) -> bool {
+    let mut in_label = false;
+    for byte in authority {
+        in_label = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => true,
+            b'.' if in_label => false,
+            _ => return split(authority).is_some(),
+        };
+    }
+    (1..=NAME_BYTES_MAX).contains(&authority.len())
+}
+
 /// Letters, digits, `-` and `_` in labels that are not empty, with at most one final dot.
 fn is_name(name: &str) -> bool {
     let labels = name.strip_suffix('.').unwrap_or(name);
@@ -91,7 +104,16 @@ pub(super) fn parse_port(digits: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_plain_name_is_told_as_by_splitting(authority in r"[aZ0_.:\[\]-]{0,6}(\.|:80)?") {
+            prop_assert_eq!(is_authority(authority.as_bytes()), split(authority.as_bytes()).is_some());
+        }
+    }
 
     fn host(authority: &str) -> Option<(String, Option<u16>)> {
         let mut host = Host::default();

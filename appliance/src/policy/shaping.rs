@@ -77,7 +77,7 @@ impl<'s> Shaping<'s> {
             }
         });
         // A name made of what the client sent could be none: the client's own, which was checked, is taken then.
-        self.host = host.filter(|host| host::split(host).is_some());
+        self.host = host.filter(|host| host::is_authority(host));
     }
 
     /// What an error backend is told (reference 3.6).
@@ -114,6 +114,12 @@ fn apply<'s>(rules: &'s FieldRules, changes: &mut Changes<'s>, render: impl Fn(&
 
 /// Fields that say where a message ends or belong to one hop: the proxy's own, whoever asks for them.
 pub(super) fn is_framing(name: &[u8]) -> bool {
+    // By their lengths most names are none of them.
+    const LENGTHS: [usize; 8] = [2, 4, 6, 7, 10, 14, 16, 17];
+    LENGTHS.contains(&name.len()) && is_named_framing(name)
+}
+
+fn is_named_framing(name: &[u8]) -> bool {
     matches!(
         FieldId::of(name),
         FieldId::Host
@@ -127,4 +133,21 @@ pub(super) fn is_framing(name: &[u8]) -> bool {
             | FieldId::Upgrade
             | FieldId::Expect
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxys_own_fields_are_told_by_name_in_any_case() {
+        let own =
+            "Host Content-Length Transfer-Encoding Connection Keep-Alive Proxy-Connection TE Trailer Upgrade Expect";
+        for name in own.split(' ') {
+            assert!(is_framing(name.as_bytes()) && is_framing(name.to_ascii_lowercase().as_bytes()), "{name}");
+        }
+        for other in ["X-Tenant", "Via", "Date", "Server", "Location", "Cache-Control", ""] {
+            assert!(!is_framing(other.as_bytes()), "{other}");
+        }
+    }
 }

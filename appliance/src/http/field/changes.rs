@@ -4,6 +4,8 @@ use super::{is_listed, is_token, write_mended};
 
 /// Bytes of lines that a head gets without growing; most need less.
 const LINES_BYTES: usize = 256;
+/// Names likewise.
+const NAMES: usize = 8;
 
 /// Lines to write, and the names of fields that do not pass.
 ///
@@ -53,7 +55,7 @@ impl<'a> Changes<'a> {
             return;
         }
         if self.lines.capacity() == 0 {
-            self.lines.reserve(LINES_BYTES);
+            self.lines = Vec::with_capacity(LINES_BYTES);
         }
         self.lines.extend_from_slice(name);
         self.lines.extend_from_slice(b": ");
@@ -63,6 +65,9 @@ impl<'a> Changes<'a> {
 
     /// Fields of this name do not pass.
     pub fn remove(&mut self, name: &'a [u8]) {
+        if self.names.capacity() == 0 {
+            self.names = Vec::with_capacity(NAMES);
+        }
         self.names.push(name);
         self.bits |= bit(name);
     }
