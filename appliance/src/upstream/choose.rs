@@ -40,6 +40,9 @@ const ALLOWED: [Allowed; 6] = [
     Allowed { tried: true, ejected: true, doubted: true, failing: true },
 ];
 
+/// What a client's place may be while so few endpoints are left that all are used: a failing one loses no sessions.
+const IN_PANIC: Allowed = ALLOWED[4];
+
 /// Before all of these for a request that has failed already: when several endpoints die at once, it does not meet
 /// them all.
 const AFTER_A_FAILURE: Allowed = Allowed { tried: false, ejected: false, doubted: false, failing: false };
@@ -79,7 +82,8 @@ impl ClusterState {
             Some(Place::Endpoint(key)) => places.sessions.as_ref().and_then(|sessions| sessions.find(key)),
             None => None,
         };
-        let best = ALLOWED[0];
+        let panics = self.panics(attempt.now_ms);
+        let best = if panics { IN_PANIC } else { ALLOWED[0] };
         let is_usable = |state: &Self, at: usize, attempt: &Attempt<'_>| {
             best.accepts(&state.endpoints[at], attempt.tried, attempt.now_ms)
         };
@@ -88,7 +92,7 @@ impl ClusterState {
             && (if session.affinity.change_on_failure {
                 is_usable(self, at, attempt)
             } else {
-                !self.endpoints[at].is_failing()
+                panics || !self.endpoints[at].is_failing()
             })
         {
             session.issued.set(None);
@@ -105,7 +109,10 @@ impl ClusterState {
             None => {
                 // On a ring without any that can be used the client keeps its place.
                 let kept = pinned.filter(|_| !session.affinity.persistent);
-                let at = kept.or_else(|| self.of_balancer(attempt))?;
+                let other = kept.or_else(|| self.of_balancer(attempt))?;
+                // Nor does it move to one that is no better.
+                let stays = !session.affinity.change_on_failure && self.endpoints[other].is_failing();
+                let at = pinned.filter(|_| stays).unwrap_or(other);
                 let key = places.sessions.as_ref().and_then(|sessions| sessions.key(at));
                 let is_named = session.affinity.persistent && pinned != Some(at);
                 (at, key.filter(|_| is_named).map(Issued::Endpoint))

@@ -165,9 +165,8 @@ impl Lease {
     pub(super) fn begin_opening(&self, core: &Core, cluster: &Cluster) -> Result<(Opened, Waiting), Failure> {
         let shared = &self.0.cluster;
         let waiting = Waiting::begin(shared, core)?;
-        if !shared.circuit.has_room(core) {
-            core.upstreams.borrow_mut().close_idle(core, cluster);
-        }
+        // More than one when the limit was lowered.
+        while !shared.circuit.has_room(core) && core.upstreams.borrow_mut().close_idle(core, cluster) {}
         Ok((Opened::begin(shared, core)?, waiting))
     }
 

@@ -310,6 +310,36 @@ fn a_failure_changes_the_endpoint_and_the_cookie_only_where_that_is_asked_for() 
     }
 }
 
+#[test]
+fn sessions_keep_their_endpoints_while_all_fail_their_checks_or_most_are_ejected() {
+    for (persistent, changes, panic_percent) in [
+        (false, false, 10),
+        (true, false, 10),
+        (false, true, 10),
+        (true, true, 10),
+        (false, false, 0),
+        (true, false, 0),
+    ] {
+        let (mut world, affinity) = (World::new(), affinity(persistent, changes));
+        let cluster = checked(&[1, 2, 3], Balancer::RoundRobin, panic_percent, None);
+        let visit =
+            |world: &mut World, cookie: Option<&str>| visit(world, &cluster, &affinity, cookie, &Tried::default());
+        let clients: Vec<_> = (0..9).map(|_| visit(&mut world, None)).collect();
+        fail(&cluster, &[0, 1, 2]);
+        for (port, cookie) in &clients {
+            assert_eq!(visit(&mut world, cookie.as_deref()), (*port, None), "{persistent} {changes} {panic_percent}");
+        }
+    }
+    for persistent in [false, true] {
+        let (mut world, affinity) = (World::new(), affinity(persistent, true));
+        let cluster = checked(&[1, 2, 3], Balancer::RoundRobin, 50, None);
+        let (port, cookie) = visit(&mut world, &cluster, &affinity, None, &Tried::default());
+        [port, port % 3 + 1].iter().for_each(|port| world.eject(&cluster, *port));
+        let again = visit(&mut world, &cluster, &affinity, cookie.as_deref(), &Tried::default());
+        assert_eq!(again, (port, None), "a third of them left is too few");
+    }
+}
+
 fn checked(ports: &[u16], balancer: Balancer, panic_percent: u8, before: Option<&Cluster>) -> Arc<Cluster> {
     let check = HealthCheck {
         kind: CheckKind::Tcp,
@@ -323,7 +353,8 @@ fn checked(ports: &[u16], balancer: Balancer, panic_percent: u8, before: Option<
         unhealthy_after: 1,
     };
     let resilience = Resilience { panic_percent, ..Resilience::default() };
-    let balancing = Balancing { balancer, resilience, health_check: Some(Arc::new(check)), ..Balancing::default() };
+    let health_check = Some(Arc::new(check));
+    let balancing = Balancing { balancer, resilience, health_check, has_sessions: true, ..Balancing::default() };
     Arc::new(Arc::unwrap_or_clone(balanced(1, ports, balancing)).with_vitals(before))
 }
 

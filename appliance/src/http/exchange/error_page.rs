@@ -85,6 +85,7 @@ impl<'s> Exchange<'s> {
         loop {
             let lease = core.upstreams.borrow_mut().choose(&core, cluster, &Hint::default(), &Tried::default());
             let lease = lease.ok_or(Failure::NoEndpoint)?;
+            lease.admit(&core)?;
             let address = lease.address();
             let kept = core.upstreams.borrow_mut().take(&core, cluster, address, UpstreamProtocol::Http.into());
             is_kept &= kept.is_some();
@@ -93,7 +94,7 @@ impl<'s> Exchange<'s> {
                 Some(connection) => connection,
                 None => {
                     let speech = UpstreamProtocol::Http.into();
-                    Box::pin(upstream::connect(&core, address, speech, &route.timeouts)).await?
+                    Box::pin(upstream::connect_for(&core, (&lease, cluster), speech, &route.timeouts)).await?
                 }
             };
             connection.requests += 1;

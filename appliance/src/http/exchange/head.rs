@@ -82,7 +82,9 @@ impl Exchange<'_> {
             counter.increment();
             Some((coding, lent?))
         });
-        let strong = response.find(received, FieldId::Etag).filter(|etag| encoder.is_some() && etag.starts_with(b"\""));
+        // What the operator says of it holds.
+        let is_ours = encoder.is_some() && !self.shaping.response.stop(b"ETag");
+        let strong = response.find(received, FieldId::Etag).filter(|etag| is_ours && etag.starts_with(b"\""));
         let says_so = response.fields().iter().any(|field| {
             let words = || field.value.of(received).split(|b| *b == b',').map(<[u8]>::trim_ascii);
             field.id == FieldId::Vary && words().any(|w| w == b"*" || w.eq_ignore_ascii_case(b"accept-encoding"))

@@ -103,12 +103,15 @@ impl<'s> Exchange<'s> {
             Err(lost) => lost,
         };
         let is_stale = attempts.lost(self, &lost);
-        if is_stale || attempts.again(&self.core, &lost.failure, route, true) {
-            self.log(cluster, &lost.failure);
+        // The connection ends here, with what it holds of the cluster's limits: not with the relay of the next try.
+        let Lost { failure, connection, .. } = lost;
+        drop(connection);
+        if is_stale || attempts.again(&self.core, &failure, route, true) {
+            self.log(cluster, &failure);
             return self.forward_on(client, scratch, inbox, (route, cluster), body, &mut attempts).await;
         }
         self.trail = attempts.trail;
-        self.fail(client, scratch, inbox, cluster, &lost.failure).await
+        self.fail(client, scratch, inbox, cluster, &failure).await
     }
 
     async fn race(
