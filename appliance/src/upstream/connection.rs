@@ -64,6 +64,11 @@ impl Connection {
 }
 
 impl Connection {
+    fn new(core: &Core, stream: Stream, address: SocketAddr, speech: Speech<'_>) -> Self {
+        let (protocol, tls, created_ms) = (speech.protocol, speech.tls.cloned(), core.timers.now_ms());
+        Self { stream, address, protocol, tls, created_ms, requests: 0, lease: None, _opened: None }
+    }
+
     /// Whether it was made as `speech` wants it.
     pub(crate) fn suits(&self, speech: Speech<'_>) -> bool {
         self.protocol == speech.protocol && self.tls.as_ref() == speech.tls
@@ -82,17 +87,7 @@ pub(crate) async fn connect(
         Failure::connecting(error)
     })?;
     core.metrics.upstream_connects.increment();
-    let (protocol, tls) = (speech.protocol, speech.tls.cloned());
-    Ok(Connection {
-        stream,
-        address,
-        protocol,
-        tls,
-        created_ms: core.timers.now_ms(),
-        requests: 0,
-        lease: None,
-        _opened: None,
-    })
+    Ok(Connection::new(core, stream, address, speech))
 }
 
 /// As [`connect`], for the request that holds this endpoint and within the limits of the cluster.
@@ -102,11 +97,16 @@ pub(crate) async fn connect_for(
     speech: Speech<'_>,
     timeouts: &Timeouts,
 ) -> Result<Connection, Failure> {
-    let (opened, waiting) = lease.begin_opening(core, cluster)?;
+    // What requests share is not the connection of one of them: nobody waits for a session that is there, and none
+    // counts among the connections.
+    let is_shared = speech.protocol.is_http2();
+    if is_shared && let Some(lane) = lane(core, lease.address(), speech) {
+        return Ok(Connection::new(core, lane, lease.address(), speech));
+    }
+    let waiting = lease.begin_waiting(core)?;
+    let opened = if is_shared { None } else { Some(lease.begin_opening(core, cluster)?) };
     let connected = connect(core, lease.address(), speech, timeouts).await;
     drop(waiting);
-    // What requests share is not the connection of one of them.
-    let opened = (!speech.protocol.is_http2()).then_some(opened);
     connected.map(|connection| Connection { _opened: opened, ..connection })
 }
 
@@ -129,6 +129,20 @@ pub(crate) async fn dial(core: &Core, address: SocketAddr, timeouts: &Timeouts) 
     Socket::connect(address, timeouts.connect, &core.timers).await
 }
 
+impl With {
+    fn of(address: SocketAddr, speech: Speech<'_>) -> Self {
+        let tls = speech.protocol == UpstreamProtocol::Grpcs;
+        Self { address, tls, policy: speech.tls.map(|tls| tls.identity) }
+    }
+}
+
+/// A stream of HTTP/2 on a session that is there and has room.
+fn lane(core: &Rc<Core>, address: SocketAddr, speech: Speech<'_>) -> Option<Stream> {
+    let lane = core.sessions.stream(core, With::of(address, speech))?;
+    core.metrics.upstream_reuses.increment();
+    Some(Stream::Lane(lane))
+}
+
 /// A stream of HTTP/2, on a session that is there or a new one.
 async fn dial_lane(
     core: &Rc<Core>,
@@ -136,13 +150,11 @@ async fn dial_lane(
     speech: Speech<'_>,
     timeouts: &Timeouts,
 ) -> io::Result<Stream> {
-    let tls = speech.protocol == UpstreamProtocol::Grpcs;
-    let with = With { address, tls, policy: speech.tls.map(|tls| tls.identity) };
-    if let Some(lane) = core.sessions.stream(core, with) {
-        core.metrics.upstream_reuses.increment();
-        return Ok(Stream::Lane(lane));
+    if let Some(lane) = lane(core, address, speech) {
+        return Ok(lane);
     }
-    let stream = match tls {
+    let with = With::of(address, speech);
+    let stream = match with.tls {
         true => dial_tls(core, address, speech.tls, timeouts, Alpn::Http2).await?,
         false => Stream::Plain(dial(core, address, timeouts).await?),
     };

@@ -24,6 +24,9 @@ struct State {
     /// Passed over before.
     until_ms: u64,
     is_tried: bool,
+    /// Times that another endpoint answered first, in a row.
+    outruns: u32,
+    /// Also while there are `outruns`.
     is_doubted: bool,
 }
 
@@ -48,6 +51,16 @@ impl Health {
     /// A kept connection ended without an answer, which may mean much or nothing.
     pub(super) fn doubt(&self) {
         self.0.set(State { is_doubted: true, ..self.0.get() });
+    }
+
+    /// Another endpoint, which was asked later, answered first. Whether that counts as a failure: the request that tries
+    /// an ejected endpoint at once, others once in as many times in a row as failures eject it.
+    pub(super) fn outrun(&self, policy: &Resilience) -> bool {
+        let state = self.0.get();
+        let outruns = state.outruns + 1;
+        let is_failure = state.is_tried || outruns >= policy.max_fails;
+        self.0.set(State { outruns: if is_failure { 0 } else { outruns }, is_doubted: true, ..state });
+        is_failure
     }
 
     /// A request is sent. If the endpoint was ejected it is the one that tries it, and others wait for what becomes
@@ -152,6 +165,24 @@ mod tests {
         assert!(health.is_beyond_doubt());
         fail(&health, 0);
         assert!(!health.is_beyond_doubt());
+    }
+
+    #[test]
+    fn one_that_is_outrun_again_and_again_without_an_answer_is_ejected() {
+        let outrun = |health: &Health, now_ms| match health.outrun(&policy()) {
+            true => fail(health, now_ms),
+            false => None,
+        };
+        let health = Health::default();
+        assert!((0..8).all(|now| outrun(&health, now).is_none()) && !health.is_beyond_doubt());
+        health.succeeded();
+        assert!(health.is_beyond_doubt());
+        assert!((0..8).all(|now| outrun(&health, now).is_none()), "an answer between makes it forgotten");
+        assert_eq!(outrun(&health, 8), Some(10_008));
+        health.picked(10_008, &policy());
+        assert_eq!(outrun(&health, 10_009), Some(30_009), "the request that tries it counts at once");
+        let (health, never) = (Health::default(), Resilience { max_fails: 0, ..policy() });
+        assert!((0..9).all(|now| !health.outrun(&never) || health.failed(now, &never).is_none()));
     }
 
     #[test]

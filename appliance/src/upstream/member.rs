@@ -1,6 +1,7 @@
 //! An endpoint as one core knows it, and the hold that a request has on it.
 
 use std::cell::Cell;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -91,6 +92,20 @@ impl Member {
     }
 }
 
+impl Member {
+    /// It failed, and may be passed over from now on.
+    fn failed(&self, core: &Core, failure: &dyn Display) {
+        let now_ms = core.timers.now_ms();
+        let cluster = &self.cluster;
+        if let Some(until_ms) = self.health.failed(now_ms, &cluster.policy.get()) {
+            cluster.ejected_until_ms.set(cluster.ejected_until_ms.get().max(until_ms));
+            core.metrics.endpoint_ejections.increment();
+            let seconds = until_ms.saturating_sub(now_ms) / 1000;
+            tracing::warn!(endpoint = %self.address, %failure, seconds, "endpoint is passed over");
+        }
+    }
+}
+
 fn whole_milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX >> 8)
 }
@@ -139,14 +154,7 @@ impl Lease {
         if !failure.blames_endpoint() {
             return;
         }
-        let now_ms = core.timers.now_ms();
-        let cluster = &self.0.cluster;
-        if let Some(until_ms) = self.0.health.failed(now_ms, &cluster.policy.get()) {
-            cluster.ejected_until_ms.set(cluster.ejected_until_ms.get().max(until_ms));
-            core.metrics.endpoint_ejections.increment();
-            let seconds = until_ms.saturating_sub(now_ms) / 1000;
-            tracing::warn!(endpoint = %self.0.address, %failure, seconds, "endpoint is passed over");
-        }
+        self.0.failed(core, failure);
     }
 
     /// Whether the request may go on, by the limits of its cluster.
@@ -158,16 +166,23 @@ impl Lease {
         self.0.cluster.circuit.admit(core)
     }
 
-    /// A connection to the endpoint is to be opened: what counts it, and what counts the request that waits for it.
+    /// The request waits for a connection to be opened: what counts it.
     ///
     /// # Errors
     /// [`Failure::Overloaded`].
-    pub(super) fn begin_opening(&self, core: &Core, cluster: &Cluster) -> Result<(Opened, Waiting), Failure> {
+    pub(super) fn begin_waiting(&self, core: &Core) -> Result<Waiting, Failure> {
+        Waiting::begin(&self.0.cluster, core)
+    }
+
+    /// A connection to the endpoint is to be opened: what counts it.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`].
+    pub(super) fn begin_opening(&self, core: &Core, cluster: &Cluster) -> Result<Opened, Failure> {
         let shared = &self.0.cluster;
-        let waiting = Waiting::begin(shared, core)?;
         // More than one when the limit was lowered.
         while !shared.circuit.has_room(core) && core.upstreams.borrow_mut().close_idle(core, cluster) {}
-        Ok((Opened::begin(shared, core)?, waiting))
+        Opened::begin(shared, core)
     }
 
     /// What can say later that it was too slow, whatever becomes of this.
@@ -190,6 +205,14 @@ impl Outrun {
         let now_ms = core.timers.now_ms();
         let known = Duration::from_secs_f64(self.0.average.get(now_ms));
         self.0.average.add(waited.max(known), now_ms);
+    }
+
+    /// It was asked first and had not answered when the other one had. Once is nothing, but one that hangs is never
+    /// seen to fail while others outrun it.
+    pub(crate) fn late(&self, core: &Core) {
+        if self.0.health.outrun(&self.0.cluster.policy.get()) {
+            self.0.failed(core, &"outrun by other endpoints and without an answer");
+        }
     }
 }
 

@@ -493,6 +493,14 @@ pub(super) fn asked(head: &RequestHead, inbox: &[u8], hop: UpstreamHop) -> Asked
     Asked { head: head.method == Method::Head, upgrade: head.upgrade(inbox).is_some() && hop.passes_upgrades() }
 }
 
+/// How long the head of a response is waited for by now, when its request was sent at `sent_ms`: a try may be bounded as
+/// a whole, however often its endpoint says a little.
+pub(super) fn left_of_try(core: &Core, route: &Route, sent_ms: u64) -> Duration {
+    let passed = || Duration::from_millis(core.timers.now_ms().saturating_sub(sent_ms));
+    let read = route.timeouts.read;
+    route.retry.per_try.map_or(read, |whole| read.min(whole.saturating_sub(passed())))
+}
+
 /// One attempt: the whole request out, the response head in.
 pub(super) async fn send_and_read_head(
     core: &Core,
@@ -508,14 +516,8 @@ pub(super) async fn send_and_read_head(
         Err(error) if error.kind() == std::io::ErrorKind::TimedOut => return Err(Failure::SendTimeout),
         Err(_) | Ok(()) => {}
     }
-    let (read, began_ms) = (route.timeouts.read, core.timers.now_ms());
-    // A try may be bounded as a whole, however often its endpoint says a little.
-    let left = || match route.retry.per_try {
-        None => read,
-        Some(whole) => {
-            read.min(whole.saturating_sub(Duration::from_millis(core.timers.now_ms().saturating_sub(began_ms))))
-        }
-    };
+    let sent_ms = core.timers.now_ms();
+    let left = || left_of_try(core, route, sent_ms);
     let limits = response::limits(route);
     response::read_head(core, (&mut connection.stream, left), client, (version, asked, limits), head).await
 }

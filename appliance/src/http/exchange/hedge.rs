@@ -28,7 +28,7 @@ use crate::error::Failure;
 use crate::io::{self, Deadline};
 use crate::relay::request::Gathered;
 use crate::stream::{Nobody, Sink as _};
-use crate::upstream::{Connection, Lease, Outrun, Tried};
+use crate::upstream::{Connection, Lease, Outrun, RetryAccount, Tried};
 use crate::worker::Scratch;
 
 /// A try that was answered.
@@ -123,7 +123,7 @@ impl<'s> Exchange<'s> {
         after: Duration,
     ) -> Result<Answered, Lost> {
         let lease = self.choose(cluster, attempts)?;
-        let first = lease.address();
+        let (first, account) = (lease.address(), lease.account());
         let mut tries = [Some(self.begin(lease, request, (route, cluster))), None];
         let mut late = Some(Box::pin(io::sleep(after)));
         let gone = Deadline::new(&self.core.timers);
@@ -133,7 +133,7 @@ impl<'s> Exchange<'s> {
                 Event::ClientGone => break Err(Failure::ClientGone.into()),
                 Event::Late => {
                     late = None;
-                    let second = self.second(first, cluster);
+                    let second = self.second((first, &account), cluster);
                     tries[1] = second.map(|lease| self.begin(lease, request, (route, cluster)));
                 }
                 Event::Done(index, done) => match *done {
@@ -158,18 +158,24 @@ impl<'s> Exchange<'s> {
     }
 
     /// An endpoint for the second try, paid for; `None` when there is no other or the budget is spent.
-    fn second(&self, first: SocketAddr, cluster: &Arc<Cluster>) -> Option<Lease> {
+    fn second(&self, (first, account): (SocketAddr, &RetryAccount), cluster: &Arc<Cluster>) -> Option<Lease> {
         let core = &self.core;
+        if cluster.endpoints.len() < 2 {
+            return None;
+        }
+        // First of all: who is chosen may be an ejected endpoint's only try.
+        if !account.pay(core) {
+            core.metrics.retries_unpaid.increment();
+            return None;
+        }
         let mut tried = Tried::default();
         tried.add(first);
         let lease = core.upstreams.borrow_mut().choose(core, cluster, &self.hint, &tried)?;
         if lease.address() == first || lease.admit(core).is_err() {
             return None;
         }
-        let is_paid = lease.account().pay(core);
-        let counter = if is_paid { &core.metrics.hedges } else { &core.metrics.retries_unpaid };
-        counter.increment();
-        is_paid.then_some(lease)
+        core.metrics.hedges.increment();
+        Some(lease)
     }
 
     fn begin<'a>(&'a self, lease: Lease, request: (&'a Scratch, &'a [u8]), target: Target<'a>) -> Running<'a> {
@@ -208,6 +214,9 @@ impl<'s> Exchange<'s> {
         }
         if let Some(other) = other {
             other.outrun.by(&self.core, other.began.elapsed());
+            if index == 1 {
+                other.outrun.late(&self.core);
+            }
             tracing::debug!(endpoint = %other.address, "outrun by another endpoint");
         }
     }

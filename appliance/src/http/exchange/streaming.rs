@@ -14,7 +14,7 @@ use super::super::client::Client;
 use super::super::framing::BodyFraming;
 use super::super::request::Method;
 use super::super::response::Asked;
-use super::forward::{Attempts, Target};
+use super::forward::{Attempts, Target, left_of_try};
 use super::head::Head;
 use super::{After, Ended, Exchange};
 use crate::error::Failure;
@@ -148,18 +148,18 @@ impl<'s> Exchange<'s> {
         let receiving = from_upstream.aborter();
         let (gap, timeouts) = (self.snapshot.settings.client.body_timeout, route.timeouts);
         // The time to answer begins when the body is up.
-        let patience = Cell::new(WHILE_UPLOADING);
+        let (sent_ms, head_sent) = (Cell::new(None), Cell::new(false));
+        let patience = || sent_ms.get().map_or(WHILE_UPLOADING, |at| left_of_try(&self.core, route, at));
         let upload = async {
             let (sent, head) = relay::send(&mut to_upstream, head, timeouts.send).await;
             self.core.buffers.put(head);
             sent.map_err(|error| Failure::sending(&error))?;
             let to = (&mut to_upstream, timeouts.send);
             request::upload(&self.core, decoder, first, (reader, gap), to, framing).await?;
-            patience.set(timeouts.read);
-            receiving.move_deadline(timeouts.read);
+            sent_ms.set(Some(self.core.timers.now_ms()));
+            receiving.move_deadline(if head_sent.get() { timeouts.read } else { patience() });
             Ok(())
         };
-        let head_sent = Cell::new(false);
         let from = (&mut from_upstream, timeouts.read, &patience);
         let download = self.download((scratch, inbox), over_tls, from, (writer, &head_sent));
         match select(pin!(upload), pin!(download)).await {
@@ -179,7 +179,7 @@ impl<'s> Exchange<'s> {
         &self,
         (scratch, inbox): (&mut Scratch, &[u8]),
         over_tls: bool,
-        (upstream, timeout, patience): (&mut impl Source, Duration, &Cell<Duration>),
+        (upstream, timeout, patience): (&mut impl Source, Duration, &impl Fn() -> Duration),
         (client, head_sent): (&mut impl Sink, &Cell<bool>),
     ) -> Result<Relayed, Streaming> {
         let asked = Asked { head: scratch.request.method == Method::Head, upgrade: false };
@@ -187,7 +187,7 @@ impl<'s> Exchange<'s> {
         let limits = self.route.map(response::limits).unwrap_or_default();
         let received = response::read_head(
             &self.core,
-            (upstream, || patience.get()),
+            (upstream, patience),
             client,
             (version, asked, limits),
             &mut scratch.response,

@@ -84,14 +84,19 @@ impl Lane {
 
     /// As [`crate::stream::Source::recv`].
     pub(crate) async fn recv(&self, mut buf: Vec<u8>) -> Owned<usize> {
+        let running = &self.ends.running;
+        let heard = running.borrow().as_ref().map(Running::heard);
         let result = poll_fn(|cx| {
             if let Poll::Ready(error) = self.poll_ended(cx) {
                 if error.kind() == io::ErrorKind::TimedOut {
-                    self.ends.running.borrow().as_ref().inspect(|running| running.distrust());
+                    // A stream that is late says nothing about a session on which others are answered.
+                    running.borrow().as_ref().filter(|now| heard == Some(now.heard())).inspect(|now| now.distrust());
                 }
                 return Poll::Ready(Err(error));
             }
-            self.ends.incoming.borrow_mut().poll_read(cx, &mut buf)
+            let read = ready!(self.ends.incoming.borrow_mut().poll_read(cx, &mut buf));
+            running.borrow().as_ref().filter(|_| read.is_ok()).inspect(|running| running.hear());
+            Poll::Ready(read)
         })
         .await;
         (result, buf)

@@ -39,6 +39,8 @@ struct Session {
     requests: SendRequest<Bytes>,
     tls: bool,
     running: Cell<u32>,
+    /// What its streams have read, counted in reads.
+    heard: Cell<u64>,
     /// When it last began or ended a stream, on the core's clock.
     used_ms: Cell<u64>,
     /// The upstream said goodbye, the connection broke, or a request on it was never answered. Its driver sets it too,
@@ -82,6 +84,7 @@ impl Sessions {
             requests,
             tls: with.tls,
             running: Cell::new(0),
+            heard: Cell::new(0),
             used_ms: Cell::new(core.timers.now_ms()),
             ended: Rc::default(),
         });
@@ -110,6 +113,16 @@ impl Sessions {
 }
 
 impl Running {
+    /// One of the session's streams has read something.
+    pub(super) fn hear(&self) {
+        self.session.heard.set(self.session.heard.get().wrapping_add(1));
+    }
+
+    /// How much its streams have read: while that stays, the upstream says nothing.
+    pub(super) fn heard(&self) -> u64 {
+        self.session.heard.get()
+    }
+
     /// The upstream said nothing for too long: no more requests go that way.
     pub(super) fn distrust(&self) {
         self.session.ended.set(true);
