@@ -101,6 +101,29 @@ fn pages_are_compressed_in_the_coding_that_the_client_takes() {
 }
 
 #[test]
+fn what_the_operator_says_of_the_etag_holds_for_a_coded_answer() {
+    on_each_driver(|driver| {
+        let origin = Origin::with(answer);
+        let mut all = service("one", &[origin.address]);
+        let (name, path) =
+            ("ringress.io/response-headers-", |name| ingress(name).prefix(&format!("{name}.test"), "/", "one"));
+        all.push(path("set").annotation(&format!("{name}set"), "ETag: \"mine\"").build());
+        all.push(path("gone").annotation(&format!("{name}remove"), "etag").build());
+        all.push(options(&BOTH));
+        let ringress =
+            Ringress::on(driver).workers(1).manifest("all.json", file(all)).flag("--configmap=default/options").start();
+        for (host, etag) in [("set.test", vec!["\"mine\""]), ("gone.test", vec![])] {
+            let mut client = Connection::plain(ringress.http).expect("connect");
+            let gzip = [("Accept-Encoding", "gzip")];
+            let answer = client.request("GET", host, "/page", &gzip, b"").expect("an answer");
+            assert_eq!(answer.header("content-encoding"), Some("gzip"), "{host}");
+            let etags = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("etag"));
+            assert_eq!(etags.map(|(_, value)| value.as_str()).collect::<Vec<_>>(), etag, "{host}");
+        }
+    });
+}
+
+#[test]
 fn zstd_is_a_coding_of_its_own_that_wins_where_it_is_switched_on() {
     on_each_driver(|driver| {
         let origin = Origin::with(answer);

@@ -177,3 +177,34 @@ fn a_try_ends_after_its_time_however_often_its_endpoint_says_a_little() {
         assert!(took >= Duration::from_millis(1400) && took < Duration::from_secs(6), "{took:?}");
     });
 }
+
+#[test]
+fn a_try_that_failed_does_not_keep_its_connection_from_the_next() {
+    on_each_driver(|driver| {
+        let turns = AtomicUsize::default();
+        let origin = Origin::with(move |request, peer| {
+            peer.read_body(request)?;
+            if turns.fetch_add(1, Ordering::SeqCst) == 0 {
+                return Ok(Next::Close);
+            }
+            peer.answer(200, &[], b"second")?;
+            Ok(Next::Keep)
+        });
+        let ringress = serving(driver, &[origin.address], &[("hedge-after", "5s"), ("max-connections", "1")]);
+        assert_eq!(ringress.get("a.test", "/").text(), "second");
+    });
+}
+
+#[test]
+fn an_endpoint_that_hangs_is_ejected_though_others_outrun_it() {
+    on_each_driver(|driver| {
+        let cancelled = Arc::<AtomicUsize>::default();
+        let (hung, quick) = (slow("hung", Duration::from_secs(60), &cancelled), Origin::named("quick"));
+        let own = [("hedge-after", "20ms"), ("max-fails", "2")];
+        let ringress = serving(driver, &[hung.address, quick.address], &own);
+        for turn in 0..20 {
+            assert_eq!(ringress.get("a.test", "/").text(), "quick", "{turn}");
+        }
+        assert_eq!((hung.received().len(), metric(&ringress, "ringress_endpoint_ejections_total")), (4, 1.0));
+    });
+}
