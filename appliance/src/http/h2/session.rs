@@ -43,8 +43,8 @@ struct Session {
     heard: Cell<u64>,
     /// When it last began or ended a stream, on the core's clock.
     used_ms: Cell<u64>,
-    /// The upstream said goodbye, the connection broke, or a request on it was never answered. Its driver sets it too,
-    /// which must not hold the session: the connection ends with its last user.
+    /// The upstream said goodbye, the connection broke, or nothing came while a request waited too long. Its driver
+    /// sets it too, which must not hold the session: the connection ends with its last user.
     ended: Rc<Cell<bool>>,
 }
 
