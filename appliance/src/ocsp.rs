@@ -61,6 +61,8 @@ struct Stapler {
     generation: Option<u64>,
     /// Certificates in use, by fingerprint: the same one may be in several Secrets.
     known: HashMap<String, Known>,
+    /// There are more of them than are asked about.
+    crowded: bool,
     asking: JoinSet<(String, Result<Bytes, fetch::FetchError>)>,
 }
 
@@ -115,6 +117,7 @@ impl Stapler {
             return;
         }
         let mut before = std::mem::take(&mut self.known);
+        let was_crowded = std::mem::take(&mut self.crowded);
         for certificate in certificates(snapshot) {
             if let Some(known) = self.known.get_mut(&certificate.fingerprint) {
                 if known.keys.iter().all(|key| !Arc::ptr_eq(key, &certificate.key)) {
@@ -124,11 +127,14 @@ impl Stapler {
                 continue;
             }
             if self.known.len() == CERTIFICATES_MAX {
-                tracing::warn!(most = CERTIFICATES_MAX, "OCSP: too many certificates; some go without an answer");
+                self.crowded = true;
+                if !was_crowded {
+                    tracing::warn!(most = CERTIFICATES_MAX, "OCSP: too many certificates; some go without an answer");
+                }
                 break;
             }
             let known = match before.remove(&certificate.fingerprint) {
-                Some(mut known) if known.question.is_ok() => {
+                Some(mut known) if known.question.is_ok() || known.is_of(certificate) => {
                     known.keys = vec![Arc::clone(&certificate.key)];
                     known.staple();
                     known
@@ -226,6 +232,11 @@ impl Known {
         }
         let (keys, due) = (vec![Arc::clone(&certificate.key)], question.is_ok().then(Instant::now));
         Self { keys, question, answer: None, stapled: Vec::new(), due, failures: 0 }
+    }
+
+    /// Whether the question, or that there is none, comes from this very object.
+    fn is_of(&self, certificate: &Certificate) -> bool {
+        self.keys.first().is_some_and(|key| Arc::ptr_eq(key, &certificate.key))
     }
 
     /// Puts the answer to the keys.

@@ -161,6 +161,33 @@ fn no_answer_that_cannot_be_trusted_is_sent_and_no_handshake_waits() {
 }
 
 #[test]
+fn a_certificate_without_its_issuer_is_told_once_and_asked_about_when_it_has_it() {
+    on_each_driver(|driver| {
+        let (rig, ca) = (rig(driver, &["good"], Some("--ocsp-allow-local")), Ocsp::named("bare"));
+        eventually("the other is asked about", || rig.outcomes("good") == 1);
+        let told = |name: &str| {
+            let (log, secret) = (rig.ringress.log(), format!("default/{name}"));
+            let is_about = |line: &&str| line.contains("the certificate of the issuer") && line.contains(&secret);
+            log.lines().filter(is_about).count()
+        };
+        let apply = |name: &str, chain: &dyn Fn(&str) -> String| {
+            let host = format!("{name}.test");
+            let Issued { pem, key, .. } = ca.issue(&host, &format!("http://{}/junk", rig.responder.address));
+            let rule = ingress(name).tls(&host, name).prefix(&host, "/", "origin").build();
+            let objects = [secret(name, &chain(&pem), &key.serialize_pem()), rule];
+            rig.ringress.apply(&format!("{name}.json"), file(objects));
+        };
+        for name in ["one", "two", "three"] {
+            apply(name, &str::to_owned);
+            eventually("it is told", || told(name) == 1);
+        }
+        assert_eq!((told("one"), told("two")), (1, 1));
+        apply("one", &|pem| format!("{pem}{}", ca.pem));
+        eventually("it is asked about", || rig.outcomes("refused") == 1);
+    });
+}
+
+#[test]
 fn responders_on_this_machine_are_not_asked_unless_allowed() {
     on_each_driver(|driver| {
         let rig = rig(driver, &["good"], None);
