@@ -1,7 +1,7 @@
 //! The control thread seen from other threads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -38,11 +38,23 @@ pub(crate) struct Shared {
     /// Milliseconds from `started` to the last sign of life.
     heartbeat: AtomicU64,
     started: Instant,
+    /// Another process takes this one's place, whether or not [`Command::Resign`] got through.
+    resigned: AtomicBool,
 }
 
 impl Shared {
     pub(crate) fn new(status: SyncStatus) -> Self {
-        Self { status: ArcSwap::from_pointee(status), heartbeat: AtomicU64::new(0), started: Instant::now() }
+        Self {
+            status: ArcSwap::from_pointee(status),
+            heartbeat: AtomicU64::new(0),
+            started: Instant::now(),
+            resigned: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether [`SyncHandle::resign`] was called.
+    pub(crate) fn resigned(&self) -> bool {
+        self.resigned.load(Ordering::SeqCst)
     }
 
     /// A sign of life.
@@ -108,7 +120,8 @@ impl SyncHandle {
     /// Another process takes this one's place: nothing is written any more, nothing is unsaid, and the lead is given
     /// back, so that the other has it at its next look. Watching and publishing go on. Never waits.
     pub fn resign(&self) {
-        // A full channel means that the thread is stuck; then the lead runs out by itself.
+        self.shared.resigned.store(true, Ordering::SeqCst);
+        // A full channel means that the thread is stuck; then it resigns at its end, or the lead runs out by itself.
         let _full = self.commands.try_send(Command::Resign);
     }
 
@@ -136,5 +149,46 @@ impl SyncStatus {
             return "the control thread is busy".to_owned();
         }
         format!("generation {} is not adopted by worker {}", self.generation, late.join(", "))
+    }
+}
+
+#[cfg(all(test, feature = "testkit"))]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testkit::api_server::ApiServer;
+    use crate::testkit::fixtures::{ingress, ingress_class, service};
+    use crate::testkit::rig::Rig;
+    use crate::testkit::workers::eventually;
+    use crate::{PodIdentity, SourceSettings, StatusAddresses, StatusSettings, WriteSettings};
+
+    #[test]
+    fn a_resignation_whose_command_found_no_place_counts_at_the_end() {
+        let server = ApiServer::start();
+        server.put_all([ingress_class(), service("n", "web"), ingress("n", "a", "a.test")]);
+        // The only one, so that its end would empty the status.
+        server.put(json!({"kind": "Pod", "metadata": {"namespace": "ingress", "name": "p", "labels": {"app": "r"}},
+            "status": {"phase": "Running"}}));
+        let mut settings = Rig::server_settings(&server);
+        let addresses = StatusAddresses::Fixed(vec!["1.1.1.1".to_owned()]);
+        if let SourceSettings::Kube(kube) = &mut settings.source {
+            kube.write = Some(Box::new(WriteSettings {
+                pod: Some(PodIdentity { namespace: "ingress".to_owned(), name: "p".to_owned() }),
+                lease: "lease".to_owned(),
+                ttl: Duration::from_secs(12),
+                status: Some(StatusSettings { addresses, interval: Duration::from_secs(60), clear_at_end: true }),
+                webhook: None,
+                tickets: None,
+            }));
+        }
+        let rig = Rig::start(settings).expect("the settings are right").ready();
+        let status = || server.get("Ingress", "n", "a").expect("it is there")["status"]["loadBalancer"].clone();
+        eventually("the status is written", || status()["ingress"][0]["ip"] == "1.1.1.1");
+        rig.handle.shared.resigned.store(true, Ordering::SeqCst);
+        drop(rig);
+        assert_eq!(status()["ingress"][0]["ip"], "1.1.1.1");
+        let lease = server.get("Lease", "ingress", "lease").expect("it was held");
+        assert_eq!(lease["spec"]["holderIdentity"].as_str().unwrap_or_default(), "", "the lead is given back");
     }
 }

@@ -219,7 +219,13 @@ impl Control {
                 saver.look(|| good(&self.source, &self.compiler)).await;
             }
         }
-        drop(self.webhook.take());
+        if let Some(webhook) = self.webhook.take() {
+            webhook.finish().await;
+        }
+        if self.shared.resigned() {
+            // The command for it may have found no place.
+            self.resign();
+        }
         if let Some(writing) = self.writing.take() {
             writing.finish().await;
         }
@@ -344,6 +350,10 @@ impl Control {
     /// Takes in what the workers say and answers who waits for it.
     fn collect(&mut self) {
         let was_ready = self.status.ready;
+        // Before this process counts as ready, whereupon the one that it replaces goes.
+        if let Some(webhook) = self.webhook.as_mut().filter(|_| self.publishing.generation() > 0) {
+            webhook.open();
+        }
         if self.publishing.collect() {
             if let Some(took) = self.publishing.take_settled(Instant::now()) {
                 self.status.propagation.adopted = Some(took);

@@ -20,9 +20,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use ringress_config::model::{Kind, Object, ObjectKey};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::SyncError;
 use crate::handle::Command;
@@ -56,6 +57,9 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 /// How long the control thread may take to answer; the API server waits 10 s by default.
 const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long its thread may take to end.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Pause after a failed accept, which mostly means that descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -64,7 +68,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct WebhookSettings {
     /// `--validating-webhook`.
     pub address: SocketAddr,
-    /// Another process listens there still, which this one replaces.
+    /// Another process listens there still, which this one replaces: it gets all calls until this one can answer.
     pub takes_over: bool,
     /// What it shows.
     pub certificate: WebhookCertificate,
@@ -88,11 +92,33 @@ pub enum WebhookCertificate {
 pub(crate) struct Webhook {
     /// The Secret that the certificate comes from, and where it goes.
     secret: Option<(ObjectKey, Arc<Shown>)>,
-    _end: oneshot::Sender<()>,
+    /// Until it listens.
+    bound: Option<Bound>,
+    end: oneshot::Sender<()>,
+    /// Closed when nothing listens any more.
+    ended: oneshot::Receiver<()>,
+}
+
+/// The address is this process's, or this one's too, and no call comes yet.
+struct Bound {
+    socket: TcpSocket,
+    runtime: Handle,
+    listener: oneshot::Sender<TcpListener>,
+}
+
+impl Bound {
+    fn listen(self) -> io::Result<()> {
+        let _inside = self.runtime.enter();
+        let listener = self.socket.listen(BACKLOG)?;
+        info!(address = %listener.local_addr()?, "the validating webhook listens");
+        // Its thread is there for as long as the webhook is.
+        let _ended = self.listener.send(listener);
+        Ok(())
+    }
 }
 
 impl Webhook {
-    /// Binds and starts. Questions go to `commands`.
+    /// Binds and starts, and listens unless it takes over. Questions go to `commands`.
     pub(crate) fn start(settings: &WebhookSettings, commands: mpsc::Sender<Command>) -> Result<Self, SyncError> {
         let failed = |cause: io::Error| SyncError::Webhook { address: settings.address, cause };
         let (shown, files, secret) = match &settings.certificate {
@@ -107,27 +133,49 @@ impl Webhook {
         };
         let acceptor = TlsAcceptor::from(shown.server_config().map_err(failed)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let listener = {
-            let _inside = runtime.enter();
-            listen(settings.address, settings.takes_over).map_err(failed)?
-        };
-        let address = listener.local_addr().map_err(failed)?;
+        let socket = bind(settings.address, settings.takes_over).map_err(failed)?;
+        let (listener, listening) = oneshot::channel();
+        let mut bound = Some(Bound { socket, runtime: runtime.handle().clone(), listener });
+        if !settings.takes_over {
+            // A taken address is told at once.
+            bound.take().map_or(Ok(()), Bound::listen).map_err(failed)?;
+        }
         let (end, ending) = oneshot::channel::<()>();
+        let (at_end, ended) = oneshot::channel::<()>();
         let router =
             Router::new().fallback(answer).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(Asking { commands });
         let serving = async move {
-            info!(%address, "the validating webhook listens");
             tokio::select! {
-                () = accept(listener, acceptor, router) => {}
+                () = accept(listening, acceptor, router) => {}
                 () = follow(files) => {}
                 _ = ending => {}
             }
         };
         std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
-            .spawn(move || runtime.block_on(serving))
+            .spawn(move || {
+                runtime.block_on(serving);
+                drop(at_end);
+            })
             .map_err(failed)?;
-        Ok(Self { secret, _end: end })
+        Ok(Self { secret, bound, end, ended })
+    }
+
+    /// Ends; afterwards all calls go to who listens there, too.
+    pub(crate) async fn finish(self) {
+        drop(self.end);
+        // Nothing is ever sent. A thread that is stuck is left behind.
+        let _ended = tokio::time::timeout(END_TIMEOUT, self.ended).await;
+    }
+
+    /// Listens if it does not yet and has a certificate. To be called once questions can be answered.
+    pub(crate) fn open(&mut self) {
+        if self.secret.as_ref().is_some_and(|(_, shown)| !shown.is_some()) {
+            return;
+        }
+        if let Some(Err(cause)) = self.bound.take().map(Bound::listen) {
+            error!("the validating webhook cannot listen: {cause}");
+        }
     }
 
     /// Takes in a change if it is one of the Secret that the certificate comes from; true when it is.
@@ -151,16 +199,17 @@ async fn follow(files: Option<Files>) {
 }
 
 /// Beside another process where this one replaces it, else alone; and so that another can come beside this one.
-fn listen(address: SocketAddr, takes_over: bool) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, takes_over: bool) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(takes_over)?;
     socket.bind(address)?;
     socket.set_reuseport(true)?;
-    socket.listen(BACKLOG)
+    Ok(socket)
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
+async fn accept(listening: oneshot::Receiver<TcpListener>, acceptor: TlsAcceptor, router: Router) {
+    let Ok(listener) = listening.await else { return };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };

@@ -128,6 +128,32 @@ fn before_the_cluster_has_been_read_the_failure_policy_decides() {
 }
 
 #[test]
+fn a_successor_takes_no_call_before_it_can_answer() {
+    let asker = Asker::new();
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("a.json"), ingress("n", "first", "a.test").to_string()).unwrap();
+    let source = SourceSettings::Dir(folder.path().to_owned());
+    let options = Options { assume_class: true, ..Options::default() };
+    let old = Rig::start(asker.settings(SyncSettings { source, options, state_dir: None, webhook: None }));
+    let old = old.unwrap().ready();
+    let mut server = ApiServer::start();
+    server.put(ingress_class());
+    server.put(ingress("n", "first", "a.test"));
+    server.down();
+    let mut settings = asker.settings(Rig::server_settings(&server));
+    settings.webhook.as_mut().unwrap().takes_over = true;
+    let successor = Rig::start(settings).unwrap();
+    let refused = || !asker.ask(&ingress("n", "second", "a.test")).0;
+    assert!((0..20).all(|_| refused()));
+    server.up();
+    let successor = successor.ready();
+    assert!((0..20).all(|_| refused()));
+    drop(old);
+    assert!((0..8).all(|_| refused()));
+    drop(successor);
+}
+
+#[test]
 fn a_folder_is_reviewed_for_too_and_bad_settings_are_told_at_the_start() {
     let asker = Asker::new();
     let folder = TempDir::new().unwrap();
@@ -143,6 +169,7 @@ fn a_folder_is_reviewed_for_too_and_bad_settings_are_told_at_the_start() {
     let mut taking_over = settings.clone();
     taking_over.webhook.as_mut().unwrap().takes_over = true;
     let successor = Rig::start(taking_over).unwrap().ready();
+    (0..20).for_each(|_| assert!(!asker.ask(&ingress("n", "second", "a.test")).0));
     drop(rig);
     (0..8).for_each(|_| assert!(!asker.ask(&ingress("n", "second", "a.test")).0));
     drop(successor);

@@ -36,11 +36,14 @@ fn server() -> ApiServer {
 
 /// A replica with a webhook, and where that is.
 fn replica(server: &ApiServer, pod: &str) -> (Rig, SocketAddr) {
+    replica_at(own_address(), false, server, pod)
+}
+
+fn replica_at(address: SocketAddr, takes_over: bool, server: &ApiServer, pod: &str) -> (Rig, SocketAddr) {
     let secret = ObjectKey::new("ingress", "hook");
-    let address = own_address();
     let mut settings = Rig::server_settings(server);
     settings.webhook =
-        Some(WebhookSettings { address, takes_over: false, certificate: WebhookCertificate::Secret(secret.clone()) });
+        Some(WebhookSettings { address, takes_over, certificate: WebhookCertificate::Secret(secret.clone()) });
     if let SourceSettings::Kube(kube) = &mut settings.source {
         kube.write = Some(Box::new(WriteSettings {
             pod: Some(PodIdentity { namespace: "ingress".to_owned(), name: pod.to_owned() }),
@@ -103,6 +106,19 @@ fn every_replica_shows_a_certificate_that_the_api_server_trusts() {
     });
     assert_eq!(authorities(&server), 2);
     assert_eq!((one.0.reports("Secret ingress/hook"), server.requests(Verb::Write, "secrets")), (false, 2));
+}
+
+#[test]
+fn a_successor_takes_no_call_before_it_has_a_certificate() {
+    let (old, new) = (server(), server());
+    let (_old, address) = replica(&old, "p0");
+    eventually("it is trusted", || call(&old, address).is_some());
+    new.fault(Rule::on(Verb::Write, Fault::Status(500)).of("secrets"));
+    let (successor, _) = replica_at(address, true, &new, "p1");
+    assert!((0..20).all(|_| call(&old, address).is_some()));
+    new.heal();
+    eventually("it takes calls, too", || call(&new, address).is_some());
+    drop(successor);
 }
 
 #[test]

@@ -248,6 +248,7 @@ fn a_refused_object_has_one_event_whatever_happens() {
 #[test]
 fn a_process_that_is_replaced_gives_the_lead_back_at_once_and_empties_nothing() {
     let server = server_with(&["a.test"]);
+    put_pod(&server, "p", "n1");
     let mut write = write_settings("p", fixed(&["1.1.1.1"]));
     // Long enough that a lead that runs out would be noticed.
     write.ttl = Duration::from_secs(40);

@@ -42,6 +42,11 @@ impl ResolvesServerCert for Shown {
 }
 
 impl Shown {
+    /// Whether there is a certificate to show.
+    pub(super) fn is_some(&self) -> bool {
+        self.0.load().is_some()
+    }
+
     /// TLS that always shows the newest usable pair.
     pub(super) fn server_config(self: &Arc<Self>) -> io::Result<Arc<ServerConfig>> {
         let provider = Arc::new(aws_lc_rs::default_provider());
