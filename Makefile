@@ -1,12 +1,13 @@
 # The entries of the project. CI (.ci/run) calls the same targets.
-#   make check   everything without outside programs; needs Rust, a C compiler and cargo-deny
-#   make fuzz    every fuzz target for seconds; RINGRESS_LONG=1 for minutes
+#   make check        everything without outside programs; needs Rust, a C compiler and cargo-deny
+#   make binaries     the release binaries
+#   make fuzz         every fuzz target for seconds; RINGRESS_LONG=1 for minutes
 #   make screenshots  the dashboard in Chromium, pictures under docs/evidence/
-#   make e2e     the release binary against real nginx, wrk, curl and the conformance suite (short form)
-#   make long    the same programs at their full times; dated output under docs/evidence/
-#   make bench   the comparison with nginx, HAProxy, Envoy, Traefik and Caddy; many Ingresses
-#   make dist    deb, rpm, image, chart, SBOM, licences and checksums under target/dist/
-#   make deploy  what is under deploy/, checked
+#   make e2e          the release binary against real nginx, wrk, curl and the conformance suite (short form)
+#   make long         the same programs at their full times; dated output under docs/evidence/
+#   make bench        the comparison with nginx, HAProxy, Envoy, Traefik and Caddy; many Ingresses
+#   make release      deb, rpm, image, chart, SBOM, licences and checksums under target/dist/
+#   make deploy       what is under deploy/, checked
 
 SHELL := /bin/bash
 CONFORMANCE ?= ../shared/conformance
@@ -17,8 +18,8 @@ DRIVERS ?= io_uring epoll
 CHART_TOOLS := $(CURDIR)/target/tools/chart
 export RINGRESS_BIN RINGRESS_BENCH_BIN
 
-.PHONY: check fmt lint deny tree test fuzz screenshots release e2e suite outside lookups guards conformance cluster long \
-	bench advisories api-server peers pingora deb rpm image chart dist package-test package-test-fresh deploy
+.PHONY: check fmt lint deny tree test fuzz screenshots binaries release e2e suite outside lookups guards conformance cluster long \
+	bench advisories api-server peers pingora deb rpm image chart package-test package-test-fresh deploy
 
 check: fmt lint deny tree test
 
@@ -61,7 +62,7 @@ fuzz:
 	  test "$${PIPESTATUS[0]}" = 0 || exit 1; \
 	done
 
-release:
+binaries:
 	cargo build --release --locked -p ringress -p ringress-bench
 
 e2e: suite outside lookups guards conformance
@@ -71,10 +72,10 @@ screenshots:
 	RINGRESS_SCREENSHOTS=$(CURDIR)/docs/evidence RINGRESS_DRIVER=epoll cargo test --locked -p ringress --test outside dashboard -- --nocapture
 
 # The built-in tests again, on the binary that is shipped.
-suite: release
+suite: binaries
 	cargo test --locked -p ringress --test suite
 
-outside: release
+outside: binaries
 	cargo test --locked -p ringress --test outside -- --test-threads=1 --nocapture
 
 # A lookup among 10,000 Ingresses may take 1.2 times the instructions of one among 10; instructions, as time is noise.
@@ -91,7 +92,7 @@ guards:
 	bench/guard.py
 
 # appliance/tests/conformance.list names the cases that must pass; it may only grow.
-conformance: release
+conformance: binaries
 	@set -e; cases=$$(grep -v '^#' appliance/tests/conformance.list | paste -sd, -); \
 	for driver in $(DRIVERS); do \
 	  echo "conformance on $$driver"; \
@@ -103,12 +104,12 @@ api-server:
 	cargo build --release --locked -p ringress-sync --features testkit --bin fake_api_server
 
 # A thousand Ingresses on it, in short, with bounds that a busy machine keeps; `make bench` measures at full size.
-cluster: release api-server
+cluster: binaries api-server
 	$(RINGRESS_BENCH_BIN) cluster --ringress $(RINGRESS_BIN) --sizes 1000 --changes 25 --idle-seconds 4 --rolling-seconds 4 \
 	  --writes 2000 --storm-ingresses 1000 --storm-seconds 4 --ready-ms-max 10000 --change-p99-ms-max 1000 \
 	  --resident-mib-max 120 --memory-ratio-max 1.2 --idle-percent-max 10 --storm-ratio-max 5
 
-long: release
+long: binaries
 	@mkdir -p docs/evidence; \
 	file=docs/evidence/$$(date -u +%Y-%m-%d)-long.txt; at=$$(git describe --always --dirty); \
 	{ echo "# make long at $$at, $$(date -u +%FT%TZ), $$(nproc) CPUs, Linux $$(uname -r | cut -d- -f1)"; \
@@ -123,20 +124,20 @@ peers:
 pingora:
 	cargo build --release --locked --manifest-path bench/peers/pingora/Cargo.toml
 
-bench: release api-server peers
+bench: binaries api-server peers
 	$(RINGRESS_BENCH_BIN) compare --ringress $(RINGRESS_BIN)
 	$(RINGRESS_BENCH_BIN) idle --ringress $(RINGRESS_BIN)
 	$(RINGRESS_BENCH_BIN) scale --ringress $(RINGRESS_BIN) --layout files
 	$(RINGRESS_BENCH_BIN) scale --ringress $(RINGRESS_BIN) --layout single
 	$(RINGRESS_BENCH_BIN) cluster --ringress $(RINGRESS_BIN)
 
-deb: release
+deb: binaries
 	packaging/build-deb
 
-rpm: release
+rpm: binaries
 	packaging/build-rpm
 
-image: release
+image: binaries
 	packaging/build-image
 
 chart:
@@ -161,7 +162,7 @@ package-test-fresh:
 	$(MAKE) package-test ROOT=$(CURDIR)/target/debian-12
 
 # All that a release consists of, under target/dist.
-dist: deb rpm image chart
+release: deb rpm image chart
 	rm -rf target/dist && mkdir -p target/dist
 	cp target/deb/*.deb target/rpm/*.rpm target/image/ringress.tar target/chart/*.tgz CHANGELOG.md target/dist/
 	cp -r deploy/manifests deploy/monitoring deploy/seccomp target/dist/
@@ -170,5 +171,5 @@ dist: deb rpm image chart
 	cd target/dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
 
 # Chart, plain manifests, alert rules and dashboard. The tools are those that .ci/run lays under target/tools/chart.
-deploy: release
+deploy: binaries
 	PATH=$(CHART_TOOLS):$$PATH $(CHART_TOOLS)/venv/bin/python deploy/check.py
