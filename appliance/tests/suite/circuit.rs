@@ -13,17 +13,8 @@ use crate::support::frame_origin::FrameOrigin;
 use crate::support::frames::{END_STREAM, headers};
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{BlackHole, Next, Origin};
-use crate::support::process::{Driver, Ringress, on_each_driver};
-
-fn serving(driver: Driver, workers: usize, endpoints: &[SocketAddr], own: &[(&str, &str)]) -> Ringress {
-    let mut objects = service("web", endpoints);
-    let mut rule = ingress("a").annotation("proxy-connect-timeout", "1").prefix("a.test", "/", "web").build();
-    for (name, value) in own {
-        rule["metadata"]["annotations"][format!("ringress.io/{name}")] = json!(value);
-    }
-    objects.push(rule);
-    Ringress::on(driver).workers(workers).manifest("all.json", file(objects)).start()
-}
+use crate::support::process::{Ringress, on_each_driver};
+use crate::support::web::serving;
 
 fn metric(ringress: &Ringress, name: &str) -> f64 {
     let text = client::once(ringress.health, "GET", "localhost", "/metrics").text();

@@ -14,23 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use crate::support::client::{self, Connection};
-use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{Next, Origin};
-use crate::support::process::{Driver, Ringress, on_each_driver};
+use crate::support::process::{Ringress, on_each_driver};
+use crate::support::web::serving;
 use crate::support::{PATIENCE, within};
-
-fn serving(driver: Driver, endpoints: &[SocketAddr], own: &[(&str, &str)]) -> Ringress {
-    let mut objects = service("web", endpoints);
-    let mut rule = ingress("a").annotation("proxy-connect-timeout", "1").prefix("a.test", "/", "web").build();
-    for (name, value) in own {
-        rule["metadata"]["annotations"][format!("ringress.io/{name}")] = json!(value);
-    }
-    objects.push(rule);
-    Ringress::on(driver).workers(2).manifest("all.json", file(objects)).start()
-}
 
 /// Answers until it is killed: then its port refuses, and each connection ends without another word.
 struct Killable {
@@ -111,7 +99,7 @@ fn ten_of_twenty_endpoints_are_killed_and_a_thousandth_fails_at_most() {
     on_each_driver(|driver| {
         let mut endpoints: Vec<_> = (0..20).map(|_| Killable::new()).collect();
         let addresses: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address).collect();
-        let ringress = serving(driver, &addresses, &[]);
+        let ringress = serving(driver, 2, &addresses, &[]);
         let mut settled = None;
         let seen = under_load(&ringress, CLIENTS, |served| {
             goes_on(served, 1000);
@@ -147,7 +135,7 @@ fn an_endpoint_that_comes_and_goes_under_load_costs_no_request() {
         });
         let good = [Origin::named("good"), Origin::named("good")];
         let addresses = [good[0].address, flapping.address, good[1].address];
-        let ringress = serving(driver, &addresses, &[("max-fails", "3"), ("fail-timeout", "1")]);
+        let ringress = serving(driver, 2, &addresses, &[("max-fails", "3"), ("fail-timeout", "1")]);
         let seen = under_load(&ringress, 4, |served| {
             for turn in 0..10 {
                 flag.store(turn % 2 == 0, Ordering::SeqCst);
@@ -170,7 +158,7 @@ fn hung_endpoints_cost_a_few_slow_requests_and_then_none() {
         let (good, hung) = ([Origin::named("good"), Origin::named("good")], [hung(), hung()]);
         let addresses = [good[0].address, hung[0].address, good[1].address, hung[1].address];
         let own = [("per-try-timeout", "1s"), ("max-fails", "2"), ("fail-timeout", "60")];
-        let ringress = serving(driver, &addresses, &own);
+        let ringress = serving(driver, 2, &addresses, &own);
         for _ in 0..60 {
             let began = Instant::now();
             assert_eq!(ringress.get("a.test", "/").text(), "good");
@@ -201,7 +189,7 @@ fn a_response_whose_endpoint_resets_is_cut_and_the_next_one_is_whole() {
             peer.reset()?;
             Ok(Next::Close)
         });
-        let ringress = serving(driver, &[resetting.address], &[]);
+        let ringress = serving(driver, 2, &[resetting.address], &[]);
         for turn in 0..6 {
             let mut client = Connection::plain(ringress.http).expect("connect");
             assert!(client.get("a.test", "/cut").is_err(), "{turn}: taken for a whole response");
@@ -217,7 +205,7 @@ fn a_response_whose_endpoint_resets_is_cut_and_the_next_one_is_whole() {
 fn sixty_four_kept_connections_are_served_evenly_by_two_workers() {
     on_each_driver(|driver| {
         let origin = Origin::named("web");
-        let ringress = serving(driver, &[origin.address], &[]);
+        let ringress = serving(driver, 2, &[origin.address], &[]);
         let clients: Vec<_> = (0..64).map(|_| Connection::plain(ringress.http).expect("connect")).collect();
         let mut chunks: Vec<Vec<Connection>> = Vec::new();
         for (at, client) in clients.into_iter().enumerate() {

@@ -1,27 +1,14 @@
 //! Endpoints that die, hang or come and go: what clients see of it, and how soon it is over.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use crate::support::client::{self, Connection};
-use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{BlackHole, Next, Origin};
-use crate::support::process::{Driver, Ringress, on_each_driver};
+use crate::support::process::{Ringress, on_each_driver};
+use crate::support::web::serving;
 use crate::support::{PATIENCE, within};
-
-fn serving(driver: Driver, endpoints: &[SocketAddr], own: &[(&str, &str)]) -> Ringress {
-    let mut objects = service("web", endpoints);
-    let mut rule = ingress("a").annotation("proxy-connect-timeout", "1").prefix("a.test", "/", "web").build();
-    for (name, value) in own {
-        rule["metadata"]["annotations"][format!("ringress.io/{name}")] = json!(value);
-    }
-    objects.push(rule);
-    Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start()
-}
 
 fn metric(ringress: &Ringress, name: &str) -> f64 {
     let text = client::once(ringress.health, "GET", "localhost", "/metrics").text();
@@ -60,7 +47,7 @@ fn half_of_the_endpoints_die_under_load_and_at_most_what_was_in_flight_fails() {
     on_each_driver(|driver| {
         let mortals: Vec<_> = (0..10).map(|_| Mortal::new()).collect();
         let addresses: Vec<_> = mortals.iter().map(|mortal| mortal.origin.address).collect();
-        let ringress = serving(driver, &addresses, &[]);
+        let ringress = serving(driver, 1, &addresses, &[]);
         let (failed, served) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -93,7 +80,7 @@ fn black_holes_cost_a_few_slow_requests_and_then_none() {
         let good = [Origin::named("good"), Origin::named("good")];
         let holes = [BlackHole::new(), BlackHole::new()];
         let addresses = [good[0].address, holes[0].address, good[1].address, holes[1].address];
-        let ringress = serving(driver, &addresses, &[("max-fails", "1"), ("fail-timeout", "60")]);
+        let ringress = serving(driver, 1, &addresses, &[("max-fails", "1"), ("fail-timeout", "60")]);
         let mut slow = 0;
         for _ in 0..40 {
             let started = Instant::now();
@@ -110,7 +97,7 @@ fn an_endpoint_that_comes_back_is_used_again() {
     on_each_driver(|driver| {
         let (good, mortal) = (Origin::named("good"), Mortal::new());
         let addresses = [good.address, mortal.origin.address];
-        let ringress = serving(driver, &addresses, &[("max-fails", "2"), ("fail-timeout", "1")]);
+        let ringress = serving(driver, 1, &addresses, &[("max-fails", "2"), ("fail-timeout", "1")]);
         mortal.set_dead(true);
         (0..20).for_each(|_| assert_eq!(ringress.get("a.test", "/").text(), "good"));
         assert!(mortal.origin.received().len() <= 4, "{} requests to the dead one", mortal.origin.received().len());
@@ -135,7 +122,7 @@ fn an_endpoint_that_fails_now_and_then_costs_no_request_and_is_not_passed_over()
             Ok(Next::Close)
         });
         let good = Origin::named("good");
-        let ringress = serving(driver, &[flapping.address, good.address], &[]);
+        let ringress = serving(driver, 1, &[flapping.address, good.address], &[]);
         (0..60).for_each(|_| assert_eq!(ringress.get("a.test", "/").status, 200));
         assert!(metric(&ringress, "ringress_endpoint_ejections_total") < 1.0);
     });
@@ -147,7 +134,7 @@ fn an_outage_is_not_amplified_by_further_attempts() {
         let dead: Vec<_> = (0..3).map(|_| Mortal::new()).collect();
         dead.iter().for_each(|mortal| mortal.set_dead(true));
         let addresses: Vec<_> = dead.iter().map(|mortal| mortal.origin.address).collect();
-        let ringress = serving(driver, &addresses, &[("retry-budget", "10")]);
+        let ringress = serving(driver, 1, &addresses, &[("retry-budget", "10")]);
         let started = Instant::now();
         let mut client = Connection::plain(ringress.http).expect("connect");
         for _ in 0..300 {

@@ -31,6 +31,8 @@ pub(crate) mod raw;
 pub(crate) mod services;
 #[path = "support/tunnel.rs"]
 pub(crate) mod tunnel;
+#[path = "support/web.rs"]
+pub(crate) mod web;
 
 use std::time::{Duration, Instant};
 
