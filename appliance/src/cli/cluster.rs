@@ -76,9 +76,14 @@ pub(super) fn write_back(layers: &Layers, surroundings: &Surroundings) -> Result
     if lease.is_empty() || lease.len() > 253 || !is_name(&lease) {
         return Err(CliError::setting("election-id", "expected the name of an object"));
     }
+    let addresses = layers.list("publish-status-address");
+    let is_address = |text: &String| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+    if let Some(bad) = addresses.iter().find(|text| !is_address(text)) {
+        return Err(CliError::setting("publish-status-address", format!("{bad:?} is no address and no host name")));
+    }
     let var = |name| surroundings.var(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let status = layers.bool("update-status").then(|| IngressStatus {
-        addresses: layers.list("publish-status-address"),
+        addresses: addresses.clone(),
         service: layers.object("publish-service"),
         internal: layers.bool("report-node-internal-ip-address"),
         interval: layers.duration("status-update-interval").unwrap_or_default().max(INTERVAL_MIN),

@@ -5,7 +5,9 @@
 
 use super::flag::Support::{Differs, Honoured, NoMeaning, NotYet};
 use super::flag::{Flag, Support};
-use super::value::ValueType::{self, Address, Bool, Buckets, Duration, Float, Int, List, Object, Port, Seconds, Text};
+use super::value::ValueType::{
+    self, Address, Bool, Buckets, Duration, Float, Int, List, Name, Object, Port, Seconds, Text,
+};
 
 const fn flag(
     name: &'static str,
@@ -31,7 +33,7 @@ const NATIVE: Support = NotYet("only classic histograms are exported");
 pub(crate) const NGINX_FLAGS: &[Flag] = &[
     flag(
         "annotations-prefix",
-        Text,
+        Name,
         "nginx.ingress.kubernetes.io",
         Honoured,
         "Prefix of the Ingress annotations that are read.",
@@ -249,7 +251,7 @@ pub(crate) const NGINX_FLAGS: &[Flag] = &[
     flag("validating-webhook-key", Text, "", Honoured, "Its key file."),
     flag("version", Bool, "false", Honoured, "Print the version and end."),
     flag("watch-ingress-without-class", Bool, "false", Honoured, "Serve Ingresses that name no class, too."),
-    flag("watch-namespace", Text, "", Honoured, "The only namespace to be served; empty is all."),
+    flag("watch-namespace", Name, "", Honoured, "The only namespace to be served; empty is all."),
     flag(
         "watch-namespace-selector",
         Text,

@@ -2,7 +2,7 @@
 
 use super::flag::Support::Honoured;
 use super::flag::{Flag, Support};
-use super::value::ValueType::{self, Bool, Choice, Duration, Int, Object, Repeated, Text};
+use super::value::ValueType::{self, Bool, Choice, Duration, Int, Name, Object, Repeated, Text};
 
 const fn flag(
     name: &'static str,
@@ -112,7 +112,7 @@ pub(crate) const OWN_FLAGS: &[Flag] = &[
     ),
     flag(
         "webhook-configuration",
-        Text,
+        Name,
         "",
         Honoured,
         "ValidatingWebhookConfiguration whose caBundle the leader keeps, with --webhook-secret.",

@@ -270,6 +270,12 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
     let folder = layers.text("source").is_some_and(|source| source_folder(&source).is_some());
     let watch_namespace = layers.text("watch-namespace").map(Into::into);
     let namespace_selector = namespace_selector(layers)?;
+    if layers.text("annotations-prefix").is_none() {
+        return Err(CliError::setting(
+            "annotations-prefix",
+            "expected a name; without a prefix nothing is an annotation",
+        ));
+    }
     let text = |name| layers.text(name).unwrap_or_default().into();
     Ok(Options {
         annotations_prefix: text("annotations-prefix"),

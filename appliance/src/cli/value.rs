@@ -24,6 +24,8 @@ pub(crate) enum ValueType {
     Seconds,
     /// Any text.
     Text,
+    /// A name as objects and domains have it, or empty.
+    Name,
     /// Comma-separated texts.
     List,
     /// May be given several times.
@@ -64,6 +66,7 @@ impl ValueType {
             Self::Duration => "duration",
             Self::Seconds => "seconds",
             Self::Text => "text",
+            Self::Name => "name",
             Self::List => "list",
             Self::Repeated => "text, repeatable",
             Self::Address => "address",
@@ -83,6 +86,7 @@ impl ValueType {
             Self::Duration => duration(text).map(Value::Duration),
             Self::Seconds => number(text, "a whole number of seconds").map(|s| Value::Duration(Duration::from_secs(s))),
             Self::Text => Ok(Value::Text(text.to_owned())),
+            Self::Name => name(text).map(Value::Text),
             Self::List | Self::Repeated => Ok(Value::List(list(text))),
             Self::Address => address(text).map(Value::Address),
             Self::Object => object(text).map(Value::Object),
@@ -122,6 +126,11 @@ fn buckets(text: &str) -> Result<Vec<f64>, String> {
         return Err("expected rising numbers".into());
     }
     Ok(bounds)
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let is_name = text.len() <= 253 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    if is_name { Ok(text.to_owned()) } else { Err("expected a name of letters, digits, - . and _".into()) }
 }
 
 fn list(text: &str) -> Vec<String> {

@@ -29,7 +29,12 @@ pub(super) fn run(cors: &Cors, request: &Request<'_>, shaping: &mut Shaping<'_>)
     if !cors.expose.is_empty() {
         response.set(b"Access-Control-Expose-Headers", cors.expose.as_bytes());
     }
-    response.set_with(b"Access-Control-Max-Age", |out| write_decimal(out, cors.max_age));
+    response.set_with(b"Access-Control-Max-Age", |out| {
+        if cors.max_age < 0 {
+            out.push(b'-');
+        }
+        write_decimal(out, cors.max_age.unsigned_abs().into());
+    });
     (request.head.method == Method::Options).then(|| Answer::status(204))
 }
 

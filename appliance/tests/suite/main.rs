@@ -55,4 +55,5 @@ mod tls;
 mod tls_settings;
 mod tracing;
 mod upgrade;
+mod values;
 mod websocket;

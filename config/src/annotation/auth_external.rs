@@ -73,9 +73,9 @@ fn read_named(source: &mut impl Source, names: &Names) -> Option<ExternalAuth> {
     let url = guarded(source, names.url, url);
     let method = guarded(source, names.method, method);
     let response_fields = guarded(source, names.response_fields, value::field_names);
-    let request_redirect = guarded(source, names.request_redirect, value::template);
+    let request_redirect = guarded(source, names.request_redirect, redirect_value);
     let always_set_cookie = guarded(source, names.always_set_cookie, value::bool).unwrap_or(false);
-    let parameter = source.text(names.parameter).unwrap_or("rd").into();
+    let parameter = source.get(names.parameter, parameter).unwrap_or_else(|| "rd".into());
     let durations = guarded(source, names.cache_duration, durations);
     let durations = durations.unwrap_or_else(|| [200, 202, 401].map(|status| (status, CACHED)).into());
     let cache = source.get(names.cache_key, value::template).map(|key| AuthCache { key, durations });
@@ -114,6 +114,19 @@ fn url_with_scheme(text: &str) -> Result<Template, Expected> {
     let has_start = ["http://", "https://", "/", "$"].iter().any(|start| text.starts_with(start));
     let clean = text.bytes().all(|b| b.is_ascii_graphic());
     if has_start && clean { Template::parse(text).map_err(|_| EXPECTED) } else { Err(EXPECTED) }
+}
+
+/// What the service is told to send the client back to: a URL or a part of one.
+fn redirect_value(text: &str) -> Result<Template, Expected> {
+    const EXPECTED: Expected = "a URL or path, with variables of the supported list";
+    let clean = text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\<>^`|;".contains(&b));
+    if clean { Template::parse(text).map_err(|_| EXPECTED) } else { Err(EXPECTED) }
+}
+
+/// The name of a query parameter, which is written as it is.
+fn parameter(text: &str) -> Result<Box<str>, Expected> {
+    let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~".contains(&b));
+    if clean { Ok(text.into()) } else { Err("a name of letters, digits and - _ . ~") }
 }
 
 /// Groups between commas, each of statuses and how long answers with them are kept: `200 202 10m, 401 5m`. As in nginx a
@@ -189,6 +202,7 @@ mod tests {
             ("auth-response-headers", "X User"),
             ("auth-always-set-cookie", "yes"),
             ("auth-request-redirect", "$nothing"),
+            ("auth-request-redirect", "no url"),
             ("auth-proxy-set-headers", "missing"),
         ] {
             let pairs = if name == "auth-url" { vec![(name, value)] } else { vec![URL, (name, value)] };

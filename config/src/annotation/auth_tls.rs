@@ -59,6 +59,9 @@ fn read_error_page(annotations: &mut Annotations<'_>) -> Option<Template> {
     if text.starts_with("http://") || text.starts_with("https://") {
         return annotations.get(NAME, value::template);
     }
+    if !text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\{};<>^`|".contains(&b)) {
+        return annotations.get(NAME, |_| Err("a URL, a path or the name of a location"));
+    }
     annotations.warn(NAME, "is no http or https URL; clients without an accepted certificate are answered 400".into());
     None
 }

@@ -46,6 +46,12 @@ pub(super) fn read(annotations: &mut Annotations<'_>) -> Option<CanaryRule> {
 }
 
 fn header(annotations: &mut Annotations<'_>) -> Option<(Box<str>, CanaryHeader)> {
+    if annotations.text("canary-by-header").is_none() {
+        let needing = ["canary-by-header-value", "canary-by-header-pattern"];
+        for name in needing.into_iter().filter(|name| annotations.text(name).is_some()).collect::<Vec<_>>() {
+            annotations.warn(name, "has no effect without canary-by-header".into());
+        }
+    }
     let name = annotations.get("canary-by-header", value::field_name)?;
     let rule = match annotations.text("canary-by-header-value") {
         Some(value) => CanaryHeader::Value(value.into()),

@@ -10,7 +10,7 @@ const METHODS: &str = "GET, PUT, POST, DELETE, PATCH, OPTIONS";
 const HEADERS: &str = "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,\
                        Authorization";
 /// Twenty days.
-const MAX_AGE: u64 = 1_728_000;
+const MAX_AGE: i32 = 1_728_000;
 
 pub(super) fn read(annotations: &mut Annotations<'_>) -> Option<Arc<Cors>> {
     annotations.get("enable-cors", value::bool).filter(|on| *on)?;
@@ -20,8 +20,13 @@ pub(super) fn read(annotations: &mut Annotations<'_>) -> Option<Arc<Cors>> {
         headers: annotations.get("cors-allow-headers", words).unwrap_or_else(|| HEADERS.into()),
         credentials: annotations.get("cors-allow-credentials", value::bool).unwrap_or(true),
         expose: annotations.get("cors-expose-headers", words).unwrap_or_default(),
-        max_age: annotations.get("cors-max-age", value::natural).map_or(MAX_AGE, u64::from),
+        max_age: annotations.get("cors-max-age", seconds).unwrap_or(MAX_AGE),
     }))
+}
+
+/// Go's `Atoi`; below 0 browsers keep nothing.
+fn seconds(text: &str) -> Result<i32, Expected> {
+    text.parse().map_err(|_| "a number of seconds, without unit")
 }
 
 /// A list whose value is sent as it is written.
@@ -95,7 +100,7 @@ mod tests {
             ("cors-allow-origin", "one.test"),
             ("cors-allow-origin", "https://*"),
             ("cors-allow-methods", "GET; PUT"),
-            ("cors-max-age", "-1"),
+            ("cors-max-age", "1h"),
             ("cors-allow-credentials", "yes"),
         ] {
             let default = cors(&[]).0;

@@ -44,7 +44,7 @@ pub(super) fn read_target(annotations: &mut Annotations<'_>, relative: bool) -> 
 
 /// A number out of range is reported and counts as absent; what is no number refuses the Ingress.
 fn status(annotations: &mut Annotations<'_>, name: &str, max: u32) -> Option<u16> {
-    let status = annotations.get(name, value::natural)?;
+    let status = annotations.get(name, value::number_or_none)?;
     if (300..=max).contains(&status) {
         return u16::try_from(status).ok();
     }

@@ -79,8 +79,8 @@ impl Globals {
             streams: streams(&mut keys),
             drain_timeout: keys.get("worker-shutdown-timeout", value::time),
         };
-        let list = |keys: &Keys<'_>, name| keys.text(name).map(|text| value::list(text).map(Box::from).collect());
-        let words = list(&keys, "annotation-value-word-blocklist");
+        let words = keys.text("annotation-value-word-blocklist");
+        let words = words.map(|text| value::list(text).map(Box::from).collect());
         let snippets_admitted = keys.get("allow-snippet-annotations", value::bool) == Some(true);
         if snippets_admitted {
             keys.warn("allow-snippet-annotations", "snippets are never inserted, whatever this says".into());
@@ -98,10 +98,10 @@ impl Globals {
             snippets_admitted,
             strict_path_types: keys.get("strict-validate-path-type", value::bool).unwrap_or(true),
             redirect_status: keys.get("http-redirect-code", redirect_status).unwrap_or(defaults.redirect_status),
-            no_redirect_paths: list(&keys, "no-tls-redirect-locations").unwrap_or(defaults.no_redirect_paths),
+            no_redirect_paths: keys.get("no-tls-redirect-locations", paths).unwrap_or(defaults.no_redirect_paths),
             missing: missing.or(keys.denied.then_some(503)),
             external_auth,
-            no_auth_paths: list(&keys, "no-auth-locations").unwrap_or(defaults.no_auth_paths),
+            no_auth_paths: keys.get("no-auth-locations", paths).unwrap_or(defaults.no_auth_paths),
             allowed_response_fields: allowed.unwrap_or_default(),
             cross_namespace: keys.get("allow-cross-namespace-resources", value::bool).unwrap_or(false),
             proxy_ssl_location_only: keys.get("proxy-ssl-location-only", value::bool).unwrap_or(false),
@@ -212,13 +212,14 @@ fn tls(keys: &mut Keys<'_>) -> TlsSettings {
     if flag(keys, "hsts-preload", false) {
         hsts.push_str("; preload");
     }
-    let resume = flag(keys, "ssl-session-cache", true) || flag(keys, "ssl-session-tickets", false);
+    // Each is read whatever the other says: a value that cannot be read is a finding.
+    let (cache, tickets) = (flag(keys, "ssl-session-cache", true), flag(keys, "ssl-session-tickets", false));
     let (suites, groups) = (suites(keys), groups(keys));
     TlsSettings {
         versions,
         suites,
         groups,
-        resume,
+        resume: cache || tickets,
         session_timeout: keys.get("ssl-session-timeout", value::time).unwrap_or(default.session_timeout),
         record_bytes_max: keys.get("ssl-buffer-size", record_bytes).unwrap_or(default.record_bytes_max),
         ocsp: flag(keys, "enable-ocsp", default.ocsp),
@@ -301,6 +302,12 @@ fn object_key(text: &str) -> Result<ObjectKey, Expected> {
 
 fn risk(text: &str) -> Result<Risk, Expected> {
     Risk::parse(text).ok_or("Low, Medium, High or Critical")
+}
+
+/// Starts of paths.
+fn paths(text: &str) -> Result<Box<[Box<str>]>, Expected> {
+    let path = |part: &str| part.starts_with('/').then(|| part.into());
+    value::list(text).map(path).collect::<Option<_>>().ok_or("a list of paths that begin with a slash")
 }
 
 fn redirect_status(text: &str) -> Result<u16, Expected> {

@@ -116,8 +116,8 @@ pub struct Cors {
     pub credentials: bool,
     /// `Access-Control-Expose-Headers`; empty sends none.
     pub expose: Box<str>,
-    /// `Access-Control-Max-Age`, seconds.
-    pub max_age: u64,
+    /// `Access-Control-Max-Age`, seconds; below 0 nothing is kept.
+    pub max_age: i32,
 }
 
 /// Origins of a [`Cors`].

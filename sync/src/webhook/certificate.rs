@@ -83,7 +83,10 @@ impl Files {
 
     /// Reads both.
     pub(super) fn read(certificate: &Path, key: &Path) -> io::Result<Self> {
-        let read = (load(certificate)?, load(key)?);
+        let of_flag = |flag: &str, path| {
+            load(path).map_err(|cause| io::Error::new(cause.kind(), format!("--validating-webhook-{flag}={cause}")))
+        };
+        let read = (of_flag("certificate", certificate)?, of_flag("key", key)?);
         let shown = Arc::new(Shown(ArcSwapOption::from_pointee(parse(&read.0, &read.1)?)));
         Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), read, shown })
     }

@@ -19,7 +19,16 @@ pub(crate) async fn connect(settings: &KubeSettings) -> Result<(Client, String),
     // Every request has its own limit and its own way to be tried again.
     config.default_retry = false;
     let url = config.cluster_url.to_string();
-    let client = Client::try_from(config).map_err(|cause| SyncError::KubeSettings(describe(&cause)))?;
+    // kube's client would panic.
+    if !matches!(config.cluster_url.scheme_str(), Some("http" | "https")) || config.cluster_url.host().is_none() {
+        return Err(SyncError::KubeSettings(format!("{url} is no http or https URL (--apiserver-host, --kubeconfig)")));
+    }
+    let authority = settings.certificate_authority.as_deref().filter(|_| settings.apiserver_host.is_some());
+    let named = |cause| match authority {
+        Some(path) => format!("--certificate-authority={}: {}", path.display(), describe(&cause)),
+        None => describe(&cause),
+    };
+    let client = Client::try_from(config).map_err(|cause| SyncError::KubeSettings(named(cause)))?;
     Ok((client, url))
 }
 
@@ -96,6 +105,16 @@ mod tests {
     fn settings_that_lead_nowhere_are_refused_with_the_flag_at_fault() {
         let host = KubeSettings { apiserver_host: Some("not a url".to_owned()), ..KubeSettings::default() };
         assert!(refusal(&host).contains("--apiserver-host=not a url"));
+        for url in ["nowhere", "ftp://a.test/", "/path"] {
+            let host = KubeSettings { apiserver_host: Some(url.to_owned()), ..KubeSettings::default() };
+            assert!(refusal(&host).contains("is no http or https URL (--apiserver-host"), "{url}");
+        }
+        let authority = KubeSettings {
+            apiserver_host: Some("https://127.0.0.1:1".to_owned()),
+            certificate_authority: Some("/nonexistent/ca.crt".into()),
+            ..KubeSettings::default()
+        };
+        assert!(refusal(&authority).contains("--certificate-authority=/nonexistent/ca.crt"));
         let missing = KubeSettings { kubeconfig: Some("/nonexistent/config".into()), ..KubeSettings::default() };
         assert!(refusal(&missing).contains("--kubeconfig=/nonexistent/config"));
     }

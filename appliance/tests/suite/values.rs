@@ -1,0 +1,8 @@
+//! Every option that people use (P0 and P1 in the tables of `config`; every flag) has its effect and its bad value seen
+//! on the real binary. The tables here are data; what is missing in them fails [`complete`].
+
+mod bad_annotations;
+mod bad_flags;
+mod bad_settings;
+mod complete;
+mod world;
