@@ -27,6 +27,11 @@ impl Buffers {
         self.bodies.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BODY_BYTES))
     }
 
+    /// An empty buffer for so many bytes; for more than [`BODY_BYTES`] it has to grow.
+    pub(crate) fn fitting(&self, bytes: usize) -> Vec<u8> {
+        if bytes <= HEAD_BYTES { self.head() } else { self.body() }
+    }
+
     /// Takes a buffer back. Grown ones are freed, so that one large head does not stay.
     pub(crate) fn put(&self, mut buf: Vec<u8>) {
         let kept = match buf.capacity() {

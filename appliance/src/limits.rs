@@ -8,6 +8,10 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 pub(crate) const H2_STREAM_WINDOW: u32 = 64 << 10;
 /// The same for all streams of a connection: what a flood of unread bodies costs at most.
 pub(crate) const H2_CONNECTION_WINDOW: u32 = 128 << 10;
+/// What answers to HTTP/2 clients that take none of them may hold, on one core; the oldest are ended beyond it.
+pub(crate) const H2_STALLED_BYTES_MAX: usize = 24 << 20;
+/// The same for answers that were taken in part: slow clients, mostly.
+pub(crate) const H2_STALLED_BEGUN_BYTES_MAX: usize = 256 << 20;
 /// Streams that a core opens on one session with an upstream before it opens another session.
 pub(crate) const H2_STREAMS_PER_SESSION: u32 = 100;
 /// Sessions of a core with one endpoint.

@@ -12,8 +12,10 @@ mod lane;
 mod meter;
 mod outflow;
 mod outgoing;
+mod resets;
 mod response_in;
 pub(crate) mod session;
+mod stalls;
 mod translate;
 mod wire;
 
@@ -47,6 +49,8 @@ use lane::Incoming;
 pub(crate) use lane::Lane;
 pub(crate) use meter::Crowd;
 use outgoing::{Outgoing, ResponseOut};
+use resets::Resets;
+pub(crate) use stalls::Stalls;
 use wire::Wire;
 
 /// What a client of HTTP/2 says first (RFC 9113 3.4).
@@ -60,13 +64,16 @@ struct Shared {
     running: Cell<u32>,
     /// Ends the connection when it was idle for long enough.
     idle: Deadline,
-    /// The client sends more frames that bring nothing than anybody needs.
+    /// The client sends more frames that bring nothing, or takes more back, than anybody needs.
     flooded: Rc<Cell<bool>>,
+    resets: Resets,
 }
 
 /// What happened on a connection.
 enum Event {
     Stream(Box<Request<RecvStream>>, SendResponse<Bytes>),
+    /// A stream that its client took back before anything was done for it.
+    TakenBack,
     /// The idle time is over, or this core drains.
     Goodbye,
     Flood,
@@ -79,12 +86,19 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
     let settings = core.pin().settings.client.clone();
     let flooded = Rc::<Cell<bool>>::default();
     let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early).metered(
-        Rc::clone(&core.idle_frames),
+        Rc::clone(&core.http2_crowd),
         &core.timers,
         Rc::clone(&flooded),
     );
     let idle = Deadline::new(&core.timers);
-    let shared = Rc::new(Shared { core: Rc::clone(core), facts, running: Cell::new(0), idle, flooded });
+    let shared = Rc::new(Shared {
+        core: Rc::clone(core),
+        facts,
+        running: Cell::new(0),
+        idle,
+        flooded,
+        resets: Resets::default(),
+    });
     shared.idle.set(HANDSHAKE);
     let Some(connection) = shared.handshake(wire, &settings).await else { return };
     core.on_drain(key, shared.idle.aborter());
@@ -123,9 +137,13 @@ impl Shared {
         let (mut leaving, mut calmed) = (false, false);
         loop {
             match self.next_event(&mut connection, calmed).await {
-                Event::Stream(request, respond) => {
+                event @ (Event::Stream(..) | Event::TakenBack) => {
                     requests += 1;
-                    self.begin(request, respond);
+                    self.resets.begin();
+                    match event {
+                        Event::Stream(request, respond) => self.begin(request, respond),
+                        _ => self.taken_back(self.core.timers.now_ms()),
+                    }
                     if !leaving && (requests >= settings.keep_alive_requests || settings.keep_alive.is_zero()) {
                         leaving = true;
                         connection.graceful_shutdown();
@@ -161,13 +179,24 @@ impl Shared {
 
     async fn next_event(&self, connection: &mut Connection<Wire, Bytes>, calmed: bool) -> Event {
         poll_fn(|cx| match connection.poll_accept(cx) {
-            Poll::Ready(Some(Ok((request, respond)))) => Poll::Ready(Event::Stream(Box::new(request), respond)),
+            Poll::Ready(Some(Ok((request, mut respond)))) => Poll::Ready(match respond.poll_reset(cx) {
+                Poll::Pending => Event::Stream(Box::new(request), respond),
+                Poll::Ready(_) => Event::TakenBack,
+            }),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Event::Ended(Some(error))),
             Poll::Ready(None) => Poll::Ready(Event::Ended(None)),
             Poll::Pending if self.flooded.get() && !calmed => Poll::Ready(Event::Flood),
             Poll::Pending => self.idle.poll_passed(cx).map(|_| Event::Goodbye),
         })
         .await
+    }
+
+    /// The client took a stream back that began at `since_ms`.
+    fn taken_back(&self, since_ms: u64) {
+        if self.resets.take_back(&self.core.http2_crowd, since_ms, self.core.timers.now_ms()) {
+            // Whoever drives the connection looks at it with the next frame.
+            self.flooded.set(true);
+        }
     }
 
     /// Starts a task for a stream. A panic in it ends this stream and nothing else.
@@ -211,9 +240,9 @@ impl Shared {
         let asked = Asked { head: parts.method == http::Method::HEAD, upgrade: translated.tunnel };
         let incoming = Incoming::Body(inflow::Inflow::new(body, translated.chunked));
         let outgoing = Outgoing::Response(ResponseOut { respond, asked });
-        let lane = Lane::new(incoming, outgoing, &core.timers);
+        let lane = Lane::new(incoming, outgoing, &core.timers).bounded(&core.stalls);
         let mut client = Client::new(core, Stream::Lane(lane.clone()), self.facts.clone());
-        let started = Instant::now();
+        let (started, started_ms) = (Instant::now(), core.timers.now_ms());
         scratch.response.status = 0;
         // A client that takes its request back gets no more work: dropping the exchange closes the upstream's connection.
         let exchange = exchange::run(core, &mut client, &mut scratch, &mut inbox);
@@ -227,9 +256,13 @@ impl Shared {
             }
             Some(After::Next | After::Closed) => {}
             None => {
+                self.taken_back(started_ms);
                 let answered = lane.has_begun().then_some(scratch.response.status).filter(|status| *status != 0);
                 exchange::taken_back(core, &self.facts, &mut scratch, &inbox, (started, answered));
             }
+        }
+        if lane.was_shed() {
+            core.metrics.refuse(Refused::StalledStream);
         }
         lane.break_off();
         core.put_scratch(scratch);

@@ -19,6 +19,8 @@ pub enum Refused {
     BadRequest,
     /// An HTTP/2 connection that sends frames without a purpose.
     Http2Flood,
+    /// An HTTP/2 stream whose client takes nothing of its answer, while too many of the core are so.
+    StalledStream,
     /// A request head, line or target over its limit.
     HeadTooLarge,
     /// A request body over its limit.
@@ -39,12 +41,13 @@ pub enum Refused {
 
 impl Refused {
     /// All reasons.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ConnectionLimit,
         Self::FileDescriptors,
         Self::Memory,
         Self::BadRequest,
         Self::Http2Flood,
+        Self::StalledStream,
         Self::HeadTooLarge,
         Self::BodyTooLarge,
         Self::Timeout,
@@ -63,6 +66,7 @@ impl Refused {
             Self::Memory => "memory",
             Self::BadRequest => "bad_request",
             Self::Http2Flood => "http2_flood",
+            Self::StalledStream => "stalled_stream",
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::Timeout => "timeout",

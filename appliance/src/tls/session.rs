@@ -40,6 +40,8 @@ pub(crate) struct Session {
     connection: Connection,
     /// Ciphertext that was received and not processed.
     pub(super) incoming: Vec<u8>,
+    /// The last receive brought as much as a small buffer holds.
+    pub(super) receives_much: bool,
     /// Ciphertext to be sent.
     pub(super) outgoing: Vec<u8>,
     /// Plaintext that came with the end of the handshake, for the first read.
@@ -71,7 +73,7 @@ impl Session {
 
     fn new(connection: Connection) -> Self {
         let (incoming, outgoing, early) = (Vec::new(), Vec::new(), Vec::new());
-        Self { connection, incoming, outgoing, early, established: false, peer_closed: false }
+        Self { connection, incoming, receives_much: false, outgoing, early, established: false, peer_closed: false }
     }
 
     /// With bytes that were received already.
@@ -94,7 +96,12 @@ impl Session {
 
     /// Whether no received byte waits to be read.
     pub(crate) fn is_drained(&self) -> bool {
-        self.incoming.is_empty() && self.early.is_empty()
+        self.unread() == 0
+    }
+
+    /// Bytes that were received and wait to be read, encrypted or not.
+    pub(super) fn unread(&self) -> usize {
+        self.incoming.len() + self.early.len()
     }
 
     /// One turn of the handshake: what the peer already sends behind it is kept for the first read.
@@ -224,11 +231,15 @@ fn handle<Data>(
     }
 }
 
+/// Ciphertext of so many bytes, at most.
+pub(super) fn encrypted_bytes_max(plain: usize) -> usize {
+    plain + (plain / RECORD_BYTES + 1) * RECORD_OVERHEAD
+}
+
 fn encrypt<Data>(status: UnbufferedStatus<'_, '_, Data>, data: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
-    let records = data.len() / RECORD_BYTES + 1;
     match status.state? {
         ConnectionState::WriteTraffic(mut traffic) => {
-            append(out, data.len() + records * RECORD_OVERHEAD, |out| traffic.encrypt(data, out).map_err(Need::from))
+            append(out, encrypted_bytes_max(data.len()), |out| traffic.encrypt(data, out).map_err(Need::from))
         }
         _ => Err(TlsError::State("write")),
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
-use super::session::{INCOMING_BYTES_MAX, Session, TlsError};
+use super::session::{INCOMING_BYTES_MAX, Session, TlsError, encrypted_bytes_max};
 use super::turns::Turns;
-use crate::buffers::Buffers;
+use crate::buffers::{Buffers, HEAD_BYTES};
 use crate::io::{Owned, ReadHalf, Socket, WriteHalf};
 use crate::limits::{ANSWERS_PER_READ_MAX, CLIENT_SEND};
 
@@ -162,8 +162,7 @@ impl TlsStream {
         let incoming = take_incoming(&self.session, &self.buffers)?;
         let (result, incoming) =
             if cancellable { self.socket.recv_cancellable(incoming).await } else { self.socket.recv(incoming).await };
-        put_incoming(&self.session, &self.buffers, incoming);
-        ended(result)
+        ended(put_incoming(&self.session, &self.buffers, (result, incoming)))
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -185,10 +184,15 @@ pub(crate) struct TlsReader {
 }
 
 impl TlsReader {
-    /// As [`TlsStream::recv`]. Answers of the engine (key updates) leave with the other half's next send.
+    /// As [`TlsStream::recv`]; a buffer without room gets it when something has come. Answers of the engine (key
+    /// updates) leave with the other half's next send.
     pub(crate) async fn recv(&mut self, mut buf: Vec<u8>) -> Owned<usize> {
         let before = buf.len();
         loop {
+            if buf.capacity() == 0 {
+                let unread = self.session.borrow().unread();
+                buf = if unread == 0 { buf } else { self.buffers.fitting(unread) };
+            }
             let advanced = self.session.borrow_mut().advance(&mut buf);
             release_incoming(&self.session, &self.buffers);
             if let Some(result) = received(&self.session, advanced, before, &buf) {
@@ -199,8 +203,7 @@ impl TlsReader {
                 Err(e) => return (Err(e), buf),
             };
             let (result, incoming) = self.half.recv(incoming).await;
-            put_incoming(&self.session, &self.buffers, incoming);
-            if let Err(e) = ended(result) {
+            if let Err(e) = ended(put_incoming(&self.session, &self.buffers, (result, incoming))) {
                 return (Err(e), buf);
             }
         }
@@ -262,30 +265,40 @@ fn received(
 fn encrypt(session: &RefCell<Session>, buffers: &Buffers, data: &[u8]) -> io::Result<()> {
     let mut session = session.borrow_mut();
     if session.outgoing.capacity() == 0 {
-        session.outgoing = buffers.body();
+        session.outgoing = buffers.fitting(encrypted_bytes_max(data.len()));
     }
     session.encrypt(data).map_err(io::Error::other)
 }
 
-/// The receive buffer with room for more. The engine bounds a record, so a full one is an attack or a fault.
+/// The receive buffer with room for more: a small one where the last receive was small, as many sessions wait at a time.
+/// The engine bounds a record, so a full one is an attack or a fault.
 fn take_incoming(session: &RefCell<Session>, buffers: &Buffers) -> io::Result<Vec<u8>> {
     let mut session = session.borrow_mut();
     if session.incoming.capacity() == 0 {
-        return Ok(buffers.body());
+        return Ok(if session.receives_much { buffers.body() } else { buffers.head() });
     }
     if session.incoming.len() > INCOMING_BYTES_MAX {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut incoming = std::mem::take(&mut session.incoming);
-    if incoming.len() == incoming.capacity() {
-        incoming.reserve(INCOMING_BYTES_MAX);
+    let incoming = std::mem::take(&mut session.incoming);
+    if incoming.len() < incoming.capacity() {
+        return Ok(incoming);
     }
-    Ok(incoming)
+    // A whole record of any size fits.
+    let mut roomy = buffers.body();
+    roomy.extend_from_slice(&incoming);
+    buffers.put(incoming);
+    Ok(roomy)
 }
 
-fn put_incoming(session: &RefCell<Session>, buffers: &Buffers, incoming: Vec<u8>) {
-    session.borrow_mut().incoming = incoming;
+fn put_incoming(session: &RefCell<Session>, buffers: &Buffers, (result, incoming): Owned<usize>) -> io::Result<usize> {
+    let mut borrowed = session.borrow_mut();
+    let is_full = incoming.len() == incoming.capacity();
+    borrowed.receives_much = is_full || matches!(result, Ok(received) if received >= HEAD_BYTES);
+    borrowed.incoming = incoming;
+    drop(borrowed);
     release_incoming(session, buffers);
+    result
 }
 
 /// An empty receive buffer goes back to the pool, so that an idle session holds none.

@@ -68,8 +68,10 @@ pub(crate) struct Core {
     pub(crate) buffered_body_bytes: Cell<usize>,
     /// TLS handshakes with clients that are being made.
     pub(crate) handshakes: Cell<usize>,
-    /// Frames of HTTP/2 that bring nothing, of all connections.
-    pub(crate) idle_frames: Rc<h2::Crowd>,
+    /// What the clients' HTTP/2 connections do together that brings nothing.
+    pub(crate) http2_crowd: Rc<h2::Crowd>,
+    /// Answers that HTTP/2 clients leave waiting.
+    pub(crate) stalls: Rc<h2::Stalls>,
     /// Whose computation is next.
     pub(crate) handshake_turns: Turns,
     /// Connections that wait for a request with a buffer.
@@ -185,7 +187,8 @@ impl Core {
             random: RefCell::new(fastrand::Rng::new()),
             buffered_body_bytes: Cell::new(0),
             handshakes: Cell::new(0),
-            idle_frames: Rc::default(),
+            http2_crowd: Rc::default(),
+            stalls: Rc::default(),
             handshake_turns: Turns::default(),
             waiting_with_buffer: Cell::new(0),
             snapshot: RefCell::new(Pinned::new(snapshot, retired.clone())),

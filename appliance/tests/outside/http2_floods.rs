@@ -45,7 +45,23 @@ fn bomb(round: u32) -> Vec<u8> {
     ids(round, 1).flat_map(|id| frame(HEADERS, END_HEADERS | END_STREAM, id, &block)).collect()
 }
 
-pub(crate) static FLOODS: [Flood; 11] = [
+/// Requests, and those of the round before taken back: by then they are at work.
+fn late_resets(round: u32) -> Vec<u8> {
+    let before = round.checked_sub(1).into_iter().flat_map(|before| ids(before, 2));
+    before.flat_map(|id| reset(id, CANCEL)).chain(ids(round, 2).flat_map(get)).collect()
+}
+
+/// Requests for answers that are never taken.
+fn untaken(streams: u32) -> Vec<u8> {
+    ids(0, streams).flat_map(|id| headers(id, END_STREAM, &pseudo("GET", "/large"))).collect()
+}
+
+/// To keep the connection busy.
+fn priority(_: u32) -> Vec<u8> {
+    frame(PRIORITY, 0, 9, &[0, 0, 0, 3, 15])
+}
+
+pub(crate) static FLOODS: [Flood; 13] = [
     Flood {
         name: "rapid reset",
         settings: &[],
@@ -53,6 +69,7 @@ pub(crate) static FLOODS: [Flood; 11] = [
         round: |round| ids(round, 50).flat_map(|id| [get(id), reset(id, CANCEL)].concat()).collect(),
         reads: true,
     },
+    Flood { name: "late resets", settings: &[], first: nothing, round: late_resets, reads: true },
     Flood {
         name: "the server made to reset by WINDOW_UPDATE",
         settings: &[],
@@ -110,13 +127,8 @@ pub(crate) static FLOODS: [Flood; 11] = [
         round: |_| (0..100).flat_map(|_| frame(PRIORITY, 0, 9, &[0, 0, 0, 3, 15])).collect(),
         reads: true,
     },
-    Flood {
-        name: "stalled windows",
-        settings: &[(4, 0)],
-        first: || ids(0, 120).flat_map(|id| headers(id, END_STREAM, &pseudo("GET", "/large"))).collect(),
-        round: |_| frame(PRIORITY, 0, 9, &[0, 0, 0, 3, 15]),
-        reads: true,
-    },
+    Flood { name: "stalled windows", settings: &[(4, 0)], first: || untaken(120), round: priority, reads: true },
+    Flood { name: "few stalled windows", settings: &[(4, 0)], first: || untaken(4), round: |_| nothing(), reads: true },
 ];
 
 #[test]

@@ -5,7 +5,7 @@
 //! re-framed, under the flow control of the stream: what is not read here is not granted, and what the peer does not
 //! grant is not sent.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -16,6 +16,7 @@ use super::inflow::Inflow;
 use super::outgoing::Outgoing;
 use super::response_in::AwaitedResponse;
 use super::session::Running;
+use super::stalls::{Stall, Stalls};
 use crate::io::{Aborter, Deadline, Owned, Timers};
 
 /// What is read.
@@ -41,12 +42,22 @@ struct Ends {
     timers: Rc<Timers>,
     /// Counts the stream in until the last handle goes.
     running: RefCell<Option<Running>>,
+    /// Where the peer is a client: what its core's clients leave waiting.
+    stalls: RefCell<Option<Rc<Stalls>>>,
+    /// It waited when too much did.
+    shed: Rc<Cell<bool>>,
 }
 
 impl Lane {
     /// With what counts it among the streams of its session.
     pub(super) fn counted(self, running: Running) -> Self {
         *self.ends.running.borrow_mut() = Some(running);
+        self
+    }
+
+    /// With a bound on what waits for the peer's windows.
+    pub(super) fn bounded(self, stalls: &Rc<Stalls>) -> Self {
+        *self.ends.stalls.borrow_mut() = Some(Rc::clone(stalls));
         self
     }
 
@@ -57,6 +68,8 @@ impl Lane {
             deadline: Deadline::new(timers),
             timers: Rc::clone(timers),
             running: RefCell::default(),
+            stalls: RefCell::default(),
+            shed: Rc::default(),
         };
         Self { ends: Rc::new(ends), sending: None }
     }
@@ -103,19 +116,31 @@ impl Lane {
     }
 
     /// As [`crate::stream::Sink::send`].
-    pub(crate) async fn send(&self, buf: Vec<u8>) -> Owned<()> {
+    ///
+    /// A client that does not take it at once has its own copy wait, and the buffer is gone.
+    pub(crate) async fn send(&self, mut buf: Vec<u8>) -> Owned<()> {
         let taken = self.ends.outgoing.borrow_mut().take(&buf);
         if let Err(error) = taken {
             return (Err(error), buf);
         }
+        let mut stall = None;
         let sent = poll_fn(|cx| {
             if let Poll::Ready(error) = self.poll_ended(cx) {
                 return Poll::Ready(Err(error));
             }
-            self.ends.outgoing.borrow_mut().poll_drained(cx)
+            let drained = self.ends.outgoing.borrow_mut().poll_drained(cx);
+            if drained.is_pending() && self.ends.waits(&mut stall) {
+                buf = Vec::new();
+            }
+            drained
         })
         .await;
         (sent, buf)
+    }
+
+    /// Whether it was ended because too much waited for its client and the like.
+    pub(super) fn was_shed(&self) -> bool {
+        self.ends.shed.get()
     }
 
     /// The sending side is over.
@@ -152,6 +177,20 @@ impl Lane {
     /// Breaks the stream off unless its end was sent: the peer must not take what it has for all.
     pub(super) fn break_off(&self) {
         self.ends.outgoing.borrow_mut().reset(h2::Reason::INTERNAL_ERROR);
+    }
+}
+
+impl Ends {
+    /// The peer does not take what is sent now: `stall` counts that, anew where it took a part. Whether it is bounded.
+    fn waits(&self, stall: &mut Option<(usize, Stall)>) -> bool {
+        let (stalls, outgoing) = (self.stalls.borrow(), self.outgoing.borrow());
+        let (Some(stalls), Some((left, begun))) = (stalls.as_ref(), outgoing.waiting()) else { return false };
+        if stall.as_ref().is_none_or(|(before, _)| *before != left) {
+            // The one before leaves first.
+            stall.take();
+            *stall = Some((left, stalls.enter(begun, left, self.deadline.aborter(), &self.shed)));
+        }
+        true
     }
 }
 

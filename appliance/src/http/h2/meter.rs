@@ -4,7 +4,8 @@
 //! sent some lately are as good as floods. Who sends one now and then is not touched.
 //!
 //! The h2 crate bounds what floods of them hold in memory; what they cost the core's other clients in time is bounded
-//! here (CVE-2019-9512, -9513, -9515, -9518). Streams need none of this: they are bounded by `keep-alive-requests`.
+//! here (CVE-2019-9512, -9513, -9515, -9518). Streams are bounded by `keep-alive-requests`, those that are taken back in
+//! [`super::resets`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -20,6 +21,10 @@ const PER_SECOND: u64 = 200;
 const CORE_BURST: u64 = 10_000;
 /// …and in each second after that.
 const CORE_PER_SECOND: u64 = 10_000;
+/// Streams of all connections of a core that may be taken back soon after they began…
+const CORE_RESETS_BURST: u64 = 1000;
+/// …and in each second after that.
+const CORE_RESETS_PER_SECOND: u64 = 1000;
 /// Of one connection's frames lately, what it may have when the core has had too many.
 const CROWDED_BURST: u64 = 50;
 
@@ -62,13 +67,28 @@ impl Credit {
     }
 }
 
-/// Such frames of all connections of a core.
+/// What all connections of a core do together.
 #[derive(Debug)]
-pub(crate) struct Crowd(RefCell<Credit>);
+pub(crate) struct Crowd {
+    frames: RefCell<Credit>,
+    resets: RefCell<Credit>,
+}
 
 impl Default for Crowd {
     fn default() -> Self {
-        Self(RefCell::new(Credit::new(CORE_BURST, CORE_PER_SECOND, 0)))
+        Self {
+            frames: RefCell::new(Credit::new(CORE_BURST, CORE_PER_SECOND, 0)),
+            resets: RefCell::new(Credit::new(CORE_RESETS_BURST, CORE_RESETS_PER_SECOND, 0)),
+        }
+    }
+}
+
+impl Crowd {
+    /// A stream was taken back soon after it began; false when there are too many of them.
+    pub(super) fn bears_reset(&self, now_ms: u64) -> bool {
+        let mut resets = self.resets.borrow_mut();
+        resets.follow(now_ms);
+        resets.spend()
     }
 }
 
@@ -93,7 +113,7 @@ impl Meter {
     /// Takes note of received bytes; false when it is too much.
     pub(super) fn take(&mut self, mut bytes: &[u8], now_ms: u64) -> bool {
         self.credit.follow(now_ms);
-        self.crowd.0.borrow_mut().follow(now_ms);
+        self.crowd.frames.borrow_mut().follow(now_ms);
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
@@ -121,7 +141,7 @@ impl Meter {
         if brings_something {
             return true;
         }
-        let crowd_bears_it = self.crowd.0.borrow_mut().spend();
+        let crowd_bears_it = self.crowd.frames.borrow_mut().spend();
         self.credit.spend() && (crowd_bears_it || self.credit.spent() <= CROWDED_BURST)
     }
 }

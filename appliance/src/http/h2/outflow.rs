@@ -28,12 +28,14 @@ pub(super) struct Outflow {
     piece: Bytes,
     /// Nothing comes behind `piece`.
     last: bool,
+    /// Some bytes were let through.
+    begun: bool,
     ended: bool,
 }
 
 impl Outflow {
     pub(super) fn new(stream: SendStream<Bytes>, framing: OutFraming) -> Self {
-        Self { stream, framing, piece: Bytes::new(), last: false, ended: false }
+        Self { stream, framing, piece: Bytes::new(), last: false, begun: false, ended: false }
     }
 
     /// Takes a piece; [`Outflow::poll_drained`] is awaited before the next one.
@@ -89,6 +91,7 @@ impl Outflow {
             let fits = self.stream.capacity().min(self.piece.len());
             let piece = self.piece.split_to(fits);
             let ends = self.last && self.piece.is_empty() && self.trailers().is_empty();
+            self.begun = true;
             self.stream.send_data(piece, ends).map_err(super::io_error)?;
             self.ended = ends;
         }
@@ -103,6 +106,11 @@ impl Outflow {
             sent.map_err(super::io_error)?;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Bytes taken and not sent, and whether any were sent before.
+    pub(super) fn waiting(&self) -> (usize, bool) {
+        (self.piece.len(), self.begun)
     }
 
     /// Breaks the stream off.

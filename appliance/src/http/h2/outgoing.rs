@@ -73,6 +73,14 @@ impl Outgoing {
         }
     }
 
+    /// Bytes that wait for the peer's windows, and whether any went before.
+    pub(super) fn waiting(&self) -> Option<(usize, bool)> {
+        match self {
+            Self::Body(body) => Some(body.waiting()),
+            Self::Response(_) | Self::Request(_) | Self::Ended => None,
+        }
+    }
+
     pub(super) fn finish(&mut self) -> io::Result<()> {
         match self {
             Self::Body(body) => body.finish(),

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::meter::{Crowd, Meter};
-use crate::buffers::Buffers;
+use crate::buffers::{Buffers, HEAD_BYTES};
 use crate::io::{Owned, Timers};
 use crate::limits::CLIENT_SEND;
 use crate::relay;
@@ -88,10 +88,15 @@ impl Wire {
     fn begin_receive(&mut self) {
         self.read = 0;
         let spent = std::mem::take(&mut self.received);
-        // Most connections wait most of the time: a large buffer only follows a receive that filled a small one.
-        let full = spent.capacity() > 0 && spent.len() == spent.capacity();
+        // Most connections wait most of the time: a large buffer only follows a receive that filled a small one, and TLS
+        // has one of its own for the time.
+        let much = spent.len() >= HEAD_BYTES;
         self.buffers.put(spent);
-        let room = if full { self.buffers.body() } else { self.buffers.head() };
+        let room = match &self.reading {
+            Reading::Idle(Reader::Tls(_)) => Vec::new(),
+            _ if much => self.buffers.body(),
+            _ => self.buffers.head(),
+        };
         self.reading = match std::mem::replace(&mut self.reading, Reading::Ended) {
             Reading::Idle(mut reader) => Reading::Busy(Box::pin(async move {
                 let received = reader.recv(room).await;
@@ -119,6 +124,17 @@ impl Wire {
             })),
             other => other,
         };
+    }
+
+    /// Room for so many bytes that will wait; a small buffer as long as it holds them.
+    fn make_room(&mut self, bytes: usize) {
+        let wanted = self.waiting.len() + bytes;
+        if wanted > self.waiting.capacity() {
+            let roomy = self.buffers.fitting(wanted);
+            let small = std::mem::replace(&mut self.waiting, roomy);
+            self.waiting.extend_from_slice(&small);
+            self.buffers.put(small);
+        }
     }
 
     /// Waits for the send that runs.
@@ -183,9 +199,7 @@ impl AsyncWrite for Wire {
         if matches!(self.writing, Writing::Ended) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if self.waiting.capacity() == 0 {
-            self.waiting = self.buffers.body();
-        }
+        self.make_room(data.len());
         self.waiting.extend_from_slice(data);
         Poll::Ready(Ok(data.len()))
     }
