@@ -15,6 +15,7 @@ mod reference;
 mod settings;
 mod shadow;
 mod top;
+mod upstreams;
 mod value;
 
 use std::ffi::OsString;
@@ -48,7 +49,7 @@ pub enum Command {
     /// Serve the embedded example.
     Demo(Demo),
     /// Read manifests and print findings.
-    Check(Check),
+    Check(Box<Check>),
     /// Say where a request would go.
     Explain(Explain),
     /// Compare with ingress-nginx.
@@ -171,7 +172,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, surroundings: &Surro
             RunSettings::resolve(layers, surroundings).map(|s| Command::Run(Box::new(s)))
         }
         Some(("demo", m)) => demo(m, surroundings).map(Command::Demo),
-        Some(("check", m)) => check(m).map(Command::Check),
+        Some(("check", m)) => check(m).map(|check| Command::Check(Box::new(check))),
         Some(("explain", m)) => explain(m).map(Command::Explain),
         Some(("report", m)) => migration::report(m, surroundings).map(|report| Command::Report(Box::new(report))),
         Some(("shadow", m)) => shadow::shadow(m).map(|shadow| Command::Shadow(Box::new(shadow))),

@@ -17,12 +17,14 @@ mod hosts;
 mod ids;
 mod index;
 mod migration;
+mod node_ports;
 mod paths;
 mod report;
 mod review;
 mod store;
 mod streams;
 mod tickets;
+mod topology;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use crate::snapshot::{Certificate, Certificates, Hosts, Snapshot};
 
 use certificates::CertificateTable;
 use clusters::ClusterTable;
+use endpoints::Known;
 use hosts::HostTable;
 use index::Index;
 pub use migration::{Entry, Migrated, Migration, Parity, Remark};
@@ -46,6 +49,7 @@ use store::{Change, Store};
 use streams::StreamTable;
 use tickets::TicketTable;
 pub use tickets::{Read, TICKET_KEY_PREFIX, read_ticket_keys};
+use topology::Here;
 
 /// Turns objects into snapshots. One lives as long as the control thread.
 pub struct Compiler {
@@ -60,6 +64,7 @@ pub struct Compiler {
     hosts: HostTable,
     streams: StreamTable,
     tickets: TicketTable,
+    here: Here,
     reports: Reports,
     dirty: Dirty,
     /// Secret or ConfigMap → the Ingresses whose annotations name it.
@@ -131,6 +136,7 @@ impl Compiler {
             hosts: HostTable::new(),
             streams: StreamTable::new(),
             tickets: TicketTable::new(options.ticket_secret.clone()),
+            here: Here::new(options.topology.clone()),
             reports: Reports::default(),
             dirty: Dirty { classes: true, ..Dirty::default() },
             options,
@@ -159,8 +165,11 @@ impl Compiler {
         self.read_classes();
         self.translate();
         self.streams.read(&self.store, &self.options, &mut self.clusters);
-        let objects = (&self.store, &self.options);
-        let touched = self.clusters.refresh(objects, &self.globals.balancing, &mut self.reports);
+        if self.here.refresh(&self.store, &mut self.reports) {
+            self.clusters.mark_all();
+        }
+        let known = Known { store: &self.store, options: &self.options, here: &self.here };
+        let touched = self.clusters.refresh(known, &self.globals.balancing, &mut self.reports);
         self.dirty.reports.extend(touched.into_iter().filter(|user| user.kind == Kind::Ingress).map(|user| user.key));
         self.certificates.refresh(&self.store);
         self.tickets.refresh(&self.store, self.globals.ticket_key.as_ref());
@@ -214,6 +223,10 @@ impl Compiler {
                 self.dirty.ingresses.extend(self.store.ingresses_in(&object.key.name).cloned());
             }
             Change::Namespace => {}
+            Change::Node => {
+                self.here.mark();
+                self.clusters.mark_on_nodes();
+            }
             Change::Service(service) => self.clusters.mark(service),
             Change::Secret => {
                 self.tickets.mark(&object.key);
@@ -230,7 +243,7 @@ impl Compiler {
         }
         let Some(key) = &self.options.configmap else { return };
         let (globals, mut findings) = match self.store.config_maps.get(key) {
-            Some(config_map) => Globals::read(config_map, &self.store),
+            Some(config_map) => Globals::read(config_map, &self.options, &self.store),
             None => (Globals::without_config_map(&self.options), Vec::new()),
         };
         let object = ObjectRef { kind: Kind::ConfigMap, key: key.clone() };
@@ -347,6 +360,10 @@ impl Compiler {
                         Some(Finding::warning(&intent.source, field, format!("{problem}; requests are answered 503")))
                     });
                     findings.extend(problems);
+                    let notes = intent.clusters().filter_map(|(field, cluster)| {
+                        Some(Finding::warning(&intent.source, field, self.clusters.note(cluster)?))
+                    });
+                    findings.extend(notes);
                     let overruled = intent.clusters().filter_map(|(_, cluster)| {
                         let (field, message) = self.clusters.overruled(cluster, intent)?;
                         Some(Finding::warning(&intent.source, field, message))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::diagnostics::Finding;
 use crate::model::{Meta, ObjectKey, ObjectRef};
+use crate::options::UpstreamAddress;
 use crate::snapshot::{
     Affinity, Balancer, BodyPolicy, CanaryHeader, CircuitLimits, ClientAuth, ClusterKey, HealthCheck, HostCiphers,
     PathKind, Policies, RequestMatch, Resilience, ResponseRate, RetryPolicy, Timeouts, UpstreamProtocol, UpstreamTls,
@@ -37,8 +38,8 @@ pub(crate) struct BalancingWish {
     pub(crate) limits: CircuitLimits,
     /// What endpoints are asked now and then.
     pub(crate) health_check: Option<Arc<HealthCheck>>,
-    /// The Service's own address stands for its endpoints.
-    pub(crate) service_address: bool,
+    /// What stands for its endpoints.
+    pub(crate) address: UpstreamAddress,
     /// Its routes issue cookies. The oldest object with this decides, whatever older ones say.
     pub(crate) affinity: Option<Arc<Affinity>>,
     /// Cookies of another cluster's routes may name the endpoints of its clusters.

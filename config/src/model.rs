@@ -8,6 +8,7 @@ mod endpoints;
 mod ingress;
 mod ingress_class;
 mod meta;
+mod node;
 mod secret;
 mod service;
 mod transport;
@@ -18,12 +19,14 @@ use std::sync::Arc;
 
 pub use config_map::ConfigMap;
 pub use decode::{Decoded, decode};
-pub use endpoints::{EndpointAddress, EndpointPort, EndpointSlice, Endpoints, Subset};
+pub use endpoints::{EndpointAddress, EndpointPort, EndpointSlice, Endpoints, Hints, Names, Place, Subset};
 pub use ingress::{Ingress, IngressBackend, IngressPath, IngressPathKind, IngressRule, IngressTls};
 pub use ingress_class::{IngressClass, Namespace};
 pub use meta::{Age, Meta, Origin};
+pub use node::Node;
+pub(crate) use node::ZONE_LABEL;
 pub use secret::Secret;
-pub use service::{AppProtocol, Service, ServicePort, TargetPort};
+pub use service::{AppProtocol, IpFamily, Service, ServicePort, TargetPort};
 pub use transport::Transport;
 
 /// The kinds that are read.
@@ -45,13 +48,15 @@ pub enum Kind {
     ConfigMap,
     /// Core Namespace.
     Namespace,
+    /// Core Node.
+    Node,
     /// A file that could not be read as objects; its name is the path below the source folder.
     File,
 }
 
 impl Kind {
     /// Every kind of object, in this order; not [`Kind::File`].
-    pub const OBJECTS: [Self; 8] = [
+    pub const OBJECTS: [Self; 9] = [
         Self::Ingress,
         Self::IngressClass,
         Self::Service,
@@ -60,11 +65,12 @@ impl Kind {
         Self::Secret,
         Self::ConfigMap,
         Self::Namespace,
+        Self::Node,
     ];
 
     /// Whether its objects have no namespace.
     pub fn is_cluster_scoped(self) -> bool {
-        matches!(self, Self::IngressClass | Self::Namespace | Self::File)
+        matches!(self, Self::IngressClass | Self::Namespace | Self::Node | Self::File)
     }
 
     /// The kind as manifests write it.
@@ -78,6 +84,7 @@ impl Kind {
             Self::Secret => "Secret",
             Self::ConfigMap => "ConfigMap",
             Self::Namespace => "Namespace",
+            Self::Node => "Node",
             Self::File => "File",
         }
     }
@@ -141,6 +148,8 @@ pub enum Object {
     ConfigMap(Arc<ConfigMap>),
     /// A Namespace.
     Namespace(Arc<Namespace>),
+    /// A Node.
+    Node(Arc<Node>),
 }
 
 impl Object {
@@ -160,6 +169,7 @@ impl Object {
             Self::Secret(_) => Kind::Secret,
             Self::ConfigMap(_) => Kind::ConfigMap,
             Self::Namespace(_) => Kind::Namespace,
+            Self::Node(_) => Kind::Node,
         }
     }
 
@@ -174,6 +184,7 @@ impl Object {
             Self::Secret(o) => &o.meta,
             Self::ConfigMap(o) => &o.meta,
             Self::Namespace(o) => &o.meta,
+            Self::Node(o) => &o.meta,
         }
     }
 }

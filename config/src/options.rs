@@ -7,6 +7,46 @@ use std::sync::Arc;
 use crate::model::ObjectKey;
 use crate::selector::LabelSelector;
 
+/// Where requests to a Service go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamAddress {
+    /// To its pods.
+    #[default]
+    Pod,
+    /// To its own address, behind which the cluster balances.
+    ClusterIp,
+    /// To its port on the Nodes: for an instance outside of the cluster's network.
+    NodePort,
+}
+
+impl UpstreamAddress {
+    /// All, in the order in which they are listed to users.
+    pub const ALL: [Self; 3] = [Self::Pod, Self::ClusterIp, Self::NodePort];
+
+    /// By its name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|address| address.as_str() == text)
+    }
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pod => "pod",
+            Self::ClusterIp => "cluster-ip",
+            Self::NodePort => "node-port",
+        }
+    }
+}
+
+/// Where this instance is, for the hints of endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topology {
+    /// `--zone`; else the zone of the Node.
+    pub zone: Option<Arc<str>>,
+    /// `NODE_NAME`: the Node that this instance is on.
+    pub node: Option<Arc<str>>,
+}
+
 /// The options of one compiler. They do not change while it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -35,6 +75,10 @@ pub struct Options {
     pub deep_inspect: bool,
     /// `--enable-ssl-passthrough`: TLS of hosts that ask for it is passed on to their pods.
     pub enable_ssl_passthrough: bool,
+    /// `--upstream-address`: where requests go unless an Ingress says otherwise.
+    pub upstream_address: UpstreamAddress,
+    /// `--enable-topology-aware-routing`: endpoints that are meant for here are preferred.
+    pub topology: Option<Topology>,
     /// `--default-backend-service`: answers what no host and path matches, on its first port.
     pub default_backend_service: Option<ObjectKey>,
     /// `--default-ssl-certificate`: Secret with the certificate for names without their own.
@@ -70,6 +114,8 @@ impl Default for Options {
             disable_external_name: false,
             deep_inspect: true,
             enable_ssl_passthrough: false,
+            upstream_address: UpstreamAddress::Pod,
+            topology: None,
             default_backend_service: None,
             default_ssl_certificate: None,
             ticket_secret: None,

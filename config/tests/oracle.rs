@@ -356,8 +356,17 @@ fn service() -> impl Strategy<Value = Object> {
             target: TargetPort::Number(port),
             transport: Transport::Tcp,
             app_protocol: None,
+            node_port: None,
         }];
-        Object::Service(Arc::new(Service { meta, ports, cluster_ip: None, external_name: None }))
+        let (local_traffic, families) = (false, Vec::new());
+        Object::Service(Arc::new(Service {
+            meta,
+            ports,
+            cluster_ip: None,
+            external_name: None,
+            local_traffic,
+            families,
+        }))
     })
 }
 
@@ -369,6 +378,7 @@ fn endpoints() -> impl Strategy<Value = Object> {
         let subsets = vec![Subset {
             ports: vec![EndpointPort { name: "".into(), port: 80, transport: Transport::Tcp }],
             addresses,
+            places: Vec::new(),
         }];
         Object::Endpoints(Arc::new(Endpoints { meta, subsets }))
     })

@@ -1120,7 +1120,7 @@ _ringress() {
             return 0
             ;;
         ringress__subcmd__run)
-            opts="-v -h --access-log --access-log-format --admin-address --config --control-socket --cpus --drain-timeout --driver --listen-address --log-format --log-level --ocsp-allow-local --source --state-dir --ticket-secret --upgrade-timeout --webhook-configuration --webhook-secret --workers --annotations-prefix --apiserver-host --bucket-factor --certificate-authority --configmap --controller-class --deep-inspect --default-backend-service --default-server-port --default-ssl-certificate --disable-catch-all --disable-full-test --disable-leader-election --disable-svc-external-name --disable-sync-events --dynamic-configuration-retries --election-id --election-ttl --enable-annotation-validation --enable-metrics --enable-ssl-chain-completion --enable-ssl-passthrough --enable-topology-aware-routing --exclude-socket-metrics --health-check-path --health-check-timeout --healthz-host --healthz-port --http-port --https-port --ingress-class --ingress-class-by-name --internal-logger-address --kubeconfig --length-buckets --max-buckets --maxmind-edition-ids --maxmind-license-key --maxmind-mirror --maxmind-retries-count --maxmind-retries-timeout --metrics-per-host --metrics-per-undefined-host --monitor-max-batch-size --post-shutdown-grace-period --profiler-address --profiler-port --profiling --publish-service --publish-status-address --report-node-internal-ip-address --report-status-classes --shutdown-grace-period --size-buckets --ssl-passthrough-proxy-port --status-port --status-update-interval --stream-port --sync-period --sync-rate-limit --tcp-services-configmap --time-buckets --udp-services-configmap --update-status --update-status-on-shutdown --validating-webhook --validating-webhook-certificate --validating-webhook-key --version --watch-ingress-without-class --watch-namespace --watch-namespace-selector --v --add_dir_header --alsologtostderr --log_backtrace_at --log_dir --log_file --log_file_max_size --logtostderr --one_output --skip_headers --skip_log_headers --stderrthreshold --vmodule --help"
+            opts="-v -h --access-log --access-log-format --admin-address --config --control-socket --cpus --drain-timeout --driver --listen-address --log-format --log-level --ocsp-allow-local --source --state-dir --ticket-secret --upstream-address --upgrade-timeout --webhook-configuration --webhook-secret --workers --zone --annotations-prefix --apiserver-host --bucket-factor --certificate-authority --configmap --controller-class --deep-inspect --default-backend-service --default-server-port --default-ssl-certificate --disable-catch-all --disable-full-test --disable-leader-election --disable-svc-external-name --disable-sync-events --dynamic-configuration-retries --election-id --election-ttl --enable-annotation-validation --enable-metrics --enable-ssl-chain-completion --enable-ssl-passthrough --enable-topology-aware-routing --exclude-socket-metrics --health-check-path --health-check-timeout --healthz-host --healthz-port --http-port --https-port --ingress-class --ingress-class-by-name --internal-logger-address --kubeconfig --length-buckets --max-buckets --maxmind-edition-ids --maxmind-license-key --maxmind-mirror --maxmind-retries-count --maxmind-retries-timeout --metrics-per-host --metrics-per-undefined-host --monitor-max-batch-size --post-shutdown-grace-period --profiler-address --profiler-port --profiling --publish-service --publish-status-address --report-node-internal-ip-address --report-status-classes --shutdown-grace-period --size-buckets --ssl-passthrough-proxy-port --status-port --status-update-interval --stream-port --sync-period --sync-rate-limit --tcp-services-configmap --time-buckets --udp-services-configmap --update-status --update-status-on-shutdown --validating-webhook --validating-webhook-certificate --validating-webhook-key --version --watch-ingress-without-class --watch-namespace --watch-namespace-selector --v --add_dir_header --alsologtostderr --log_backtrace_at --log_dir --log_file --log_file_max_size --logtostderr --one_output --skip_headers --skip_log_headers --stderrthreshold --vmodule --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1186,6 +1186,10 @@ _ringress() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --upstream-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --upgrade-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1199,6 +1203,10 @@ _ringress() {
                     return 0
                     ;;
                 --workers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --zone)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

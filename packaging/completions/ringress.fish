@@ -50,10 +50,12 @@ complete -c ringress -n "__fish_ringress_using_subcommand run" -l ocsp-allow-loc
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l source -d 'kube (the cluster\'s API server) or dir:PATH (a folder of manifests). [default: kube]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l state-dir -d 'Folder of the last known good state; /var/lib/ringress when it can be written to.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l ticket-secret -d 'Secret with the keys of TLS session tickets that all replicas share; the leader makes and rotates them.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l upstream-address -d 'Where requests go: to pods, to their Service\'s own address, or to its port on each ready Node. [default: pod]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l upgrade-timeout -d 'How long an upgrade waits for the new process to be ready; then the old one goes on. [default: 60s]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l webhook-configuration -d 'ValidatingWebhookConfiguration whose caBundle the leader keeps, with --webhook-secret.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l webhook-secret -d 'Secret with the webhook\'s certificate, which the leader makes and renews; unless one is given by files.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l workers -d 'Number of worker cores; the CPUs this process may use when not given.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l zone -d 'The zone of this instance, for --enable-topology-aware-routing.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l annotations-prefix -d 'Prefix of the Ingress annotations that are read. [default: nginx.ingress.kubernetes.io]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l apiserver-host -d 'URL of the API server, for running outside the cluster.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l bucket-factor -d 'Growth factor of native histograms. [default: 0]' -r
@@ -76,7 +78,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-annotat
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-metrics -d 'Count requests by route and serve the counters. [default: true]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-ssl-chain-completion -d 'Fetch missing intermediate certificates. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
-complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this zone. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this Node or this zone (--zone, else that of the Node in NODE_NAME). [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
@@ -175,7 +177,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-annot
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-metrics -d 'Count requests by route and serve the counters. [default: true]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-ssl-chain-completion -d 'Fetch missing intermediate certificates. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
-complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this zone. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this Node or this zone (--zone, else that of the Node in NODE_NAME). [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
@@ -255,7 +257,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-ann
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-metrics -d 'Count requests by route and serve the counters. [default: true]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-ssl-chain-completion -d 'Fetch missing intermediate certificates. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
-complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this zone. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this Node or this zone (--zone, else that of the Node in NODE_NAME). [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
@@ -332,7 +334,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand report" -l enable-anno
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l enable-metrics -d 'Count requests by route and serve the counters. [default: true]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l enable-ssl-chain-completion -d 'Fetch missing intermediate certificates. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
-complete -c ringress -n "__fish_ringress_using_subcommand report" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this zone. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand report" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this Node or this zone (--zone, else that of the Node in NODE_NAME). [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
@@ -434,7 +436,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-anno
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-metrics -d 'Count requests by route and serve the counters. [default: true]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-ssl-chain-completion -d 'Fetch missing intermediate certificates. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
-complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this zone. [default: false]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this Node or this zone (--zone, else that of the Node in NODE_NAME). [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ringress_config::model::ObjectKey;
+use ringress_config::options::UpstreamAddress;
 use ringress_config::selector::LabelSelector;
 use ringress_sync::testkit::api_server::{ApiServer, Asked, Grant};
 use ringress_sync::testkit::fixtures::{certificate_secret, ingress, ingress_class, ingress_tls, service};
@@ -66,9 +67,23 @@ fn server() -> ApiServer {
     server
 }
 
+/// Takes the class out of the Ingresses, as who may not read IngressClasses serves none that names one.
+fn without_classes(server: &ApiServer) {
+    for name in ["a", "refused", "bad"] {
+        let mut object = server.get("Ingress", "shop", name).unwrap();
+        object["spec"]["ingressClassName"] = json!(null);
+        server.put(object);
+    }
+}
+
 /// Runs on the server until all is written, and ends in order.
 fn run(server: &ApiServer, namespace: Option<&str>, addresses: StatusAddresses) {
+    run_with(server, namespace, addresses, UpstreamAddress::Pod);
+}
+
+fn run_with(server: &ApiServer, namespace: Option<&str>, addresses: StatusAddresses, upstreams: UpstreamAddress) {
     let mut settings = Rig::server_settings(server);
+    settings.options.upstream_address = upstreams;
     settings.options.configmap = Some(ObjectKey::new("ingress", "settings"));
     settings.options.ticket_secret = Some(ObjectKey::new("ingress", "ringress-tickets"));
     settings.options.watch_ingress_without_class = true;
@@ -101,6 +116,8 @@ fn run(server: &ApiServer, namespace: Option<&str>, addresses: StatusAddresses) 
     eventually("every feed watches", || {
         ["ingresses", "services", "endpointslices", "secrets"].iter().all(|kind| asked("watch", kind))
     });
+    let needs_nodes = upstreams == UpstreamAddress::NodePort;
+    eventually("so does that of Nodes, where they are needed", || !needs_nodes || asked("watch", "nodes"));
     let has_keys = || !server.get("Secret", "ingress", "ringress-tickets").unwrap()["data"].is_null();
     eventually("the leader has made keys", has_keys);
     let has_certificate = || !server.get("Secret", "ingress", "ringress-webhook").unwrap()["data"].is_null();
@@ -143,18 +160,25 @@ fn the_cluster_wide_rules_are_what_is_asked_for_and_nothing_more() {
 #[test]
 fn one_namespace_is_served_with_roles_alone() {
     let (server, grants) = (server(), grants("namespaced.yaml"));
-    let mut plain = ingress("shop", "a", "a.test");
-    plain["spec"]["ingressClassName"] = json!(null);
-    server.put(plain);
+    without_classes(&server);
     server.allow_only(grants.clone());
-    for name in ["refused", "bad"] {
-        let mut object = server.get("Ingress", "shop", name).unwrap();
-        object["spec"]["ingressClassName"] = json!(null);
-        server.put(object);
-    }
     run(&server, Some("shop"), StatusAddresses::Service(ObjectKey::new("ingress", "lb")));
     let (refused, unused) = differences(&server, &grants);
     let classes: Vec<&str> = refused.iter().map(|asked| asked.resource.as_str()).collect();
     assert_eq!(classes, ["ingressclasses"], "{refused:#?}");
     assert!(unused.is_empty(), "{unused:#?}");
+}
+
+#[test]
+fn nodes_are_read_under_rules_of_their_own_and_only_where_they_are_needed() {
+    for (file, namespace) in [("cluster.yaml", None), ("namespaced.yaml", Some("shop"))] {
+        let (server, nodes) = (server(), grants("nodes.yaml"));
+        without_classes(&server);
+        server.allow_only([grants(file), nodes.clone()].concat());
+        let addresses = || StatusAddresses::Service(ObjectKey::new("ingress", "lb"));
+        run_with(&server, namespace, addresses(), UpstreamAddress::NodePort);
+        let (refused, unused) = differences(&server, &nodes);
+        assert!(refused.iter().all(|asked| asked.resource == "ingressclasses"), "{refused:#?}");
+        assert!(unused.is_empty(), "{unused:#?}");
+    }
 }

@@ -117,8 +117,10 @@ pub(crate) const NGINX_FLAGS: &[Flag] = &[
         "enable-topology-aware-routing",
         Bool,
         "false",
-        NotYet("zone hints are not read"),
-        "Prefer endpoints whose hints name this zone.",
+        Differs(
+            "hints act wherever all endpoints of a Service have them, without a look at the Service's topology-mode",
+        ),
+        "Prefer endpoints whose hints name this Node or this zone (--zone, else that of the Node in NODE_NAME).",
     ),
     flag("exclude-socket-metrics", List, "", Honoured, "Request metrics that are neither computed nor served."),
     flag("health-check-path", Text, "/healthz", Honoured, "Path of the health answer on the health port."),

@@ -104,6 +104,13 @@ pub(crate) const OWN_FLAGS: &[Flag] = &[
         "Secret with the keys of TLS session tickets that all replicas share; the leader makes and rotates them.",
     ),
     flag(
+        "upstream-address",
+        Choice(&["pod", "cluster-ip", "node-port"]),
+        "pod",
+        Honoured,
+        "Where requests go: to pods, to their Service's own address, or to its port on each ready Node.",
+    ),
+    flag(
         "upgrade-timeout",
         Duration,
         "60s",
@@ -125,4 +132,5 @@ pub(crate) const OWN_FLAGS: &[Flag] = &[
         "Secret with the webhook's certificate, which the leader makes and renews; unless one is given by files.",
     ),
     flag("workers", Int, "", Honoured, "Number of worker cores; the CPUs this process may use when not given."),
+    flag("zone", Text, "", Honoured, "The zone of this instance, for --enable-topology-aware-routing."),
 ];

@@ -9,6 +9,7 @@ use super::CliError;
 use super::cluster::{self, Webhook, WriteBack};
 use super::control::{ControlAddress, UpgradeSettings};
 use super::layers::{Layers, Surroundings};
+use super::upstreams;
 use crate::io::DriverChoice;
 use crate::metrics::{RequestMetric, RequestMetrics, RequestMetricsSettings};
 use ringress_config::options::Options;
@@ -207,8 +208,10 @@ impl RunSettings {
         let source = source(&layers, surroundings)?;
         let mut warnings = layers.warnings.clone();
         let metrics = metrics(&layers, surroundings, &mut warnings);
+        let mut options = options(&layers)?;
+        warnings.extend(upstreams::own_node(&mut options, surroundings));
         Ok(Self {
-            options: options(&layers)?,
+            options,
             webhook: cluster::webhook(&layers)?,
             listeners: listeners(&layers)?,
             health: health(&layers)?,
@@ -290,6 +293,8 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         disable_external_name: layers.bool("disable-svc-external-name"),
         deep_inspect: layers.bool("deep-inspect"),
         enable_ssl_passthrough: layers.bool("enable-ssl-passthrough"),
+        upstream_address: upstreams::address(layers),
+        topology: upstreams::topology(layers)?,
         default_backend_service: layers.object("default-backend-service"),
         default_ssl_certificate: layers.object("default-ssl-certificate"),
         ticket_secret: layers.object("ticket-secret"),

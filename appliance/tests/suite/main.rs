@@ -55,5 +55,6 @@ mod tls;
 mod tls_settings;
 mod tracing;
 mod upgrade;
+mod upstream_address;
 mod values;
 mod websocket;

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use super::Annotations;
 use crate::intent::BalancingWish;
+use crate::options::UpstreamAddress;
 use crate::settings::Globals;
 use crate::snapshot::{Balancer, CircuitLimits, HashBy, Resilience};
 use crate::value::{self, Expected, Source};
 
 /// The group that a key leads to when `upstream-hash-by-subset-size` says nothing.
 const SUBSET_SIZE: u32 = 3;
+
+const UPSTREAM_ADDRESS: &str = "ringress.io/upstream-address";
 
 const BALANCE_FACTOR: &str = "ringress.io/hash-balance-factor";
 
@@ -20,7 +23,10 @@ pub(crate) fn read(annotations: &mut Annotations<'_>, globals: &Globals) -> Bala
     let mut wish = globals.balancing.clone();
     let mut field = None;
     if let Some(own) = annotations.get("service-upstream", value::bool) {
-        (wish.service_address, field) = (own, Some("service-upstream"));
+        (wish.address, field) = (service_upstream(own, wish.address), Some("service-upstream"));
+    }
+    if let Some(named) = annotations.get(UPSTREAM_ADDRESS, upstream_address) {
+        (wish.address, field) = (named, Some(UPSTREAM_ADDRESS));
     }
     if let Some(named) = get_algorithm(annotations) {
         (wish.balancer, field) = (named, Some("load-balance"));
@@ -44,12 +50,27 @@ pub(crate) fn read(annotations: &mut Annotations<'_>, globals: &Globals) -> Bala
     wish
 }
 
-/// What the ConfigMap says.
-pub(crate) fn read_global(source: &mut impl Source) -> BalancingWish {
-    let mut wish = BalancingWish::default();
-    wish.service_address = source.get("service-upstream", value::bool).unwrap_or(wish.service_address);
+/// What the ConfigMap says; `address` is what the flag says.
+pub(crate) fn read_global(source: &mut impl Source, address: UpstreamAddress) -> BalancingWish {
+    let mut wish = BalancingWish { address, ..BalancingWish::default() };
+    if let Some(own) = source.get("service-upstream", value::bool) {
+        wish.address = service_upstream(own, address);
+    }
     wish.balancer = get_algorithm(source).unwrap_or(wish.balancer);
     wish
+}
+
+/// The Service's own address, or not: then pods are asked, unless `outer` says that only Nodes can be.
+fn service_upstream(own: bool, outer: UpstreamAddress) -> UpstreamAddress {
+    match (own, outer) {
+        (true, _) => UpstreamAddress::ClusterIp,
+        (false, UpstreamAddress::NodePort) => UpstreamAddress::NodePort,
+        (false, UpstreamAddress::Pod | UpstreamAddress::ClusterIp) => UpstreamAddress::Pod,
+    }
+}
+
+fn upstream_address(text: &str) -> Result<UpstreamAddress, Expected> {
+    UpstreamAddress::parse(text).ok_or("pod, cluster-ip or node-port")
 }
 
 fn get_algorithm(source: &mut impl Source) -> Option<Balancer> {
@@ -145,7 +166,7 @@ fn positive(text: &str) -> Result<Duration, Expected> {
 mod tests {
     use super::*;
     use crate::snapshot::Template;
-    use crate::testing::{annotated, reference};
+    use crate::testing::{Keys, annotated, reference};
 
     /// What is wanted, the findings, and whether the Ingress is refused.
     fn wish(pairs: &[(&str, &str)]) -> (BalancingWish, usize, bool) {
@@ -252,7 +273,24 @@ mod tests {
 
     #[test]
     fn annotation_service_upstream_asks_for_the_service_address() {
-        assert!(wish(&[("service-upstream", "true")]).0.service_address);
+        assert_eq!(wish(&[("service-upstream", "true")]).0.address, UpstreamAddress::ClusterIp);
         assert_eq!(wish(&[("service-upstream", "on")]), (BalancingWish::default(), 1, false));
+    }
+
+    #[test]
+    fn annotation_ringress_upstream_address_wins_over_service_upstream() {
+        for address in UpstreamAddress::ALL {
+            let (wanted, findings, _) = wish(&[("service-upstream", "true"), (UPSTREAM_ADDRESS, address.as_str())]);
+            assert_eq!((wanted.address, findings), (address, 0));
+        }
+        assert_eq!(wish(&[(UPSTREAM_ADDRESS, "nodeport")]), (BalancingWish::default(), 1, false));
+    }
+
+    #[test]
+    fn service_upstream_takes_back_the_service_address_and_not_the_nodes() {
+        let of = |address, text| read_global(&mut Keys::of(&[("service-upstream", text)]), address).address;
+        assert_eq!(of(UpstreamAddress::ClusterIp, "false"), UpstreamAddress::Pod);
+        assert_eq!(of(UpstreamAddress::NodePort, "false"), UpstreamAddress::NodePort);
+        assert_eq!(of(UpstreamAddress::NodePort, "true"), UpstreamAddress::ClusterIp);
     }
 }

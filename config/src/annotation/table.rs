@@ -131,6 +131,8 @@ pub(super) static ROWS: &[Row] = &[
         "Extra FastCGI params. Not watched."),
     row("service-upstream", Backend, "bool", "false", Ingress, Low, P0, Honoured, Default,
         "Proxy to the Service's ClusterIP:port instead of pod addresses (service meshes); kube-proxy balances then and affinity has nothing to choose from."),
+    row("ringress.io/upstream-address", Backend, "pod, cluster-ip or node-port", "", Ingress, Low, P1, Honoured, Default,
+        "Where requests to the Services of this Ingress go, in place of --upstream-address and service-upstream: to their pods, to their own address (a headless Service has none: its pods are asked), or to their port on each ready Node, for an instance outside of the cluster's network. The oldest Ingress of a Service decides."),
     row("secure-backends", Backend, "bool", "", Ingress, Low, X, Ignored("removed from ingress-nginx; write backend-protocol: HTTPS"), Nothing,
         "Replaced by backend-protocol HTTPS."),
     row("secure-verify-ca-secret", Backend, "name", "", Ingress, Low, X, Ignored("removed from ingress-nginx; write proxy-ssl-secret and proxy-ssl-verify"), Nothing,

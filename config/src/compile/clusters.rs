@@ -7,11 +7,10 @@ use super::endpoints::{self, Resolved};
 use super::ids::Ids;
 use super::index::Index;
 use super::report::Reports;
-use super::store::Store;
 use crate::diagnostics::Finding;
 use crate::intent::{BalancingWish, Intent};
 use crate::model::{Kind, Meta, ObjectKey, ObjectRef, Transport};
-use crate::options::Options;
+use crate::options::UpstreamAddress;
 use crate::snapshot::{Balancing, Cluster, ClusterId, ClusterKey, Clusters, PortKey};
 
 /// All clusters with the objects that use them.
@@ -37,6 +36,10 @@ struct Known {
     /// With what they want of it; a stream wants nothing.
     users: HashMap<ObjectRef, Option<User>>,
     problem: Option<String>,
+    /// What is done in place of what was asked for.
+    note: Option<String>,
+    /// It has to be resolved again when a Node changes.
+    on_nodes: bool,
     /// Whose wish it follows.
     decided_by: Option<ObjectRef>,
 }
@@ -122,6 +125,16 @@ impl ClusterTable {
         }
     }
 
+    /// Notes that Nodes may have changed.
+    pub(super) fn mark_on_nodes(&mut self) {
+        self.stale.extend(self.known.iter().filter(|(_, known)| known.on_nodes).map(|(key, _)| key.clone()));
+    }
+
+    /// Notes that this instance is somewhere else.
+    pub(super) fn mark_all(&mut self) {
+        self.stale.extend(self.known.keys().cloned());
+    }
+
     /// The default backend follows other defaults from now on.
     pub(super) fn mark_default(&mut self) {
         self.stale.extend(self.default.clone());
@@ -130,7 +143,7 @@ impl ClusterTable {
     /// Resolves what is stale. Returns the users of the clusters about which there is something else to say.
     pub(super) fn refresh(
         &mut self,
-        (store, options): (&Store, &Options),
+        around: endpoints::Known<'_>,
         defaults: &BalancingWish,
         reports: &mut Reports,
     ) -> Vec<ObjectRef> {
@@ -141,11 +154,11 @@ impl ClusterTable {
                 Some((object, user)) => (Some(object.clone()), Arc::clone(&user.wish)),
                 None => (None, Arc::new(defaults.clone())),
             };
-            let Resolved { endpoints, protocol, problem } =
-                endpoints::resolve(&key, wish.service_address, store, options);
-            if known.problem != problem || known.decided_by != decided_by {
+            let Resolved { endpoints, protocol, problem, note } = endpoints::resolve(&key, wish.address, around);
+            known.on_nodes = wish.address == UpstreamAddress::NodePort;
+            if (&known.problem, &known.note, &known.decided_by) != (&problem, &note, &decided_by) {
                 touched.extend(known.users.keys().cloned());
-                (known.problem, known.decided_by) = (problem, decided_by);
+                (known.problem, known.note, known.decided_by) = (problem, note, decided_by);
             }
             let balancing = known.balancing(&wish);
             if self.default.as_ref() == Some(&key) {
@@ -180,8 +193,8 @@ impl ClusterTable {
         let decides = known.users.get(known.decided_by.as_ref()?)?.as_ref()?;
         let is_same = |wish: &BalancingWish| {
             let mine = &*user.balancing;
-            (&mine.balancer, mine.resilience, mine.limits, mine.service_address, &mine.health_check)
-                == (&wish.balancer, wish.resilience, wish.limits, wish.service_address, &wish.health_check)
+            (&mine.balancer, mine.resilience, mine.limits, mine.address, &mine.health_check)
+                == (&wish.balancer, wish.resilience, wish.limits, wish.address, &wish.health_check)
         };
         if decides.meta.key == user.meta.key || is_same(&decides.wish) {
             return None;
@@ -199,6 +212,11 @@ impl ClusterTable {
         self.known.get(key)?.problem.as_deref()
     }
 
+    /// What is done in place of what was asked for.
+    pub(super) fn note(&self, key: &ClusterKey) -> Option<&str> {
+        self.known.get(key)?.note.as_deref()
+    }
+
     pub(super) fn snapshot(&self) -> &Clusters {
         &self.clusters
     }
@@ -212,7 +230,8 @@ impl ClusterTable {
         self.known.entry(key.clone()).or_insert_with(|| {
             self.of_service.insert(key.service.clone(), key.clone());
             self.stale.insert(key.clone());
-            Known { id: ClusterId(self.ids.take()), users: HashMap::new(), problem: None, decided_by: None }
+            let id = ClusterId(self.ids.take());
+            Known { id, users: HashMap::new(), problem: None, note: None, on_nodes: false, decided_by: None }
         })
     }
 }

@@ -1,12 +1,23 @@
 //! The endpoints of a Service port (reference 3.7).
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::node_ports;
 use super::store::Store;
-use crate::model::{EndpointAddress, Service, ServicePort, Subset, TargetPort};
-use crate::options::Options;
+use super::topology::Here;
+use crate::model::{EndpointAddress, Place, Service, ServicePort, Subset, TargetPort};
+use crate::options::{Options, UpstreamAddress};
 use crate::snapshot::{ClusterKey, Endpoint, PortKey, UpstreamProtocol};
+
+/// What endpoints follow from.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) store: &'a Store,
+    pub(super) options: &'a Options,
+    pub(super) here: &'a Here,
+}
 
 /// What a Service port has.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,6 +28,8 @@ pub(super) struct Resolved {
     pub(super) protocol: Option<UpstreamProtocol>,
     /// Why there can be none.
     pub(super) problem: Option<String>,
+    /// What is done in place of what was asked for.
+    pub(super) note: Option<String>,
 }
 
 impl Resolved {
@@ -25,8 +38,9 @@ impl Resolved {
     }
 }
 
-/// The endpoints of a cluster: those of its pods, or the Service's own address.
-pub(super) fn resolve(key: &ClusterKey, service_address: bool, store: &Store, options: &Options) -> Resolved {
+/// The endpoints of a cluster: those of its pods, or what stands for them.
+pub(super) fn resolve(key: &ClusterKey, address: UpstreamAddress, known: Known<'_>) -> Resolved {
+    let Known { store, options, here } = known;
     let Some(service) = store.services.get(&key.service) else {
         return Resolved::problem(format!("Service {} does not exist", key.service));
     };
@@ -39,16 +53,52 @@ pub(super) fn resolve(key: &ClusterKey, service_address: bool, store: &Store, op
         return Resolved::problem(message);
     };
     let protocol = port.app_protocol.map(UpstreamProtocol::from);
-    // A headless Service has no address of its own: its pods are asked, as in ingress-nginx.
-    if let Some(address) = service.cluster_ip.filter(|_| service_address) {
-        return Resolved { endpoints: vec![at(address, port.port)], protocol, problem: None };
+    let mut note = None;
+    match (address, service.cluster_ip) {
+        (UpstreamAddress::Pod, _) => {}
+        (UpstreamAddress::ClusterIp, Some(address)) => {
+            return Resolved { endpoints: vec![at(address, port.port)], protocol, ..Resolved::default() };
+        }
+        // A headless Service has no address of its own: its pods are asked, as in ingress-nginx.
+        (UpstreamAddress::ClusterIp, None) => {
+            note = Some(format!("Service {} has no spec.clusterIP; its pods are asked", key.service));
+        }
+        (UpstreamAddress::NodePort, _) => {
+            return match node_ports::resolve(key, service, port, store) {
+                Ok(endpoints) => Resolved { endpoints, protocol, ..Resolved::default() },
+                Err(problem) => Resolved { protocol, ..Resolved::problem(problem) },
+            };
+        }
     }
+    let endpoints = usable(&subsets(key, store), port, here);
+    Resolved { endpoints, protocol, problem: None, note }
+}
+
+/// The addresses of a Service: those of its slices, else of its Endpoints.
+fn subsets<'a>(key: &ClusterKey, store: &'a Store) -> Vec<&'a Subset> {
     let slices = store.slices(&key.service).map(|slice| &slice.subset).collect::<Vec<_>>();
-    let endpoints = match store.endpoints(&key.service) {
-        Some(endpoints) if slices.is_empty() => usable(&endpoints.subsets, port),
-        _ => usable(slices, port),
-    };
-    Resolved { endpoints, protocol, problem: None }
+    match store.endpoints(&key.service) {
+        Some(endpoints) if slices.is_empty() => endpoints.subsets.iter().collect(),
+        _ => slices,
+    }
+}
+
+/// The Nodes that have an endpoint of a Service port which can be asked.
+pub(super) fn nodes(key: &ClusterKey, port: &ServicePort, store: &Store) -> BTreeSet<Arc<str>> {
+    let places = serving(&subsets(key, store), port).into_iter().filter_map(|(_, place)| place?.node.clone());
+    places.collect()
+}
+
+/// Whether a Service port has an endpoint that can be asked.
+pub(super) fn any(key: &ClusterKey, port: &ServicePort, store: &Store) -> bool {
+    !serving(&subsets(key, store), port).is_empty()
+}
+
+/// In order, each once.
+pub(super) fn sorted(mut endpoints: Vec<Endpoint>) -> Vec<Endpoint> {
+    endpoints.sort_by_key(|e| e.address);
+    endpoints.dedup();
+    endpoints
 }
 
 /// A number is a `port`, a name a `name`; as in ingress-nginx the target port counts too, when nothing else fits.
@@ -65,18 +115,23 @@ fn port_of<'a>(service: &'a Service, key: &ClusterKey) -> Option<&'a ServicePort
     }
 }
 
+/// Those of the addresses that serve which are nearest.
+fn usable(subsets: &[&Subset], port: &ServicePort, here: &Here) -> Vec<Endpoint> {
+    let serving = serving(subsets, port).into_iter();
+    let hinted = serving.map(|(endpoint, place)| (endpoint, place.and_then(|place| place.hints.as_deref())));
+    sorted(here.nearest(hinted.collect()))
+}
+
 /// Ready addresses; those that end but still serve only when nothing is ready.
-fn usable<'a>(subsets: impl IntoIterator<Item = &'a Subset> + Clone, port: &ServicePort) -> Vec<Endpoint> {
+fn serving<'a>(subsets: &[&'a Subset], port: &ServicePort) -> Vec<(Endpoint, Option<&'a Place>)> {
     let pick = |wanted: &dyn Fn(&EndpointAddress) -> bool| {
-        let mut endpoints = Vec::new();
-        for subset in subsets.clone() {
-            let addresses = subset.addresses.iter().filter(|a| wanted(a));
+        let mut picked = Vec::new();
+        for subset in subsets {
             let ports = ports_in(subset, port);
-            endpoints.extend(addresses.flat_map(|a| ports.iter().map(|p| at(a.address, *p))));
+            let placed = subset.placed().filter(|(address, _)| wanted(address));
+            picked.extend(placed.flat_map(|(a, place)| ports.iter().map(move |p| (at(a.address, *p), place))));
         }
-        endpoints.sort_by_key(|e| e.address);
-        endpoints.dedup();
-        endpoints
+        picked
     };
     let ready = pick(&|address| address.ready);
     if ready.is_empty() { pick(&|address| address.draining) } else { ready }
@@ -121,7 +176,7 @@ fn external(
     match name.parse::<IpAddr>() {
         Ok(address) if !address.is_loopback() => {
             let protocol = port.and_then(|port| port.app_protocol).map(UpstreamProtocol::from);
-            Resolved { endpoints: vec![at(address, number)], protocol, problem: None }
+            Resolved { endpoints: vec![at(address, number)], protocol, ..Resolved::default() }
         }
         Ok(_) => {
             Resolved::problem(format!("Service {} points to this machine, which is not allowed", service.meta.key))

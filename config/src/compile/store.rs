@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::index::Index;
 use crate::annotation::Objects;
 use crate::model::{
-    ConfigMap, EndpointSlice, Endpoints, Ingress, IngressClass, Kind, Namespace, Object, ObjectKey, ObjectRef, Secret,
-    Service,
+    ConfigMap, EndpointSlice, Endpoints, Ingress, IngressClass, Kind, Namespace, Node, Object, ObjectKey, ObjectRef,
+    Secret, Service,
 };
 use crate::options::Options;
 
@@ -23,6 +23,7 @@ pub(super) struct Store {
     slices: HashMap<ObjectKey, Arc<EndpointSlice>>,
     endpoints: HashMap<ObjectKey, Arc<Endpoints>>,
     namespaces: HashMap<ObjectKey, Arc<Namespace>>,
+    nodes: HashMap<ObjectKey, Arc<Node>>,
     /// Service → its slices.
     slices_of: Index<ObjectKey, ObjectKey>,
     /// Class name → the Ingresses that name it.
@@ -40,6 +41,7 @@ pub(super) enum Change {
     Secret,
     ConfigMap,
     Namespace,
+    Node,
 }
 
 impl Store {
@@ -80,6 +82,13 @@ impl Store {
                     Change::None
                 }
             }
+            Object::Node(new) => {
+                if put(&mut self.nodes, new.meta.key.clone(), new) {
+                    Change::Node
+                } else {
+                    Change::None
+                }
+            }
         }
     }
 
@@ -95,7 +104,10 @@ impl Store {
             Kind::Secret if self.secrets.remove(key).is_some() => Change::Secret,
             Kind::ConfigMap if self.config_maps.remove(key).is_some() => Change::ConfigMap,
             Kind::Namespace if self.namespaces.remove(key).is_some() => Change::Namespace,
-            Kind::IngressClass | Kind::Secret | Kind::ConfigMap | Kind::Namespace | Kind::File => Change::None,
+            Kind::Node if self.nodes.remove(key).is_some() => Change::Node,
+            Kind::IngressClass | Kind::Secret | Kind::ConfigMap | Kind::Namespace | Kind::Node | Kind::File => {
+                Change::None
+            }
         }
     }
 
@@ -155,6 +167,16 @@ impl Store {
         self.endpoints.get(service)
     }
 
+    /// All Nodes that are known.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.values()
+    }
+
+    /// A Node.
+    pub(super) fn node(&self, key: &ObjectKey) -> Option<&Arc<Node>> {
+        self.nodes.get(key)
+    }
+
     /// The Ingresses of a namespace.
     pub(super) fn ingresses_in(&self, namespace: &Arc<str>) -> impl Iterator<Item = &ObjectKey> {
         let from = ObjectKey { namespace: Arc::clone(namespace), name: "".into() };
@@ -194,6 +216,7 @@ impl Store {
             Kind::Secret => self.secrets.len(),
             Kind::ConfigMap => self.config_maps.len(),
             Kind::Namespace => self.namespaces.len(),
+            Kind::Node => self.nodes.len(),
             Kind::File => 0,
         }
     }

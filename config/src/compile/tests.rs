@@ -1,3 +1,4 @@
+mod addresses;
 mod balancing;
 mod migration;
 mod policies;

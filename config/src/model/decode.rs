@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::wire::WireMeta;
 use super::{Age, Kind, Meta, Object, ObjectKey, ObjectRef, Origin};
-use super::{config_map, endpoints, ingress, ingress_class, secret, service};
+use super::{config_map, endpoints, ingress, ingress_class, node, secret, service};
 use crate::diagnostics::Finding;
 
 /// What became of one value.
@@ -133,6 +133,11 @@ impl Decoder {
                 let meta = self.meta(object, &wire.metadata);
                 Object::Namespace(Arc::new(wire.lean(meta)))
             }
+            Kind::Node => {
+                let wire: node::Wire = read(value, object)?;
+                let meta = self.meta(object, &wire.metadata);
+                Object::Node(Arc::new(wire.lean(meta)))
+            }
             Kind::File => return Err(Box::new(Finding::error(object, "kind", "is not a kind of object"))),
         })
     }
@@ -180,6 +185,7 @@ fn known(version: &str, kind: &str) -> Option<(Kind, Form)> {
         ("v1", "Secret") => (Kind::Secret, Form::Current),
         ("v1", "ConfigMap") => (Kind::ConfigMap, Form::Current),
         ("v1", "Namespace") => (Kind::Namespace, Form::Current),
+        ("v1", "Node") => (Kind::Node, Form::Current),
         _ => return None,
     })
 }

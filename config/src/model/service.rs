@@ -19,6 +19,38 @@ pub struct Service {
     pub cluster_ip: Option<IpAddr>,
     /// `spec.externalName`, for `type: ExternalName`.
     pub external_name: Option<Arc<str>>,
+    /// `spec.externalTrafficPolicy` is `Local`: only Nodes with a ready endpoint answer its node ports.
+    pub local_traffic: bool,
+    /// `spec.ipFamilies`; empty when the manifest does not say.
+    pub families: Vec<IpFamily>,
+}
+
+/// The two kinds of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpFamily {
+    /// `IPv4`.
+    V4,
+    /// `IPv6`.
+    V6,
+}
+
+impl IpFamily {
+    fn parse(text: &str) -> Option<Self> {
+        [Self::V4, Self::V6].into_iter().find(|known| known.as_str() == text)
+    }
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+
+    /// Whether an address is of this kind.
+    pub(crate) fn has(self, address: IpAddr) -> bool {
+        address.is_ipv4() == (self == Self::V4)
+    }
 }
 
 /// One port of a Service.
@@ -34,6 +66,8 @@ pub struct ServicePort {
     pub transport: Transport,
     /// `appProtocol`, where it says something that changes how the port is spoken to.
     pub app_protocol: Option<AppProtocol>,
+    /// `nodePort`; `None` when no Node listens for it.
+    pub node_port: Option<u16>,
 }
 
 /// The values of `appProtocol` that Kubernetes defines (KEP-3726). Others belong to somebody else and mean nothing here.
@@ -89,6 +123,10 @@ struct WireSpec {
     #[serde(rename = "type", deserialize_with = "nullable")]
     kind: String,
     external_name: Option<Arc<str>>,
+    #[serde(deserialize_with = "nullable")]
+    external_traffic_policy: String,
+    #[serde(deserialize_with = "nullable")]
+    ip_families: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -100,13 +138,17 @@ struct WirePort {
     target_port: Option<IntOrString>,
     protocol: Option<String>,
     app_protocol: Option<String>,
+    node_port: Option<u16>,
 }
 
 impl Wire {
     pub(super) fn lean(self, meta: Meta) -> Service {
+        let opens_nodes = matches!(&*self.spec.kind, "NodePort" | "LoadBalancer");
         Service {
             meta,
-            ports: self.spec.ports.into_iter().filter_map(WirePort::lean).collect(),
+            local_traffic: opens_nodes && self.spec.external_traffic_policy == "Local",
+            families: self.spec.ip_families.iter().filter_map(|family| IpFamily::parse(family)).collect(),
+            ports: self.spec.ports.into_iter().filter_map(|port| port.lean(opens_nodes)).collect(),
             cluster_ip: self.spec.cluster_ip.parse().ok(),
             external_name: self.spec.external_name.filter(|n| self.spec.kind == "ExternalName" && !n.is_empty()),
         }
@@ -114,8 +156,8 @@ impl Wire {
 }
 
 impl WirePort {
-    /// `None` for a transport that is not served.
-    fn lean(self) -> Option<ServicePort> {
+    /// `None` for a transport that is not served. A number that is left over from another type of Service is no port.
+    fn lean(self, opens_nodes: bool) -> Option<ServicePort> {
         let transport = Transport::parse(self.protocol.as_deref())?;
         let target = match self.target_port {
             Some(IntOrString::Int(number)) => u16::try_from(number).ok().filter(|n| *n != 0).map(TargetPort::Number),
@@ -127,6 +169,7 @@ impl WirePort {
         };
         let target = target.unwrap_or(TargetPort::Number(self.port));
         let app_protocol = self.app_protocol.as_deref().and_then(AppProtocol::parse);
-        Some(ServicePort { name: self.name, port: self.port, target, transport, app_protocol })
+        let node_port = self.node_port.filter(|port| opens_nodes && *port != 0);
+        Some(ServicePort { name: self.name, port: self.port, target, transport, app_protocol, node_port })
     }
 }

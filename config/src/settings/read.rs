@@ -13,6 +13,7 @@ use crate::annotation::{self, Meanwhile, Objects, Risk, Support};
 use crate::diagnostics::Finding;
 use crate::intent::{BalancingWish, RoutePolicy};
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
+use crate::options::Options;
 use crate::snapshot::{
     CipherList, ClientSettings, ExternalAuth, FieldSettings, ForwardedSettings, Settings, StreamSettings, TicketKey,
     TlsSettings, TlsVersions, UpstreamSettings, parse_groups,
@@ -60,7 +61,7 @@ pub(crate) struct Globals {
 
 impl Globals {
     /// Parses a ConfigMap.
-    pub(crate) fn read(config_map: &ConfigMap, objects: &dyn Objects) -> (Self, Vec<Finding>) {
+    pub(crate) fn read(config_map: &ConfigMap, options: &Options, objects: &dyn Objects) -> (Self, Vec<Finding>) {
         let object = ObjectRef { kind: Kind::ConfigMap, key: config_map.meta.key.clone() };
         let mut keys = Keys { config_map, object, findings: Vec::new(), denied: false };
         let missing = keys.report();
@@ -92,7 +93,7 @@ impl Globals {
         let globals = Self {
             settings: Arc::new(settings),
             policy,
-            balancing: annotation::read_global_balancing(&mut keys),
+            balancing: annotation::read_global_balancing(&mut keys, options.upstream_address),
             risk_max: keys.get("annotations-risk-level", risk).unwrap_or(defaults.risk_max),
             blocked_words: words.unwrap_or_default(),
             snippets_admitted,

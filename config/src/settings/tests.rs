@@ -8,7 +8,7 @@ use crate::model::{Age, ConfigMap, Meta, ObjectKey};
 fn read(pairs: &[(&str, &str)]) -> (Globals, Vec<String>) {
     let meta = Meta { key: ObjectKey::new("ingress-nginx", "controller"), age: Age::Unknown };
     let data = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-    let (globals, findings) = Globals::read(&ConfigMap { meta, data }, &NoObjects);
+    let (globals, findings) = Globals::read(&ConfigMap { meta, data }, &Options::default(), &NoObjects);
     (globals, findings.iter().map(ToString::to_string).collect())
 }
 

@@ -1,11 +1,13 @@
 //! Lean objects back to manifests, so that the state on disk is read by the same decoder as everything else, and by
 //! `ringress check`, in every later version too.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ringress_config::model::{
-    Age, AppProtocol, EndpointPort, EndpointSlice, Endpoints, Ingress, IngressBackend, IngressPathKind, Meta, Object,
-    Secret, Service, Subset, TargetPort,
+    Age, AppProtocol, EndpointPort, EndpointSlice, Endpoints, Hints, Ingress, IngressBackend, IngressPathKind,
+    IpFamily, Meta, Node, Object, Secret, Service, Subset, TargetPort,
 };
 use ringress_config::snapshot::PortKey;
 use serde_json::{Map, Value, json};
@@ -21,6 +23,7 @@ pub(super) fn manifest(object: &Object) -> Value {
         Object::Secret(secret) => ("v1", secret_fields(secret)),
         Object::ConfigMap(config_map) => ("v1", json!({"data": config_map.data})),
         Object::Namespace(namespace) => ("v1", json!({"metadata": {"labels": namespace.labels}})),
+        Object::Node(node) => ("v1", node_fields(node)),
     };
     value["apiVersion"] = json!(api_version);
     value["kind"] = json!(object.kind().as_str());
@@ -100,20 +103,40 @@ fn spec_of_service(service: &Service) -> Value {
                 "targetPort": target,
                 "protocol": port.transport.as_str(),
                 "appProtocol": port.app_protocol.map(AppProtocol::as_str),
+                "nodePort": port.node_port,
             })
         })
         .collect();
-    let kind = if service.external_name.is_some() { "ExternalName" } else { "ClusterIP" };
+    let opens_nodes = service.local_traffic || service.ports.iter().any(|port| port.node_port.is_some());
+    let kind = match &service.external_name {
+        Some(_) => "ExternalName",
+        None if opens_nodes => "NodePort",
+        None => "ClusterIP",
+    };
     let address = service.cluster_ip.map_or_else(|| "None".to_owned(), |address| address.to_string());
-    json!({"spec": {"type": kind, "ports": ports, "clusterIP": address, "externalName": service.external_name}})
+    let families: Vec<&str> = service.families.iter().map(|family| IpFamily::as_str(*family)).collect();
+    let mut spec = json!({"type": kind, "ports": ports, "clusterIP": address, "externalName": service.external_name,
+        "ipFamilies": families});
+    if service.local_traffic {
+        spec["externalTrafficPolicy"] = json!("Local");
+    }
+    json!({"spec": spec})
 }
 
 fn slice_fields(slice: &EndpointSlice) -> Value {
-    let endpoints: Vec<Value> = (slice.subset.addresses.iter())
-        .map(|endpoint| {
+    let endpoints: Vec<Value> = (slice.subset.addresses.iter().enumerate())
+        .map(|(index, endpoint)| {
             let (ready, draining) = (endpoint.ready, endpoint.draining);
             let conditions = json!({"ready": ready, "serving": ready || draining, "terminating": draining});
-            json!({"addresses": [endpoint.address], "conditions": conditions})
+            let place = slice.subset.places.get(index).cloned().unwrap_or_default();
+            let mut fields = json!({"addresses": [endpoint.address], "conditions": conditions});
+            if let Some(node) = place.node {
+                fields["nodeName"] = json!(node);
+            }
+            if let Some(hints) = place.hints {
+                fields["hints"] = hint_fields(&hints);
+            }
+            fields
         })
         .collect();
     let mut labels = Map::new();
@@ -123,12 +146,30 @@ fn slice_fields(slice: &EndpointSlice) -> Value {
     json!({"metadata": {"labels": labels}, "endpoints": endpoints, "ports": ports(&slice.subset)})
 }
 
+fn hint_fields(hints: &Hints) -> Value {
+    let named = |names: &[Arc<str>]| -> Vec<Value> { names.iter().map(|name| json!({"name": name})).collect() };
+    json!({"forZones": named(&hints.zones), "forNodes": named(&hints.nodes)})
+}
+
+fn node_fields(node: &Node) -> Value {
+    let addresses: Vec<Value> =
+        node.addresses.iter().map(|address| json!({"type": "InternalIP", "address": address})).collect();
+    let ready = if node.usable { "True" } else { "False" };
+    let mut labels = Map::new();
+    if let Some(zone) = &node.zone {
+        labels.insert("topology.kubernetes.io/zone".to_owned(), json!(zone));
+    }
+    json!({"metadata": {"labels": labels},
+        "status": {"addresses": addresses, "conditions": [{"type": "Ready", "status": ready}]}})
+}
+
 fn endpoints_fields(endpoints: &Endpoints) -> Value {
     let subsets: Vec<Value> = (endpoints.subsets.iter())
         .map(|subset| {
             let of = |ready: bool| -> Vec<Value> {
-                let addresses = subset.addresses.iter().filter(|address| address.ready == ready);
-                addresses.map(|address| json!({"ip": address.address})).collect()
+                let placed = subset.addresses.iter().enumerate().filter(|(_, address)| address.ready == ready);
+                let node = |index: usize| subset.places.get(index).and_then(|place| place.node.as_ref());
+                placed.map(|(index, address)| json!({"ip": address.address, "nodeName": node(index)})).collect()
             };
             json!({"addresses": of(true), "notReadyAddresses": of(false), "ports": ports(subset)})
         })
@@ -193,6 +234,8 @@ mod tests {
         service(json!({"clusterIP": "10.0.0.1", "ports": [
             {"name": "a", "port": 80, "targetPort": "http", "appProtocol": "kubernetes.io/h2c"}, {"name": "b", "port": 81, "targetPort": 8081},
             {"name": "c", "port": 82}, {"name": "d", "port": 53, "protocol": "UDP"}]}));
+        service(json!({"type": "NodePort", "clusterIP": "10.0.0.1", "externalTrafficPolicy": "Local",
+            "ipFamilies": ["IPv6", "IPv4"], "ports": [{"port": 80, "nodePort": 30080}]}));
         service(json!({"clusterIP": "None"}));
         service(json!({"type": "ExternalName", "externalName": "example.com"}));
     }
@@ -204,14 +247,14 @@ mod tests {
             "metadata": {"name": "s", "namespace": "n", "labels": {"kubernetes.io/service-name": "web"}},
             "ports": [{"name": "http", "port": 8080}],
             "endpoints": [
-                {"addresses": ["10.0.0.1"]},
+                {"addresses": ["10.0.0.1"], "nodeName": "n1", "hints": {"forZones": [{"name": "a"}], "forNodes": [{"name": "n1"}]}},
                 {"addresses": ["fd00::1"], "conditions": {"ready": false}},
                 {"addresses": ["10.0.0.2"], "conditions": {"ready": false, "serving": true, "terminating": true}},
             ],
         }));
         comes_back(json!({
             "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "web"},
-            "subsets": [{"addresses": [{"ip": "10.0.0.1"}], "notReadyAddresses": [{"ip": "10.0.0.2"}],
+            "subsets": [{"addresses": [{"ip": "10.0.0.1", "nodeName": "n1"}], "notReadyAddresses": [{"ip": "10.0.0.2"}],
                 "ports": [{"name": "http", "port": 8080}]}],
         }));
     }
@@ -223,6 +266,10 @@ mod tests {
         comes_back(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "b"}}));
         comes_back(json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"},
             "spec": {"controller": "k8s.io/ingress-nginx"}}));
+        comes_back(json!({"apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "a"}},
+            "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}],
+                "conditions": [{"type": "Ready", "status": "True"}]}}));
         comes_back(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": {"a": "b"}}}));
     }
 }

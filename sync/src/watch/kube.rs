@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use ringress_config::diagnostics::Finding;
 use ringress_config::model::{Kind, Object, ObjectKey, ObjectRef};
-use ringress_config::options::Options;
+use ringress_config::options::{Options, Topology};
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -111,11 +111,7 @@ impl Kube {
             next_id: 0,
             news,
             news_in,
-            wanted: Wanted::new(
-                Arc::clone(&options.annotations_prefix),
-                options.default_ssl_certificate.clone(),
-                options.configmap.clone(),
-            ),
+            wanted: Wanted::new(options),
             private: BTreeSet::new(),
             unwatched: BTreeSet::new(),
             first_wanted: 0,
@@ -135,7 +131,12 @@ impl Kube {
         for key in config_maps.into_iter().flatten().collect::<BTreeSet<_>>() {
             kube.start(Feed::Named(ObjectRef { kind: Kind::ConfigMap, key: key.clone() }));
         }
+        if let Some(Topology { zone: None, node: Some(name) }) = &options.topology {
+            let key = ObjectKey { namespace: "".into(), name: Arc::clone(name) };
+            kube.start(Feed::Named(ObjectRef { kind: Kind::Node, key }));
+        }
         kube.first_wanted = kube.next_id;
+        kube.watch_nodes();
         Ok(kube)
     }
 
@@ -201,11 +202,18 @@ impl Kube {
                 Vec::new()
             }
         };
-        if self.listed {
+        if self.listed && !self.awaits_nodes() {
             self.last_good = LastGood::None;
             changes.append(&mut self.changes);
         }
         changes
+    }
+
+    /// Whether somebody has just come to need the Nodes, and they are still to come: told before them, a Service that is
+    /// asked at their ports would be answered 503 meanwhile. A list that fails or takes too long is not waited for.
+    fn awaits_nodes(&self) -> bool {
+        let mut nodes = self.feeds.values().filter(|watched| watched.feed == Feed::All(Kind::Node));
+        nodes.any(|watched| !watched.listed && watched.is_reached())
     }
 
     /// What has changed, with the events received so far.
@@ -346,8 +354,20 @@ impl Kube {
         }
     }
 
-    /// Starts and ends watches on single Secrets and ConfigMaps as references come and go.
+    /// Starts and ends the watch on all Nodes.
+    fn watch_nodes(&mut self) {
+        let feed = Feed::All(Kind::Node);
+        let running = self.feeds.iter().find(|(_, watched)| watched.feed == feed).map(|(&id, _)| id);
+        match running {
+            None if self.wanted.nodes() => drop(self.start(feed)),
+            Some(id) if !self.wanted.nodes() => self.end(id),
+            None | Some(_) => {}
+        }
+    }
+
+    /// Starts and ends watches as references come and go.
     fn watch_wanted(&mut self) {
+        self.watch_nodes();
         let config_maps = self.wanted.config_maps().cloned().collect();
         self.watch_named(Kind::ConfigMap, config_maps);
         let tls = self.feeds.values().find(|watched| watched.feed == Feed::All(Kind::Secret));
@@ -392,12 +412,14 @@ impl Kube {
         let feed = match object {
             Object::Secret(secret) if &*secret.kind != TLS_SECRET => Feed::Named(reference),
             Object::ConfigMap(_) => Feed::Named(reference),
+            Object::Node(_) if self.feeds.values().any(|w| w.named() == Some(&reference)) => Feed::Named(reference),
             _ => Feed::All(reference.kind),
         };
         let known = self.feeds.iter().find(|(_, watched)| watched.feed == feed).map(|(&id, _)| id);
         let id = match (known, &feed) {
             (Some(id), _) => id,
-            (None, Feed::Named(_)) => self.start(feed),
+            // Whether Nodes are still needed is known when the Ingresses are.
+            (None, Feed::Named(_) | Feed::All(Kind::Node)) => self.start(feed),
             (None, Feed::All(_)) => return None,
         };
         self.feeds.get_mut(&id).map(|watched| &mut watched.store)
@@ -416,13 +438,14 @@ impl Kube {
     fn end(&mut self, id: FeedId) {
         let Some(watched) = self.feeds.remove(&id) else { return };
         watched.task.abort();
-        let tls = self.feeds.values().find(|watched| watched.feed == Feed::All(Kind::Secret));
-        // Unless the list of TLS Secrets has it now.
-        let is_listed =
-            |o: &Object| o.kind() == Kind::Secret && tls.is_some_and(|tls| tls.store.contains(&o.meta().key));
-        for object in watched.store.objects().filter(|object| !is_listed(object)) {
-            self.changes.push(Change::Remove(object.reference()));
-        }
+        // Unless another has it: a Secret may become one of type TLS, and the own Node is one of all.
+        let kind = subject(&watched.feed, None).kind;
+        let others: Vec<&Store> = (self.feeds.values())
+            .filter(|other| other.feed == Feed::All(kind) || other.named().is_some_and(|named| named.kind == kind))
+            .map(|other| &other.store)
+            .collect();
+        let gone = watched.store.objects().map(Object::reference);
+        self.changes.extend(gone.filter(|o| !others.iter().any(|store| store.contains(&o.key))).map(Change::Remove));
     }
 
     fn is_complete(&self) -> bool {

@@ -146,7 +146,12 @@ impl Shared {
 impl Origin {
     /// Answers 200 with its name as body, whatever it is asked.
     pub(crate) fn named(name: &'static str) -> Self {
-        Self::with(move |request, peer| {
+        Self::named_on(name, 0)
+    }
+
+    /// The same on a port of its own address, as the port of a Node is the same on each; 0 is any.
+    pub(crate) fn named_on(name: &'static str, port: u16) -> Self {
+        Self::listening(port, move |request, peer| {
             peer.read_body(request)?;
             let body: &[u8] = if request.method == "HEAD" { b"" } else { name.as_bytes() };
             peer.answer(200, &[], body)?;
@@ -169,7 +174,14 @@ impl Origin {
     }
 
     pub(crate) fn with(handler: impl Fn(&mut Received, &mut Peer) -> io::Result<Next> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((own_address(), 0)).expect("listen");
+        Self::listening(0, handler)
+    }
+
+    fn listening(
+        port: u16,
+        handler: impl Fn(&mut Received, &mut Peer) -> io::Result<Next> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((own_address(), port)).expect("listen");
         let address = listener.local_addr().expect("own address");
         let shared = Arc::new(Shared {
             received: Mutex::new(Vec::new()),

@@ -60,6 +60,7 @@ pub(super) const BAD: &[Bad] = &[
     bad("proxy-redirect-to", "$nothing", &[("proxy-redirect-from", "http://in.test/")]),
     bad("backend-protocol", "HTTP3", &[]),
     bad("service-upstream", "maybe", &[]),
+    bad("ringress.io/upstream-address", "nodes", &[]),
     bad("load-balance", "fastest", &[]),
     bad("upstream-hash-by", "$nothing", &[]),
     bad("ringress.io/load-balance", "fastest", &[]),

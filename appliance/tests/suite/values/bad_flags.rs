@@ -24,9 +24,11 @@ pub(super) const BAD: &[(&str, &[&str])] = &[
     ("source", &["etcd"]),
     ("ticket-secret", &["name"]),
     ("upgrade-timeout", &["long"]),
+    ("upstream-address", &["nodes"]),
     ("webhook-configuration", &["a b"]),
     ("webhook-secret", &["name"]),
     ("workers", &["0"]),
+    ("zone", &["a b"]),
     // Flags of ingress-nginx.
     ("annotations-prefix", &["a b"]),
     ("apiserver-host", &["nowhere", KUBE]),

@@ -28,6 +28,11 @@
 {{- default (printf "%s-leader" (include "ringress.fullname" .)) .Values.controller.electionID -}}
 {{- end -}}
 
+{{- define "ringress.readsNodes" -}}
+{{- $c := .Values.controller -}}
+{{- or .Values.rbac.readNodes $c.enableTopologyAwareRouting (eq $c.upstreamAddress "node-port") -}}
+{{- end -}}
+
 {{- define "ringress.selector" -}}
 app.kubernetes.io/name: {{ include "ringress.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -124,6 +129,9 @@ seccompProfile:
 {{- end }}
 {{- if $c.enableTopologyAwareRouting }}
 - --enable-topology-aware-routing
+{{- end }}
+{{- with $c.upstreamAddress }}
+- --upstream-address={{ . }}
 {{- end }}
 {{- if $c.admissionWebhooks.enabled }}
 - --validating-webhook=:{{ $c.admissionWebhooks.port }}

@@ -73,6 +73,12 @@ spec:
       valueFrom:
         fieldRef:
           fieldPath: metadata.namespace
+    {{- if $c.enableTopologyAwareRouting }}
+    - name: NODE_NAME
+      valueFrom:
+        fieldRef:
+          fieldPath: spec.nodeName
+    {{- end }}
     {{- with $c.extraEnvs }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

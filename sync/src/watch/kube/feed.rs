@@ -6,13 +6,14 @@
 //! resumed from the last version that was seen.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use kube::Client;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::Request;
-use ringress_config::model::{Kind, ObjectKey};
+use ringress_config::model::{Kind, Names, Object, ObjectKey};
 use tokio::sync::mpsc;
 use tracing::debug;
 
@@ -100,8 +101,15 @@ enum Ended {
 
 /// Lists and watches until the reader is gone. Every piece of news carries `id`.
 pub(crate) async fn run<I: Copy>(client: Client, subject: Subject, id: I, out: mpsc::Sender<(I, News)>) {
-    let feed =
-        Feed { request: Request::new(subject.path.clone()), client, subject, id, out, backoff: Backoff::default() };
+    let feed = Feed {
+        request: Request::new(subject.path.clone()),
+        client,
+        subject,
+        id,
+        out,
+        backoff: Backoff::default(),
+        names: Names::default(),
+    };
     let Closed = feed.run().await;
 }
 
@@ -112,6 +120,8 @@ struct Feed<I> {
     id: I,
     out: mpsc::Sender<(I, News)>,
     backoff: Backoff,
+    /// Of the Nodes that slices name.
+    names: Names,
 }
 
 impl<I: Copy> Feed<I> {
@@ -155,7 +165,7 @@ impl<I: Copy> Feed<I> {
         }
     }
 
-    async fn list(&self) -> Result<(Vec<Row>, String), Failure> {
+    async fn list(&mut self) -> Result<(Vec<Row>, String), Failure> {
         let mut rows = Vec::new();
         let mut params =
             ListParams { field_selector: self.subject.fields.clone(), ..ListParams::default() }.limit(PAGE);
@@ -235,8 +245,14 @@ impl<I: Copy> Feed<I> {
         Ok(version.is_empty().then_some(Ended::Gone))
     }
 
-    fn lean(&self, wire: Wire) -> Row {
-        wire.lean(self.subject.api_version, self.subject.kind)
+    fn lean(&mut self, wire: Wire) -> Row {
+        let mut row = wire.lean(self.subject.api_version, self.subject.kind);
+        if let Some(Object::EndpointSlice(slice)) = &mut row.object
+            && let Some(slice) = Arc::get_mut(slice)
+        {
+            slice.share_names(&mut self.names);
+        }
+        row
     }
 
     async fn tell(&self, news: News) -> Result<(), Closed> {

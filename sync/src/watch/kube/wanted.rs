@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ringress_config::model::{ConfigMap, Ingress, Kind, Object, ObjectKey, ObjectRef};
+use ringress_config::options::{Options, UpstreamAddress};
 
 use crate::watch::Change;
 
@@ -19,6 +20,9 @@ const CONFIG_MAPS: [&str; 2] = ["custom-headers", "auth-proxy-set-headers"];
 
 /// Keys of the own ConfigMap that name another as `namespace/name`.
 const KEYS: [&str; 2] = ["proxy-set-headers", "add-headers"];
+
+/// The annotation by which an Ingress may need the Nodes.
+const UPSTREAM_ADDRESS: &str = "ringress.io/upstream-address";
 
 /// Who refers to what.
 #[derive(Debug)]
@@ -33,10 +37,16 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// `prefix` is that of the annotations, `always` a Secret that the options name, `settings` the own ConfigMap.
-    pub(crate) fn new(prefix: Arc<str>, always: Option<ObjectKey>, settings: Option<ObjectKey>) -> Self {
-        let needed = always.into_iter().map(|key| (ObjectRef { kind: Kind::Secret, key }, 1)).collect();
-        Self { prefix, settings, referring: HashMap::new(), needed }
+    /// With what the options ask for.
+    pub(crate) fn new(options: &Options) -> Self {
+        let always = options.default_ssl_certificate.clone().map(|key| ObjectRef { kind: Kind::Secret, key });
+        let nodes = (options.upstream_address == UpstreamAddress::NodePort).then(all_nodes);
+        Self {
+            prefix: Arc::clone(&options.annotations_prefix),
+            settings: options.configmap.clone(),
+            referring: HashMap::new(),
+            needed: always.into_iter().chain(nodes).map(|object| (object, 1)).collect(),
+        }
     }
 
     /// Takes in a change; true when the needed objects may be others now.
@@ -80,6 +90,11 @@ impl Wanted {
         self.of_kind(Kind::ConfigMap)
     }
 
+    /// Whether the Nodes are needed.
+    pub(crate) fn nodes(&self) -> bool {
+        self.needed.contains_key(&all_nodes())
+    }
+
     fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &ObjectKey> {
         self.needed.keys().filter(move |object| object.kind == kind).map(|object| &object.key)
     }
@@ -98,6 +113,8 @@ impl Wanted {
         let secrets = tls.chain(annotated(&SECRETS)).map(|name| (Kind::Secret, name));
         let config_maps = annotated(&CONFIG_MAPS).map(|name| (Kind::ConfigMap, name));
         let named = secrets.chain(config_maps).filter(|(_, name)| !name.trim().is_empty());
+        let address = ingress.annotations.get(UPSTREAM_ADDRESS).and_then(|text| UpstreamAddress::parse(text.trim()));
+        let nodes = (address == Some(UpstreamAddress::NodePort)).then(all_nodes);
         named
             .map(|(kind, name)| {
                 let key = match name.trim().split_once('/') {
@@ -106,8 +123,14 @@ impl Wanted {
                 };
                 ObjectRef { kind, key }
             })
+            .chain(nodes)
             .collect()
     }
+}
+
+/// Stands for every Node: one that asks for node ports refers to them all.
+fn all_nodes() -> ObjectRef {
+    ObjectRef { kind: Kind::Node, key: ObjectKey::new("", "*") }
 }
 
 fn of_settings(map: &ConfigMap) -> BTreeSet<ObjectRef> {
@@ -128,13 +151,18 @@ mod tests {
         Change::Upsert(decode(value, None).object.expect("an Ingress"))
     }
 
+    fn wanted(default_ssl_certificate: Option<ObjectKey>, configmap: Option<ObjectKey>) -> Wanted {
+        let annotations_prefix = "p".into();
+        Wanted::new(&Options { annotations_prefix, default_ssl_certificate, configmap, ..Options::default() })
+    }
+
     fn names(wanted: &Wanted) -> Vec<String> {
         wanted.secrets().map(ObjectKey::to_string).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     #[test]
     fn a_secret_is_needed_as_long_as_one_refers_to_it() {
-        let mut wanted = Wanted::new("p".into(), None, None);
+        let mut wanted = wanted(None, None);
         assert!(wanted.note(&ingress("a", "s", "other/auth")));
         assert!(wanted.note(&ingress("b", "s", "")));
         assert_eq!(names(&wanted), ["n/s", "other/auth"]);
@@ -150,13 +178,27 @@ mod tests {
 
     #[test]
     fn the_default_certificate_is_always_needed() {
-        let wanted = Wanted::new("p".into(), Some(ObjectKey::new("n", "default")), None);
+        let wanted = wanted(Some(ObjectKey::new("n", "default")), None);
         assert_eq!(names(&wanted), ["n/default"]);
     }
 
     #[test]
+    fn nodes_are_needed_while_an_ingress_or_the_options_ask_for_their_ports() {
+        let mut wanted = wanted(None, None);
+        assert!(!wanted.nodes());
+        let mut asking = ingress("a", "s", "");
+        if let Change::Upsert(Object::Ingress(ingress)) = &mut asking {
+            Arc::make_mut(ingress).annotations.insert(UPSTREAM_ADDRESS.into(), " node-port".into());
+        }
+        assert!(wanted.note(&asking) && wanted.nodes());
+        assert!(wanted.note(&ingress("a", "s", "")) && !wanted.nodes());
+        let options = Options { upstream_address: UpstreamAddress::NodePort, ..Options::default() };
+        assert!(Wanted::new(&options).nodes());
+    }
+
+    #[test]
     fn config_maps_are_named_by_annotations_and_by_the_own_one() {
-        let mut wanted = Wanted::new("p".into(), None, Some(ObjectKey::new("sys", "own")));
+        let mut wanted = wanted(None, Some(ObjectKey::new("sys", "own")));
         let read = |value| Change::Upsert(decode(value, None).object.expect("an object"));
         let own = |data| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "sys", "name": "own"}, "data": data});
         assert!(wanted.note(&read(own(json!({"add-headers": "sys/added", "proxy-set-headers": "broken"})))));

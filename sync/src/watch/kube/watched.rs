@@ -34,7 +34,7 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(feed: Feed, store: Store, task: AbortHandle) -> Self {
         let optional = match &feed {
-            Feed::All(kind) => *kind == Kind::IngressClass,
+            Feed::All(kind) => matches!(kind, Kind::IngressClass | Kind::Node),
             Feed::Named(_) => true,
         };
         Self { feed, store, optional, listed: false, failing: None, task }
@@ -122,6 +122,7 @@ pub(super) fn subject(feed: &Feed, scope: Option<&str>) -> Subject {
         Kind::Secret => ("v1", "secrets", false),
         Kind::ConfigMap => ("v1", "configmaps", false),
         Kind::Endpoints => ("v1", "endpoints", false),
+        Kind::Node => ("v1", "nodes", true),
         Kind::Namespace | Kind::File => ("v1", "namespaces", true),
     };
     let group = if api_version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{api_version}") };
@@ -150,6 +151,8 @@ mod tests {
         assert_eq!(path(&Feed::All(Kind::Secret), Some("n")), "/api/v1/namespaces/n/secrets?type=kubernetes.io/tls");
         assert_eq!(path(&Feed::All(Kind::IngressClass), Some("n")), "/apis/networking.k8s.io/v1/ingressclasses?");
         assert_eq!(path(&named(Kind::Secret), Some("n")), "/api/v1/namespaces/other/secrets?metadata.name=x");
+        let node = Feed::Named(ObjectRef { kind: Kind::Node, key: ObjectKey::new("", "x") });
+        assert_eq!(path(&node, Some("n")), "/api/v1/nodes?metadata.name=x");
         assert_eq!(path(&named(Kind::ConfigMap), None), "/api/v1/namespaces/other/configmaps?metadata.name=x");
     }
 }
