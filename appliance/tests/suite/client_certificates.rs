@@ -144,3 +144,18 @@ fn a_host_whose_authority_cannot_be_had_refuses_until_it_can() {
         assert_eq!((again.get("on.test", "/").expect("an answer").status, again.is_resumed()), (400, false));
     });
 }
+
+#[test]
+fn a_chain_is_as_long_as_the_depth_allows() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let ca = Authority::named("client CA");
+        let (near, far) = (ca.issue("near"), ca.below("a team").issue("far"));
+        let none = [CA, ("auth-tls-verify-depth", "0")];
+        let all = [ca.secret("ca"), host("default", &[CA]), host("none", &none)];
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects(&origin, all))).start();
+        let statuses = |host| [&near, &far].map(|own| ask(&ringress, host, Some(own)).status);
+        assert_eq!(statuses("default.test"), [200, 200]);
+        assert_eq!(statuses("none.test"), [200, 400]);
+    });
+}

@@ -33,8 +33,7 @@ fn tls_pod(certificate: &Certificate, authority: Option<&Authority>) -> SocketAd
             builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
         }
     };
-    let chain = vec![CertificateDer::from(certificate.der.clone())];
-    let config = Arc::new(builder.with_single_cert(chain, key).expect("a configuration"));
+    let config = Arc::new(builder.with_single_cert(certificate.chain(), key).expect("a configuration"));
     let listener = TcpListener::bind((own_address(), 0)).expect("listen");
     let address = listener.local_addr().expect("own address");
     std::thread::spawn(move || {
@@ -134,8 +133,18 @@ fn pods_are_asked_and_shown_what_the_annotations_say() {
                 .prefix(&format!("{name}.test"), "/", "pod")
                 .build()
         };
-        let mut objects = service("pod", &[pod]);
+        // Another pod, whose authority is one below.
+        let far = tls_pod(&pod_ca.below("pods of a team").issue("pod.test"), Some(&proxy_ca));
+        let of_depth = |name: &str, depth: &str| {
+            let mut built = verified(name, "right", "pod.test");
+            built["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-ssl-verify-depth"] = depth.into();
+            built["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = "far".into();
+            built
+        };
+        let mut objects = [service("pod", &[pod]), service("far", &[far])].concat();
         objects.extend([
+            of_depth("near-enough", "1"),
+            of_depth("too-far", "0"),
             secret("right", &pod_ca),
             secret("wrong", &other),
             verified("good", "right", "pod.test"),
@@ -149,6 +158,8 @@ fn pods_are_asked_and_shown_what_the_annotations_say() {
         for _ in 0..2 {
             let good = ringress.get("good.test", "/");
             assert_eq!((good.status, &*good.text()), (200, "pod for pod.test with certificate"));
+            let depths = ["near-enough.test", "too-far.test"].map(|host| ringress.get(host, "/").status);
+            assert_eq!(depths, [200, 502]);
             for (host, status) in [("foreign", 502), ("misnamed", 502), ("missing", 503), ("bare", 502)] {
                 assert_eq!(ringress.get(&format!("{host}.test"), "/").status, status, "{host}");
             }

@@ -23,6 +23,7 @@ static PIECE: [u8; 64 << 10] = [b'x'; 64 << 10];
 fn in_front_of(driver: Driver, origin: &Origin) -> Ringress {
     let mut objects = service("origin", &[origin.address]);
     let unlimited = ingress("a").annotation("proxy-body-size", "0").annotation("proxy-request-buffering", "off");
+    let unlimited = unlimited.annotation("proxy-buffering", "on");
     objects.push(unlimited.prefix("a.test", "/", "origin").build());
     Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start()
 }

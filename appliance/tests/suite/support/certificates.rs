@@ -1,6 +1,7 @@
 //! Certificates made for one test.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
 /// A certificate and its key, self-signed if nothing else is said.
@@ -8,9 +9,16 @@ pub(crate) struct Certificate {
     pub(crate) der: Vec<u8>,
     pub(crate) pem: String,
     pub(crate) key_pem: String,
+    /// The authority between it and the root, where there is one.
+    pub(crate) above: Option<Vec<u8>>,
 }
 
 impl Certificate {
+    /// It and what is above it, as one shows them.
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        std::iter::once(&self.der).chain(&self.above).map(|der| CertificateDer::from(der.clone())).collect()
+    }
+
     pub(crate) fn for_names(names: &[&str]) -> Self {
         Self::with_key(names, KeyPair::generate().expect("a key"))
     }
@@ -23,7 +31,7 @@ impl Certificate {
 
     fn with_key(names: &[&str], key: KeyPair) -> Self {
         let certificate = params(names).self_signed(&key).expect("a certificate");
-        Self { der: certificate.der().to_vec(), pem: certificate.pem(), key_pem: key.serialize_pem() }
+        Self { der: certificate.der().to_vec(), pem: certificate.pem(), key_pem: key.serialize_pem(), above: None }
     }
 
     /// The Secret that holds it.
@@ -37,6 +45,8 @@ pub(crate) struct Authority {
     pub(crate) pem: String,
     params: CertificateParams,
     key: KeyPair,
+    /// Its certificate, when another authority has issued it.
+    issued: Option<Vec<u8>>,
 }
 
 impl Authority {
@@ -46,7 +56,15 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let pem = params.self_signed(&key).expect("a certificate").pem();
-        Self { pem, params, key }
+        Self { pem, params, key, issued: None }
+    }
+
+    /// An authority below this one.
+    pub(crate) fn below(&self, name: &str) -> Self {
+        let lower = Self::named(name);
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        let certificate = lower.params.signed_by(&lower.key, &issuer).expect("a certificate");
+        Self { issued: Some(certificate.der().to_vec()), pem: certificate.pem(), ..lower }
     }
 
     /// A certificate with this common name, valid for it as a host.
@@ -56,7 +74,8 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         let issuer = Issuer::from_params(&self.params, &self.key);
         let certificate = params.signed_by(&key, &issuer).expect("a certificate");
-        Certificate { der: certificate.der().to_vec(), pem: certificate.pem(), key_pem: key.serialize_pem() }
+        let (der, above) = (certificate.der().to_vec(), self.issued.clone());
+        Certificate { der, pem: certificate.pem(), key_pem: key.serialize_pem(), above }
     }
 
     /// The Secret with it as `ca.crt`.

@@ -332,9 +332,7 @@ pub(crate) fn get_tls(address: SocketAddr, host: &str, target: &str) -> Response
 /// Takes any certificate and shows this one.
 pub(crate) fn tls_config_as(own: &Certificate) -> ClientConfig {
     let key = PrivateKeyDer::from_pem_slice(own.key_pem.as_bytes()).expect("a key");
-    builder(rustls::ALL_VERSIONS)
-        .with_client_auth_cert(vec![CertificateDer::from(own.der.clone())], key)
-        .expect("a pair that belongs together")
+    builder(rustls::ALL_VERSIONS).with_client_auth_cert(own.chain(), key).expect("a pair that belongs together")
 }
 
 /// Takes any certificate; sessions are resumed.

@@ -210,6 +210,8 @@ impl Builder {
 /// Where objects come from.
 fn source(manifests: &Path, kube: Option<&str>) -> Vec<String> {
     match kube {
+        // The server is named by other flags.
+        Some("") => vec!["--source=kube".to_owned()],
         Some(url) => vec!["--source=kube".to_owned(), format!("--apiserver-host={url}")],
         None => vec![format!("--source=dir:{}", manifests.display())],
     }

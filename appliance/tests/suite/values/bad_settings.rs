@@ -151,7 +151,7 @@ pub(super) const ANY_TEXT: &[(&str, &str)] =
     &[("annotation-value-word-blocklist", "\\,;("), ("otel-service-name", "a b;"), ("skip-access-log-urls", "no path")];
 
 /// Serves the sites under these keys.
-fn set(ringress: &Ringress, world: &World, keys: &[(&str, &str)]) {
+pub(super) fn set(ringress: &Ringress, world: &World, keys: &[(&str, &str)]) {
     let filled: Vec<_> = keys.iter().map(|(key, value)| (*key, world.fill(value))).collect();
     let filled: Vec<_> = filled.iter().map(|(key, value)| (*key, &**value)).collect();
     ringress.apply("options.json", file([options(&filled)]));

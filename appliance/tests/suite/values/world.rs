@@ -22,16 +22,19 @@ pub(super) struct World {
     no: Origin,
 }
 
-/// An origin whose answer has something of all that options change. `/status/404` is answered with that status.
+/// An origin whose answer has something of all that options change. `/status/404` is answered with that status, `/long`
+/// with a head of 2 KB.
 fn origin(name: &'static str) -> Origin {
     Origin::with(move |request, peer| {
         peer.read_body(request)?;
+        let long = if request.target.starts_with("/long") { 2000 } else { 1 };
+        let long = "x".repeat(long);
         let status = request.target.strip_prefix("/status/").and_then(|rest| rest.get(..3)?.parse().ok());
         let fields = [
             ("Content-Type", "application/json"),
             ("Location", "http://in.test/x"),
             ("Server", "origin"),
-            ("X-Hidden", "yes"),
+            ("X-Hidden", &long),
             ("Set-Cookie", "a=1; Path=/; Domain=in.test"),
         ];
         let body = format!("{name:<1000}");
