@@ -10,7 +10,7 @@ use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Driver, Ringress};
 
-const GROWTH_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const GROWTH_BYTES_MAX: u64 = 64 << 20;
 /// A slow answer among many is the machine's; an attack is measured again before it counts.
 const ATTEMPTS: usize = 3;
 /// From one request of a paced client to the next.

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::bystander::{self, rate, serving};
+use crate::support::eventually;
 use crate::support::frames::{
     CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, PRIORITY, SETTINGS, frame, get,
-    headers, is_silence, post, pseudo, reset, window_update,
+    headers, is_silence, post, pseudo, reset, settings, window_update,
 };
 use crate::support::hpack;
 use crate::support::process::{Ringress, on_each_driver};
@@ -61,7 +62,7 @@ fn priority(_: u32) -> Vec<u8> {
     frame(PRIORITY, 0, 9, &[0, 0, 0, 3, 15])
 }
 
-pub(crate) static FLOODS: [Flood; 13] = [
+pub(crate) static FLOODS: [Flood; 12] = [
     Flood {
         name: "rapid reset",
         settings: &[],
@@ -128,7 +129,6 @@ pub(crate) static FLOODS: [Flood; 13] = [
         reads: true,
     },
     Flood { name: "stalled windows", settings: &[(4, 0)], first: || untaken(120), round: priority, reads: true },
-    Flood { name: "few stalled windows", settings: &[(4, 0)], first: || untaken(4), round: |_| nothing(), reads: true },
 ];
 
 #[test]
@@ -180,6 +180,37 @@ fn attack(
         }
     }
     (rounds, false)
+}
+
+#[test]
+fn answers_that_nobody_takes_hold_a_part_of_the_memory_and_the_oldest_of_them_end() {
+    const STREAMS: u32 = 100;
+    on_each_driver(|driver| {
+        let (_origin, ringress) = serving(driver);
+        assert_eq!(ringress.get("a.test", "/").status, 200);
+        let before = ringress.resident_bytes();
+        let ended = || {
+            let page = ringress.metrics();
+            let line = page.lines().find(|line| line.starts_with("ringress_refused_total{reason=\"stalled_stream\"}"));
+            line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).unwrap_or_default()
+        };
+        let mut clients: Vec<Frames> = Vec::new();
+        for _ in 0..8 {
+            let mut frames = Frames::with(ringress.https, &[(4, 0)]).expect("a connection");
+            frames.send(&untaken(STREAMS)).expect("requests");
+            assert!(frames.is_alive());
+            clients.push(frames);
+        }
+        eventually("what is too much is ended", || ended() >= f64::from(3 * STREAMS));
+        let growth = ringress.resident_bytes().saturating_sub(before);
+        println!("8 times 100 answers that are not taken: {} KiB more, {} were ended", growth >> 10, ended());
+        assert!(growth < bystander::GROWTH_BYTES_MAX, "{growth}");
+        assert_eq!(ringress.get("a.test", "/").status, 200);
+        // Those that wait are there for whoever comes to take them.
+        let newest = clients.last_mut().expect("many");
+        newest.send(&settings(&[(4, 1 << 20)])).expect("a window");
+        newest.wait(|frame| frame.kind == DATA).expect("a body");
+    });
 }
 
 /// Takes what has come; whether the connection still stands.
