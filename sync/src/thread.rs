@@ -111,7 +111,7 @@ async fn open(settings: &SyncSettings) -> Result<Opened, SyncError> {
         }
         saver = Some(Saver::new(file));
     }
-    let writing = kube_settings.write.clone().map(|write| Writing::start(kube.client(), *write));
+    let writing = kube_settings.write.clone().map(|write| Writing::start(kube.link(), *write));
     Ok(Opened { source: Source::Kube(Box::new(kube)), saver, held, writing })
 }
 

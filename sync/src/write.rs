@@ -18,7 +18,6 @@ mod tickets;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube::Client;
 use ringress_config::diagnostics::Finding;
 use ringress_config::model::{Kind, ObjectKey, ObjectRef};
 use tokio::sync::{Notify, oneshot, watch};
@@ -28,6 +27,7 @@ pub(crate) use book::Published;
 pub(crate) use status::{Seen, published};
 
 use crate::settings::{PodIdentity, StatusAddresses, StatusSettings, WriteSettings};
+use crate::watch::kube::Link;
 use addresses::{Address, Finder};
 use api::Api;
 use leader::{Lead, LeaseSettings};
@@ -69,11 +69,12 @@ struct Status {
 
 impl Writing {
     /// Starts the tasks. To be called inside the runtime.
-    pub(crate) fn start(client: Client, settings: WriteSettings) -> Self {
+    pub(crate) fn start(link: Link, settings: WriteSettings) -> Self {
         let pod = settings.pod;
-        let namespace = pod.as_ref().map_or_else(|| client.default_namespace().to_owned(), |pod| pod.namespace.clone());
+        let namespace =
+            pod.as_ref().map_or_else(|| link.client().default_namespace().to_owned(), |pod| pod.namespace.clone());
         let me = format!("{}_{:016x}", pod.as_ref().map_or("ringress", |pod| &pod.name), fastrand::u64(..));
-        let api = Api::new(client);
+        let api = Api::new(link);
         let (lead_in, lead) = watch::channel(None);
         let lease = LeaseSettings { namespace, name: settings.lease, ttl: settings.ttl };
         let (end, ending) = oneshot::channel();

@@ -6,7 +6,7 @@ use ringress_sync::SourceSettings;
 use ringress_sync::testkit::api_server::{ApiServer, Fault, Rule, Verb};
 use ringress_sync::testkit::fixtures::{endpoint_slice, ingress, ingress_class, ingress_tls, service};
 use ringress_sync::testkit::rig::Rig;
-use ringress_sync::testkit::workers::eventually;
+use ringress_sync::testkit::workers::{eventually, within};
 use serde_json::json;
 
 fn server_with(hosts: &[&str]) -> ApiServer {
@@ -117,6 +117,16 @@ fn a_server_that_hangs_is_given_up_and_asked_again() {
     server.heal();
     eventually("asked again", || server.requests(Verb::List, "services") >= 2);
     assert!(rig.ready().serves("a.test"));
+}
+
+#[test]
+fn a_server_that_is_slower_than_the_first_limit_of_a_list_is_given_more_time() {
+    let server = server_with(&["a.test"]);
+    server.fault(Rule::on(Verb::List, Fault::Slow(Duration::from_secs(6))).of("services"));
+    let rig = Rig::on_server(&server);
+    within(Duration::from_secs(30), "listed in the end", || rig.handle.status().ready);
+    assert_eq!(server.requests(Verb::List, "services"), 2, "given up once");
+    assert!(rig.serves("a.test"));
 }
 
 #[test]

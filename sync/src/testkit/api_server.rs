@@ -8,6 +8,7 @@ mod access;
 mod faults;
 mod http;
 mod rolling;
+mod secure;
 mod store;
 
 use std::collections::BTreeMap;
@@ -15,11 +16,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use axum::Router;
+use axum::http::HeaderValue;
+use axum::serve::ListenerExt as _;
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
 pub use access::{Asked, Grant};
 pub use faults::{Fault, Rule, Verb};
+pub use secure::Authority;
+use secure::SecureListener;
 use store::Store;
 
 use super::rollout::Addresses;
@@ -28,6 +35,8 @@ use super::rollout::Addresses;
 pub struct ApiServer {
     state: Arc<State>,
     address: SocketAddr,
+    /// `None` is plain HTTP.
+    tls: Option<Arc<rustls::ServerConfig>>,
     running: Option<Running>,
 }
 
@@ -57,6 +66,8 @@ struct Inner {
     bookmarked: BTreeMap<&'static str, usize>,
     /// Requests by verb and resource.
     requests: BTreeMap<(Verb, String), usize>,
+    /// The one bearer token that is known; `None` is who comes without, too.
+    token: Option<String>,
     /// What the account may do; `None` is everything.
     grants: Option<Vec<Grant>>,
     /// Every kind of request there was, and whether it was allowed.
@@ -70,6 +81,11 @@ struct Inner {
 }
 
 impl Inner {
+    fn knows(&self, authorization: Option<&HeaderValue>) -> bool {
+        let Some(token) = &self.token else { return true };
+        authorization.is_some_and(|value| value.as_bytes() == format!("Bearer {token}").as_bytes())
+    }
+
     fn allows(&mut self, asked: Asked) -> bool {
         let allowed = self.grants.as_ref().is_none_or(|grants| grants.iter().any(|grant| grant.allows(&asked)));
         self.asked.insert(asked, allowed);
@@ -97,15 +113,34 @@ impl ApiServer {
 
     /// Starts a server without objects.
     pub fn start_on(address: SocketAddr) -> Self {
+        Self::start_with(address, None)
+    }
+
+    /// Starts a server that speaks TLS, without objects on a free port.
+    pub fn start_secure(authority: &Authority) -> Self {
+        Self::start_with(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Some(authority.certify()))
+    }
+
+    fn start_with(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let state = Arc::new(State { inner: Mutex::default(), changed: watch::channel(0).0 });
-        let mut server = Self { state, address, running: None };
+        let mut server = Self { state, address, tls, running: None };
         server.up();
         server
     }
 
-    /// `http://127.0.0.1:port`.
+    /// `http://127.0.0.1:port`, or `https`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
+    }
+
+    /// From its next start on, the server has a new certificate, of this authority.
+    pub fn certify(&mut self, authority: &Authority) {
+        self.tls = Some(authority.certify());
+    }
+
+    /// From now on, requests with another bearer token, or without one, are answered by 401.
+    pub fn require_token(&self, token: &str) {
+        self.state.lock().token = Some(token.to_owned());
     }
 
     /// Creates or replaces an object, whatever is in it, as long as it has a kind and a name.
@@ -211,14 +246,14 @@ impl ApiServer {
         assert!(self.running.is_none(), "the server is running already");
         let (end, ending) = oneshot::channel();
         let (started, has_started) = std::sync::mpsc::channel();
-        let (state, address) = (Arc::clone(&self.state), self.address);
+        let (state, address, tls) = (Arc::clone(&self.state), self.address, self.tls.clone());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let listener = tokio::net::TcpListener::bind(address).await.expect("the address is free");
+                let listener = TcpListener::bind(address).await.expect("the address is free");
                 started.send(listener.local_addr().expect("it is bound")).expect("somebody waits");
                 tokio::select! {
-                    served = async { axum::serve(listener, http::router(state)).await } => served.expect("it serves"),
+                    served = serve(listener, tls, http::router(state)) => served.expect("it serves"),
                     _ = ending => {}
                 }
             });
@@ -232,5 +267,13 @@ impl ApiServer {
 impl Drop for ApiServer {
     fn drop(&mut self) {
         self.down();
+    }
+}
+
+async fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, router: Router) -> std::io::Result<()> {
+    match tls {
+        // As a real server: of two events in a row, the second must not wait for the acknowledgement of the first, 40 ms.
+        None => axum::serve(listener.tap_io(|stream| drop(stream.set_nodelay(true))), router).await,
+        Some(tls) => axum::serve(SecureListener::new(listener, tls), router).await,
     }
 }

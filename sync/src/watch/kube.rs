@@ -7,6 +7,7 @@
 mod backoff;
 mod client;
 mod feed;
+mod link;
 mod row;
 mod store;
 mod wanted;
@@ -16,7 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube::Client;
 use ringress_config::diagnostics::Finding;
 use ringress_config::model::{Kind, Object, ObjectKey, ObjectRef};
 use ringress_config::options::{Options, Topology};
@@ -35,6 +35,7 @@ use watched::{Feed, Watched, subject};
 
 pub(crate) use backoff::Backoff;
 pub(crate) use client::describe;
+pub(crate) use link::Link;
 pub(crate) use row::Wire;
 
 /// News that may wait for the control thread; then the feeds wait, and with them the server.
@@ -72,8 +73,7 @@ enum LastGood {
 
 /// The API server and what is known of it.
 pub(crate) struct Kube {
-    client: Client,
-    url: String,
+    link: Link,
     /// The one namespace that is watched.
     namespace: Option<Arc<str>>,
     feeds: BTreeMap<FeedId, Watched>,
@@ -101,11 +101,10 @@ pub(crate) struct Kube {
 impl Kube {
     /// Makes the client and starts the feeds. The server may be away. To be called inside the runtime.
     pub(crate) async fn connect(settings: &KubeSettings, options: &Options) -> Result<Self, SyncError> {
-        let (client, url) = client::connect(settings).await?;
+        let link = Link::connect(settings).await?;
         let (news_in, news) = mpsc::channel(NEWS_MAX);
         let mut kube = Self {
-            client,
-            url,
+            link,
             namespace: settings.namespace.as_deref().map(Arc::from),
             feeds: BTreeMap::new(),
             next_id: 0,
@@ -275,8 +274,8 @@ impl Kube {
     /// The server and the scope: whose objects these are.
     pub(crate) fn identity(&self) -> String {
         match &self.namespace {
-            Some(namespace) => format!("{} namespace {namespace}", self.url),
-            None => self.url.clone(),
+            Some(namespace) => format!("{} namespace {namespace}", self.link.url()),
+            None => self.link.url().to_owned(),
         }
     }
 
@@ -292,9 +291,9 @@ impl Kube {
         self.seen.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// A client of the same server.
-    pub(crate) fn client(&self) -> Client {
-        self.client.clone()
+    /// The way to the same server.
+    pub(crate) fn link(&self) -> Link {
+        self.link.clone()
     }
 
     fn take_in(&mut self, id: FeedId, mut news: News) {
@@ -430,7 +429,7 @@ impl Kube {
         self.next_id += 1;
         let subject = subject(&feed, self.namespace.as_deref());
         let store = Store::new(subject.kind);
-        let task = tokio::spawn(feed::run(self.client.clone(), subject, id, self.news_in.clone())).abort_handle();
+        let task = tokio::spawn(feed::run(self.link.clone(), subject, id, self.news_in.clone())).abort_handle();
         self.feeds.insert(id, Watched::new(feed, store, task));
         id
     }

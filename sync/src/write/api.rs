@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use kube::Client;
 use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::Request;
 use serde_json::Value;
 
-use crate::watch::kube::describe;
+use crate::watch::kube::{Link, describe};
 
 /// The longest that one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -90,17 +89,17 @@ impl Resource {
 /// The API server, asked for one thing at a time.
 #[derive(Clone)]
 pub(crate) struct Api {
-    client: Client,
+    link: Link,
 }
 
 impl Api {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+    pub(crate) fn new(link: Link) -> Self {
+        Self { link }
     }
 
     /// For a watch.
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
     }
 
     pub(crate) async fn get(&self, resource: Resource, namespace: &str, name: &str) -> Result<Value, Failure> {
@@ -168,9 +167,12 @@ impl Api {
     async fn send(&self, request: Built) -> Result<Value, Failure> {
         let request = request.map_err(|cause| Failure::Other(describe(&cause)))?;
         // Not `Client::request`: it logs an answer that it cannot parse.
-        match tokio::time::timeout(REQUEST_TIMEOUT, self.client.request_text(request)).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.link.client().request_text(request)).await {
             Ok(Ok(text)) => serde_json::from_str(&text).map_err(|cause| Failure::Other(cause.to_string())),
-            Ok(Err(cause)) => Err(Failure::of(&cause)),
+            Ok(Err(cause)) => {
+                self.link.failed(&cause);
+                Err(Failure::of(&cause))
+            }
             Err(_) => Err(Failure::Other(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))),
         }
     }

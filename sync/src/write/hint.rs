@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use kube::Client;
 use kube::api::{WatchEvent, WatchParams};
 use kube::core::Request;
 use tokio::sync::Notify;
@@ -12,7 +11,7 @@ use tokio::task::AbortHandle;
 use tracing::debug;
 
 use super::api::Api;
-use crate::watch::kube::{Backoff, Wire};
+use crate::watch::kube::{Backoff, Link, Wire};
 
 /// The server is asked to end a watch after this many seconds.
 const WATCH_SECONDS: u32 = 290;
@@ -40,7 +39,7 @@ impl Hint {
                 timeout: Some(WATCH_SECONDS),
                 ..WatchParams::default()
             };
-            let watching = follow(api.client().clone(), path, params, Arc::clone(&self.changed));
+            let watching = follow(api.link().clone(), path, params, Arc::clone(&self.changed));
             self.task = Some(tokio::spawn(watching).abort_handle());
         }
     }
@@ -60,13 +59,15 @@ impl Drop for Hint {
     }
 }
 
-async fn follow(client: Client, path: String, params: WatchParams, changed: Arc<Notify>) {
+async fn follow(link: Link, path: String, params: WatchParams, changed: Arc<Notify>) {
     let request = Request::new(path.clone());
     let mut backoff = Backoff::default();
     loop {
-        if let Ok(watch) = request.watch(&params, "0")
-            && let Ok(events) = client.request_events::<Wire>(watch).await
-        {
+        let started = match request.watch(&params, "0") {
+            Ok(watch) => link.client().request_events::<Wire>(watch).await.inspect_err(|cause| link.failed(cause)).ok(),
+            Err(_) => None,
+        };
+        if let Some(events) = started {
             let mut events = std::pin::pin!(events);
             while let Ok(Some(Ok(event))) = tokio::time::timeout(WATCH_SILENCE, events.next()).await {
                 if matches!(event, WatchEvent::Error(_)) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State as Shared};
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -91,6 +91,7 @@ async fn serve(
     method: Method,
     uri: Uri,
     Query(params): Query<Params>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     if let Some(command) = uri.path().strip_prefix("/testkit/") {
@@ -105,6 +106,9 @@ async fn serve(
         _ => Verb::Write,
     };
     *state.lock().requests.entry((verb, target.resource.to_owned())).or_default() += 1;
+    if !state.lock().knows(headers.get(header::AUTHORIZATION)) {
+        return failure(StatusCode::UNAUTHORIZED, "Unauthorized");
+    }
     let request = asked(&method, verb, &target, &params);
     if !state.lock().allows(request) {
         return failure(StatusCode::FORBIDDEN, "no rule allows it");

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use kube::Client;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::Request;
 use ringress_config::model::{Kind, Names, Object, ObjectKey};
@@ -19,6 +18,7 @@ use tracing::debug;
 
 use super::backoff::Backoff;
 use super::client::describe;
+use super::link::Link;
 use super::row::{Page, Row, Wire};
 
 /// Objects per request of a list.
@@ -100,10 +100,10 @@ enum Ended {
 }
 
 /// Lists and watches until the reader is gone. Every piece of news carries `id`.
-pub(crate) async fn run<I: Copy>(client: Client, subject: Subject, id: I, out: mpsc::Sender<(I, News)>) {
+pub(crate) async fn run<I: Copy>(link: Link, subject: Subject, id: I, out: mpsc::Sender<(I, News)>) {
     let feed = Feed {
         request: Request::new(subject.path.clone()),
-        client,
+        link,
         subject,
         id,
         out,
@@ -114,7 +114,7 @@ pub(crate) async fn run<I: Copy>(client: Client, subject: Subject, id: I, out: m
 }
 
 struct Feed<I> {
-    client: Client,
+    link: Link,
     request: Request,
     subject: Subject,
     id: I,
@@ -183,8 +183,8 @@ impl<I: Copy> Feed<I> {
         let limit = LIST_TIMEOUT.saturating_mul(1 << self.backoff.failures().min(8)).min(LIST_TIMEOUT_MAX);
         let request = self.request.list(params).map_err(|cause| Failure::new("list", &cause))?;
         // Not `Client::request`: it logs an answer that it cannot parse, and this one may hold secrets.
-        let text = match tokio::time::timeout(limit, self.client.request_text(request)).await {
-            Ok(text) => text.map_err(|cause| Failure::of_request("list", &cause))?,
+        let text = match tokio::time::timeout(limit, self.link.client().request_text(request)).await {
+            Ok(text) => text.map_err(|cause| self.failure("list", &cause))?,
             Err(_) => return Err(Failure::silent("list", limit)),
         };
         let page: Page = serde_json::from_str(&text).map_err(|cause| Failure::new("list", &cause))?;
@@ -205,10 +205,11 @@ impl<I: Copy> Feed<I> {
             Ok(request) => request,
             Err(cause) => return Ok(Ended::Failed(Failure::new("watch", &cause))),
         };
-        let started = tokio::time::timeout(WATCH_START_TIMEOUT, self.client.request_events::<Wire>(request)).await;
+        let client = self.link.client();
+        let started = tokio::time::timeout(WATCH_START_TIMEOUT, client.request_events::<Wire>(request)).await;
         let events = match started {
             Ok(Ok(events)) => events,
-            Ok(Err(cause)) => return Ok(ended_by(&cause)),
+            Ok(Err(cause)) => return Ok(self.ended_by(&cause)),
             Err(_) => return Ok(Ended::Failed(Failure::silent("watch", WATCH_START_TIMEOUT))),
         };
         self.tell(News::Reached).await?;
@@ -220,7 +221,7 @@ impl<I: Copy> Feed<I> {
                         return Ok(ended);
                     }
                 }
-                Ok(Some(Err(cause))) => return Ok(ended_by(&cause)),
+                Ok(Some(Err(cause))) => return Ok(self.ended_by(&cause)),
                 Ok(None) | Err(_) => return Ok(Ended::Resume),
             }
         }
@@ -239,10 +240,23 @@ impl<I: Copy> Feed<I> {
                 self.tell(News::Deleted(wire.key())).await?;
             }
             WatchEvent::Bookmark(bookmark) => *version = bookmark.metadata.resource_version,
-            WatchEvent::Error(status) => return Ok(Some(ended_by(&kube::Error::Api(status)))),
+            WatchEvent::Error(status) => return Ok(Some(self.ended_by(&kube::Error::Api(status)))),
         }
         // Without a version nothing can be resumed.
         Ok(version.is_empty().then_some(Ended::Gone))
+    }
+
+    /// 410 comes as the status of the answer or as an event in the stream; both mean the same.
+    fn ended_by(&self, cause: &kube::Error) -> Ended {
+        match cause {
+            kube::Error::Api(status) if status.code == 410 => Ended::Gone,
+            cause => Ended::Failed(self.failure("watch", cause)),
+        }
+    }
+
+    fn failure(&self, verb: &'static str, cause: &kube::Error) -> Failure {
+        self.link.failed(cause);
+        Failure::of_request(verb, cause)
     }
 
     fn lean(&mut self, wire: Wire) -> Row {
@@ -271,14 +285,6 @@ impl<I: Copy> Feed<I> {
 
     async fn pause(&mut self) {
         tokio::time::sleep(self.backoff.next(fastrand::f64())).await;
-    }
-}
-
-/// 410 comes as the status of the answer or as an event in the stream; both mean the same.
-fn ended_by(cause: &kube::Error) -> Ended {
-    match cause {
-        kube::Error::Api(status) if status.code == 410 => Ended::Gone,
-        cause => Ended::Failed(Failure::of_request("watch", cause)),
     }
 }
 
