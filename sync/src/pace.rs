@@ -1,10 +1,13 @@
 //! When the next snapshot is built: at once after quiet, coalesced under load.
 //!
-//! Pure: time is an argument. After a build that took `t`, the next one starts no sooner than `2 t` later (at most
-//! [`PAUSE_MAX`]), so that a storm of changes costs the control thread a third of a core while a single change after
-//! quiet waits for nothing.
+//! Pure: time is an argument. After a build that took `t`, the next one starts no sooner than `2 t` later, so that a storm
+//! of changes costs the control thread a third of a core, no sooner than [`PAUSE_MIN`], so that workers are not woken for
+//! each change of it, and no later than [`PAUSE_MAX`]. A single change after quiet waits for nothing.
 
 use std::time::{Duration, Instant};
+
+/// The shortest time between two builds.
+const PAUSE_MIN: Duration = Duration::from_millis(4);
 
 /// The longest that a change waits for company.
 const PAUSE_MAX: Duration = Duration::from_millis(25);
@@ -34,7 +37,7 @@ impl Pace {
 
     /// A build has taken in everything so far. Returns when the oldest change in it had come in.
     pub(crate) fn note_build(&mut self, started: Instant, ended: Instant) -> Option<Instant> {
-        let pause = (ended.saturating_duration_since(started) * REST_FACTOR).min(PAUSE_MAX);
+        let pause = (ended.saturating_duration_since(started) * REST_FACTOR).clamp(PAUSE_MIN, PAUSE_MAX);
         self.not_before = Some(ended + pause);
         self.dirty_since.take()
     }
@@ -66,6 +69,15 @@ mod tests {
         assert_eq!(pace.due(), Some(start + 15 * MS));
         assert_eq!(pace.note_build(start + 15 * MS, start + 20 * MS), Some(start + 6 * MS));
         assert_eq!(pace.due(), None);
+    }
+
+    #[test]
+    fn cheap_builds_do_not_follow_each_other_at_once() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        pace.note_build(start, start + MS / 10);
+        pace.note_change(start + MS);
+        assert_eq!(pace.due(), Some(start + MS / 10 + PAUSE_MIN));
     }
 
     #[test]
