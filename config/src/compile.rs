@@ -12,6 +12,7 @@ mod certificates;
 mod claims;
 mod clusters;
 mod endpoints;
+mod few;
 mod handshake;
 mod hosts;
 mod ids;

@@ -75,7 +75,7 @@ pub(crate) struct HostIntent {
     /// In what way the object speaks of it.
     pub(crate) role: HostRole,
     /// Serves exactly `/`, before all paths.
-    pub(crate) root: Option<RouteIntent>,
+    pub(crate) root: Option<Box<RouteIntent>>,
     /// The paths, in the order of the object.
     pub(crate) routes: Vec<RouteIntent>,
     /// Serves the path `/` of the host when no route does.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub use config_map::ConfigMap;
 pub use decode::{Decoded, decode};
 pub use endpoints::{EndpointAddress, EndpointPort, EndpointSlice, Endpoints, Hints, Names, Place, Subset};
-pub use ingress::{Ingress, IngressBackend, IngressPath, IngressPathKind, IngressRule, IngressTls};
+pub use ingress::{AnnotationTexts, Ingress, IngressBackend, IngressPath, IngressPathKind, IngressRule, IngressTls};
 pub use ingress_class::{IngressClass, Namespace};
 pub use meta::{Age, Meta, Origin};
 pub use node::Node;

@@ -48,7 +48,7 @@ impl Globals {
     /// What holds while there is no ConfigMap.
     pub(crate) fn without_config_map(options: &Options) -> Self {
         let mut globals = Self::default();
-        globals.balancing.address = options.upstream_address;
+        Arc::make_mut(&mut globals.balancing).address = options.upstream_address;
         let settings = Arc::make_mut(&mut globals.settings);
         settings.access_log.enabled = options.log_without_configmap;
         settings.stream_log.enabled = options.log_without_configmap;
@@ -61,7 +61,7 @@ impl Default for Globals {
         Self {
             settings: Arc::default(),
             policy: crate::intent::RoutePolicy::default(),
-            balancing: crate::intent::BalancingWish::default(),
+            balancing: Arc::default(),
             risk_max: crate::annotation::Risk::High,
             blocked_words: Box::default(),
             snippets_admitted: false,

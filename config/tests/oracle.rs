@@ -116,7 +116,7 @@ struct Location {
 }
 
 fn annotation<'a>(ingress: &'a Ingress, name: &str) -> Option<&'a str> {
-    ingress.annotations.get(&*format!("nginx.ingress.kubernetes.io/{name}")).map(|value| &**value)
+    ingress.annotations.get(&format!("nginx.ingress.kubernetes.io/{name}")).map(|value| &**value)
 }
 
 fn wants_regex(ingress: &Ingress, path: &str) -> bool {

@@ -20,7 +20,7 @@ const BALANCE_FACTOR: &str = "ringress.io/hash-balance-factor";
 
 /// What the annotations of one Ingress say, on top of the ConfigMap.
 pub(crate) fn read(annotations: &mut Annotations<'_>, globals: &Globals) -> BalancingWish {
-    let mut wish = globals.balancing.clone();
+    let mut wish = BalancingWish::clone(&globals.balancing);
     let mut field = None;
     if let Some(own) = annotations.get("service-upstream", value::bool) {
         (wish.address, field) = (service_upstream(own, wish.address), Some("service-upstream"));

@@ -1,9 +1,9 @@
 //! Whose claims a host serves: those of rules; without any those of the host that it is an alias of; without that the
 //! redirect of a sibling. Beside them the canaries.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::few::Few;
 use super::paths::{self, Claim, Findings};
 use crate::diagnostics::Finding;
 use crate::intent::{BackendIntent, CanaryRule, HostName, HostRole, Intent, RouteIntent};
@@ -14,7 +14,7 @@ use crate::snapshot::ClusterKey;
 const CANARIES_MAX: usize = 16;
 
 /// All that objects want of a host, oldest first.
-pub(super) type Claims = BTreeMap<Meta, Arc<Intent>>;
+pub(super) type Claims = Few<Meta, Arc<Intent>>;
 
 /// What a host serves.
 pub(super) struct Served<'a> {

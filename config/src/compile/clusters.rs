@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::endpoints::{self, Resolved};
+use super::few::Few;
 use super::ids::Ids;
 use super::index::Index;
 use super::report::Reports;
@@ -34,7 +35,7 @@ pub(super) struct ClusterTable {
 struct Known {
     id: ClusterId,
     /// With what they want of it; a stream wants nothing.
-    users: HashMap<ObjectRef, Option<User>>,
+    users: Few<ObjectRef, Option<User>>,
     problem: Option<String>,
     /// What is done in place of what was asked for.
     note: Option<String>,
@@ -144,7 +145,7 @@ impl ClusterTable {
     pub(super) fn refresh(
         &mut self,
         around: endpoints::Known<'_>,
-        defaults: &BalancingWish,
+        defaults: &Arc<BalancingWish>,
         reports: &mut Reports,
     ) -> Vec<ObjectRef> {
         let mut touched = Vec::new();
@@ -152,7 +153,7 @@ impl ClusterTable {
             let Some(known) = self.known.get_mut(&key) else { continue };
             let (decided_by, wish) = match known.oldest() {
                 Some((object, user)) => (Some(object.clone()), Arc::clone(&user.wish)),
-                None => (None, Arc::new(defaults.clone())),
+                None => (None, Arc::clone(defaults)),
             };
             let Resolved { endpoints, protocol, problem, note } = endpoints::resolve(&key, wish.address, around);
             known.on_nodes = wish.address == UpstreamAddress::NodePort;
@@ -231,7 +232,7 @@ impl ClusterTable {
             self.of_service.insert(key.service.clone(), key.clone());
             self.stale.insert(key.clone());
             let id = ClusterId(self.ids.take());
-            Known { id, users: HashMap::new(), problem: None, note: None, on_nodes: false, decided_by: None }
+            Known { id, users: Few::default(), problem: None, note: None, on_nodes: false, decided_by: None }
         })
     }
 }

@@ -1,14 +1,15 @@
 //! What a host has to say in the TLS handshake: client certificates (reference 3.11), passing TLS on (3.12).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::certificates::{CertificateTable, Lookup};
+use super::claims::Claims;
 use super::paths::{self, Claim, Findings, Placed};
 use super::store::Store;
 use crate::diagnostics::Finding;
-use crate::intent::{HostKind, HostName, Intent, TlsIntent};
-use crate::model::{Meta, ObjectKey};
+use crate::intent::{HostKind, HostName, TlsIntent};
+use crate::model::ObjectKey;
 use crate::snapshot::{
     Backend, Certificate, ClientAuth, HostCiphers, HostTls, PathKind, ServerCertificate, UpstreamTls,
 };
@@ -68,7 +69,7 @@ pub(super) fn of(
 /// What a host presents: as its oldest object says that speaks of TLS. Also the Secrets that were looked at.
 pub(super) fn certificate(
     name: &HostName,
-    claims: &BTreeMap<Meta, Arc<Intent>>,
+    claims: &Claims,
     (certificates, store): (&mut CertificateTable, &Store),
     findings: &mut Findings,
 ) -> (Option<ServerCertificate>, BTreeSet<ObjectKey>) {

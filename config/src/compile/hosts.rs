@@ -1,11 +1,12 @@
 //! Hosts: the claims of all objects on each, and what is compiled from them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::certificates::CertificateTable;
 use super::claims;
 use super::clusters::ClusterTable;
+use super::few::Few;
 use super::handshake;
 use super::ids::Ids;
 use super::index::Index;
@@ -15,7 +16,7 @@ use crate::diagnostics::Finding;
 use crate::intent::{
     BackendIntent, CanaryRule, ErrorIntent, HostKind, HostName, HostRole, HttpsPolicy, Intent, RouteIntent,
 };
-use crate::model::{Kind, Meta, ObjectKey, ObjectRef};
+use crate::model::{Kind, ObjectKey, ObjectRef};
 use crate::settings::Globals;
 use crate::snapshot::{
     Backend, Canary, ClientAuth, ErrorPages, HostRoutes, HostTls, Hosts, HttpsRedirect, PathKind, Policies, PortKey,
@@ -39,21 +40,21 @@ pub(super) struct HostTable {
 #[derive(Debug, Default)]
 struct Host {
     /// Oldest first.
-    claims: BTreeMap<Meta, Arc<Intent>>,
+    claims: claims::Claims,
     placed: Vec<Placed>,
     root: Option<Arc<Route>>,
     is_regex: bool,
     tls: HostTls,
     /// `placed`, `root`, `is_regex` and `tls` are what the snapshot has.
     is_built: bool,
-    ids: HashMap<RouteKey, RouteId>,
+    ids: Few<RouteKey, RouteId>,
     /// Secrets that were looked at.
     secrets: BTreeSet<ObjectKey>,
     findings: Findings,
 }
 
 /// What a route's id stays with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct RouteKey {
     object: ObjectRef,
     kind: PathKind,
@@ -187,7 +188,7 @@ impl HostTable {
             canaries: claims::Canaries::new(&served.canaries),
             ids: &mut self.ids,
             old: &host.ids,
-            new: HashMap::new(),
+            new: Few::default(),
         };
         let mut placed = Vec::with_capacity(winners.len());
         for winner in &winners {
@@ -203,7 +204,7 @@ impl HostTable {
             placed.push(Placed { route, kind: winner.route.kind, regex: winner.route.regex, broken });
         }
         let root = claims.iter().find_map(|claim| {
-            let winner = Winner { intent: claim.intent, route: claim.host.root.as_ref()? };
+            let winner = Winner { intent: claim.intent, route: claim.host.root.as_deref()? };
             Some(builder.root(winner))
         });
         if claims.is_empty() || (name.kind() == HostKind::CatchAll && !has_root(&placed)) {
@@ -211,8 +212,8 @@ impl HostTable {
         }
         builder.canaries.report(name, findings);
         let (ids, client_auth) = (builder.new, builder.client_auth);
-        for (key, id) in &host.ids {
-            if !ids.contains_key(key) {
+        for (key, id) in host.ids.iter() {
+            if ids.get(key).is_none() {
                 self.ids.give_back(id.0);
             }
         }
@@ -286,8 +287,8 @@ struct RouteBuilder<'a> {
     upstream_tls: Option<Arc<UpstreamTls>>,
     canaries: claims::Canaries<'a>,
     ids: &'a mut Ids,
-    old: &'a HashMap<RouteKey, RouteId>,
-    new: HashMap<RouteKey, RouteId>,
+    old: &'a Few<RouteKey, RouteId>,
+    new: Few<RouteKey, RouteId>,
 }
 
 impl RouteBuilder<'_> {

@@ -1,12 +1,14 @@
 //! Reverse indexes: who uses a thing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
+
+use super::few::Few;
 
 /// For each thing, its users.
 #[derive(Debug)]
 pub(super) struct Index<K, V> {
-    users: HashMap<K, BTreeSet<V>>,
+    users: HashMap<K, Few<V, ()>>,
 }
 
 impl<K, V> Default for Index<K, V> {
@@ -17,7 +19,7 @@ impl<K, V> Default for Index<K, V> {
 
 impl<K: Hash + Eq, V: Ord> Index<K, V> {
     pub(super) fn insert(&mut self, thing: K, user: V) {
-        self.users.entry(thing).or_default().insert(user);
+        self.users.entry(thing).or_default().insert(user, ());
     }
 
     pub(super) fn remove(&mut self, thing: &K, user: &V) {
@@ -30,7 +32,7 @@ impl<K: Hash + Eq, V: Ord> Index<K, V> {
     }
 
     pub(super) fn users(&self, thing: &K) -> impl Iterator<Item = &V> {
-        self.users.get(thing).into_iter().flatten()
+        self.users.get(thing).into_iter().flat_map(Few::keys)
     }
 
     pub(super) fn is_used(&self, thing: &K) -> bool {

@@ -1,8 +1,6 @@
 //! What would become of an Ingress if it were written now: the webhook's question, answered by the same translation
 //! that serves, against the state as it is compiled. Nothing changes by asking.
 
-use std::sync::Arc;
-
 use super::Compiler;
 use crate::annotation::{Annotations, Support};
 use crate::diagnostics::{Finding, Severity};
@@ -120,8 +118,8 @@ fn foreign_prefix(ingress: &Ingress, object: &ObjectRef, options: &Options) -> O
     if options.annotations_prefix == usual {
         return None;
     }
-    let is_usual = |name: &&Arc<str>| name.strip_prefix(&*usual).is_some_and(|rest| rest.starts_with('/'));
-    let name = ingress.annotations.keys().find(is_usual)?;
+    let is_usual = |name: &str| name.strip_prefix(&*usual).is_some_and(|rest| rest.starts_with('/'));
+    let (name, _) = ingress.annotations.iter().find(|(name, _)| is_usual(name))?;
     let message = format!("this controller reads annotations of the prefix {}", options.annotations_prefix);
     Some(Finding::error(object, format!("metadata.annotations.{name}"), message))
 }

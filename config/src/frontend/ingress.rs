@@ -71,6 +71,8 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
         balancing.field = Some(annotations.field_of("ringress.io/health-check"));
     }
     balancing.shares_sessions = canary.as_ref().is_some_and(|rule| rule.sticky);
+    // Most say nothing about it.
+    let balancing = if balancing == *globals.balancing { Arc::clone(&globals.balancing) } else { Arc::new(balancing) };
     let outcome = annotations.outcome();
     missing.host = missing.host.or(outcome.deny_host);
     policy.deny = missing.route.or(globals.missing).or(policy.deny).or(outcome.deny);
@@ -89,7 +91,7 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
         None => translator.more_names(&mut hosts, &alias_field),
     }
     let findings = translator.findings;
-    let intent = Intent { source: object, meta: ingress.meta.clone(), hosts, balancing: Arc::new(balancing) };
+    let intent = Intent { source: object, meta: ingress.meta.clone(), hosts, balancing };
     Translation { verdict: Verdict::Accepted(Arc::new(intent)), findings, references }
 }
 
@@ -160,6 +162,8 @@ impl Translator<'_> {
         if self.ingress.rules.is_empty() && self.ingress.default_backend.is_some() {
             hosts.push(self.catch_all(fallback));
         }
+        // A list grows by four, and there is one for each Ingress.
+        hosts.shrink_to_fit();
         hosts
     }
 
@@ -225,9 +229,9 @@ impl Translator<'_> {
     }
 
     /// Exactly `/`, when it is redirected to the application's start page.
-    fn root(&self, field: &str) -> Option<RouteIntent> {
+    fn root(&self, field: &str) -> Option<Box<RouteIntent>> {
         let redirect = self.said.app_root.clone()?;
-        Some(self.redirect(field.to_owned(), PathKind::Exact, Some(redirect)))
+        Some(Box::new(self.redirect(field.to_owned(), PathKind::Exact, Some(redirect))))
     }
 
     /// A path `/` that only redirects.

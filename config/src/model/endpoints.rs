@@ -98,7 +98,8 @@ impl Subset {
     }
 
     fn new(ports: Vec<EndpointPort>, placed: impl Iterator<Item = (EndpointAddress, Place)>) -> Self {
-        let (addresses, mut places): (Vec<_>, Vec<_>) = placed.unzip();
+        let (mut addresses, mut places): (Vec<_>, Vec<_>) = placed.unzip();
+        addresses.shrink_to_fit();
         if places.iter().all(|place| *place == Place::default()) {
             places = Vec::new();
         }

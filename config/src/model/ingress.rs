@@ -16,7 +16,7 @@ pub struct Ingress {
     /// Key and age.
     pub meta: Meta,
     /// All annotations.
-    pub annotations: BTreeMap<Arc<str>, Arc<str>>,
+    pub annotations: AnnotationTexts,
     /// `spec.ingressClassName`; empty counts as absent.
     pub class: Option<Arc<str>>,
     /// `spec.defaultBackend`.
@@ -25,6 +25,30 @@ pub struct Ingress {
     pub tls: Vec<IngressTls>,
     /// `spec.rules`.
     pub rules: Vec<IngressRule>,
+}
+
+/// Annotations by name, in no more room than they need: there is a set for each Ingress.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnnotationTexts(Box<[(Arc<str>, Arc<str>)]>);
+
+impl AnnotationTexts {
+    /// The text of an annotation.
+    pub fn get(&self, name: &str) -> Option<&Arc<str>> {
+        let at = self.0.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        Some(&self.0[at].1)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.0.iter().map(|(name, text)| (name, text))
+    }
+}
+
+impl FromIterator<(Arc<str>, Arc<str>)> for AnnotationTexts {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, Arc<str>)>>(texts: I) -> Self {
+        let sorted: BTreeMap<_, _> = texts.into_iter().collect();
+        Self(sorted.into_iter().collect())
+    }
 }
 
 /// One entry of `spec.tls`.
@@ -183,7 +207,7 @@ impl Wire {
         let default = if v1 { spec.default_backend } else { spec.backend };
         Ingress {
             meta,
-            annotations,
+            annotations: annotations.into_iter().collect(),
             class: spec.ingress_class_name.filter(|c| !c.is_empty()),
             default_backend: default.map(|b| b.lean(v1)),
             tls: spec.tls.into_iter().map(WireTls::lean).collect(),

@@ -28,7 +28,7 @@ pub(crate) struct Globals {
     /// Defaults of the annotations of the same names.
     pub(crate) policy: RoutePolicy,
     /// The same for how clusters are balanced.
-    pub(crate) balancing: BalancingWish,
+    pub(crate) balancing: Arc<BalancingWish>,
     /// The highest risk that an annotation may have.
     pub(crate) risk_max: Risk,
     /// Words that no annotation value may hold.
@@ -93,7 +93,7 @@ impl Globals {
         let globals = Self {
             settings: Arc::new(settings),
             policy,
-            balancing: annotation::read_global_balancing(&mut keys, options.upstream_address),
+            balancing: Arc::new(annotation::read_global_balancing(&mut keys, options.upstream_address)),
             risk_max: keys.get("annotations-risk-level", risk).unwrap_or(defaults.risk_max),
             blocked_words: words.unwrap_or_default(),
             snippets_admitted,

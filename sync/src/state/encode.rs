@@ -44,6 +44,8 @@ fn add_meta(metadata: &mut Value, meta: &Meta) {
 }
 
 fn spec_of_ingress(ingress: &Ingress) -> Value {
+    let annotations: Map<String, Value> =
+        ingress.annotations.iter().map(|(name, text)| (name.to_string(), json!(text))).collect();
     let tls: Vec<Value> = ingress.tls.iter().map(|tls| json!({"hosts": tls.hosts, "secretName": tls.secret})).collect();
     let rules: Vec<Value> = (ingress.rules.iter())
         .map(|rule| {
@@ -54,7 +56,7 @@ fn spec_of_ingress(ingress: &Ingress) -> Value {
         })
         .collect();
     json!({
-        "metadata": {"annotations": ingress.annotations},
+        "metadata": {"annotations": annotations},
         "spec": {
             "ingressClassName": ingress.class,
             "defaultBackend": ingress.default_backend.as_ref().map(backend),

@@ -107,7 +107,7 @@ impl Wanted {
         let namespace = &ingress.meta.key.namespace;
         let annotated = |names: &'static [&'static str]| {
             let values = names.iter().map(|name| format!("{}/{name}", self.prefix));
-            values.filter_map(|name| ingress.annotations.get(name.as_str()).cloned())
+            values.filter_map(|name| ingress.annotations.get(&name).cloned())
         };
         let tls = ingress.tls.iter().filter_map(|tls| tls.secret.clone());
         let secrets = tls.chain(annotated(&SECRETS)).map(|name| (Kind::Secret, name));
@@ -188,7 +188,7 @@ mod tests {
         assert!(!wanted.nodes());
         let mut asking = ingress("a", "s", "");
         if let Change::Upsert(Object::Ingress(ingress)) = &mut asking {
-            Arc::make_mut(ingress).annotations.insert(UPSTREAM_ADDRESS.into(), " node-port".into());
+            Arc::make_mut(ingress).annotations = [(UPSTREAM_ADDRESS.into(), " node-port".into())].into_iter().collect();
         }
         assert!(wanted.note(&asking) && wanted.nodes());
         assert!(wanted.note(&ingress("a", "s", "")) && !wanted.nodes());
