@@ -11,6 +11,8 @@ use crate::support::process::{Builder, Driver, Ringress, on_each_driver};
 use crate::support::{PATIENCE, eventually, within};
 
 const DESCRIPTORS: usize = 200;
+/// Requests at a time, more than the upstream connections that are kept.
+const BURST: usize = 6;
 /// More than there are descriptors.
 const CLIENTS: usize = 400;
 
@@ -108,5 +110,33 @@ fn at_the_ceiling_the_longest_idle_gives_way_and_busy_ones_do_not() {
         for connection in &mut busy {
             assert_eq!(connection.response(false).expect("an answer").status, 200, "what runs is not touched");
         }
+    });
+}
+
+#[test]
+fn a_burst_comes_back_to_its_upstream_connections_and_leaves_no_more_than_the_bound() {
+    on_each_driver(|driver| {
+        let together = std::sync::Barrier::new(BURST);
+        let origin = Origin::with(move |_, peer| {
+            together.wait();
+            peer.answer(200, &[], b"ok").map(|()| Next::Keep)
+        });
+        let ringress = in_front_of(driver, &origin)
+            .workers(1)
+            .flag("--configmap=default/options")
+            .manifest("options.json", file([options(&[("upstream-keepalive-connections", "2")])]))
+            .start();
+        let burst = || {
+            let address = ringress.http;
+            let ask = move || assert_eq!(client::once(address, "GET", "a.test", "/").status, 200);
+            std::thread::scope(|scope| (0..BURST).for_each(|_| drop(scope.spawn(ask))));
+        };
+        // A sweep may come between two bursts, but not between all of them.
+        eventually("a burst opens nothing", || {
+            let before = origin.connections();
+            burst();
+            origin.connections() == before
+        });
+        eventually("the bound holds", || metric(&ringress, "ringress_upstream_idle") == 2.0);
     });
 }
