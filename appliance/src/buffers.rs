@@ -1,30 +1,28 @@
 //! Buffers of one core, lent for the time of an operation and kept warm.
 
-use std::cell::RefCell;
+use crate::kept::Kept;
 
 /// Room for a request head of ordinary size; larger ones grow.
 pub(crate) const HEAD_BYTES: usize = 4 << 10;
 /// Room for a body window, and for two whole TLS records.
 pub(crate) const BODY_BYTES: usize = 34 << 10;
-/// Buffers of each size kept per core; what comes back beyond that is freed.
-const KEPT_MAX: usize = 64;
 
 /// The pool. Single-threaded, shared by `Rc`.
 #[derive(Default)]
 pub(crate) struct Buffers {
-    heads: RefCell<Vec<Vec<u8>>>,
-    bodies: RefCell<Vec<Vec<u8>>>,
+    heads: Kept<Vec<u8>>,
+    bodies: Kept<Vec<u8>>,
 }
 
 impl Buffers {
     /// An empty buffer of [`HEAD_BYTES`].
     pub(crate) fn head(&self) -> Vec<u8> {
-        self.heads.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(HEAD_BYTES))
+        self.heads.take().unwrap_or_else(|| Vec::with_capacity(HEAD_BYTES))
     }
 
     /// An empty buffer of [`BODY_BYTES`].
     pub(crate) fn body(&self) -> Vec<u8> {
-        self.bodies.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BODY_BYTES))
+        self.bodies.take().unwrap_or_else(|| Vec::with_capacity(BODY_BYTES))
     }
 
     /// An empty buffer for so many bytes; for more than [`BODY_BYTES`] it has to grow.
@@ -40,10 +38,13 @@ impl Buffers {
             _ => return,
         };
         buf.clear();
-        let mut kept = kept.borrow_mut();
-        if kept.len() < KEPT_MAX {
-            kept.push(buf);
-        }
+        kept.put(buf);
+    }
+
+    /// Frees what a burst has left; to be called every second.
+    pub(crate) fn trim(&self) {
+        self.heads.trim();
+        self.bodies.trim();
     }
 }
 
@@ -63,13 +64,9 @@ mod tests {
     }
 
     #[test]
-    fn grown_buffers_and_those_beyond_the_bound_are_freed() {
+    fn grown_buffers_are_freed() {
         let buffers = Buffers::default();
         buffers.put(Vec::with_capacity(1 << 20));
-        assert!(buffers.heads.borrow().is_empty() && buffers.bodies.borrow().is_empty());
-        for _ in 0..KEPT_MAX + 10 {
-            buffers.put(Vec::with_capacity(HEAD_BYTES));
-        }
-        assert_eq!(buffers.heads.borrow().len(), KEPT_MAX);
+        assert_eq!((buffers.heads.len(), buffers.bodies.len()), (0, 0));
     }
 }

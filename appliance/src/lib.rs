@@ -18,6 +18,7 @@ mod faults;
 pub mod handover;
 pub mod http;
 pub mod io;
+mod kept;
 mod l4;
 pub mod lifecycle;
 mod limits;

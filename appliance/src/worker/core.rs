@@ -22,6 +22,7 @@ use crate::http::h2::session::Sessions;
 use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use crate::io::{self, Aborter, Timers};
+use crate::kept::Kept;
 use crate::limits::WAITING_WITH_BUFFER_MAX;
 use crate::metrics::CoreMetrics;
 use crate::policy::{AuthAnswers, LimitTable, Verified};
@@ -32,9 +33,6 @@ use crate::upstream::{Checks, Upstreams};
 
 use super::admission::{ParkingOrder, Share};
 use super::flag::Flag;
-
-/// Sets of parsing buffers kept for connections that become active.
-const SCRATCHES_MAX: usize = 64;
 
 /// One core's world.
 pub(crate) struct Core {
@@ -89,8 +87,8 @@ pub(crate) struct Core {
     /// Of the descriptors of the process.
     pub(crate) share: Share,
     end: Flag<End>,
-    #[expect(clippy::vec_box, reason = "a scratch moves from task to task as one pointer")]
-    scratches: RefCell<Vec<Box<Scratch>>>,
+    /// Boxed: a scratch moves from task to task as one pointer.
+    scratches: Kept<Box<Scratch>>,
 }
 
 /// Why a core ends.
@@ -201,7 +199,7 @@ impl Core {
             parking_order: ParkingOrder::default(),
             share,
             end: Flag::new(),
-            scratches: RefCell::default(),
+            scratches: Kept::default(),
         };
         core.refresh_date();
         // The counters of a worker that died go on, but what it held is gone.
@@ -360,17 +358,20 @@ impl Core {
 
     /// Parsing buffers for a connection that becomes active.
     pub(crate) fn scratch(&self) -> Box<Scratch> {
-        self.scratches.borrow_mut().pop().unwrap_or_default()
+        self.scratches.take().unwrap_or_default()
     }
 
     /// Takes them back.
     pub(crate) fn put_scratch(&self, mut scratch: Box<Scratch>) {
-        let mut kept = self.scratches.borrow_mut();
-        if kept.len() < SCRATCHES_MAX {
-            scratch.request.reset();
-            scratch.response.reset();
-            scratch.trace = None;
-            kept.push(scratch);
-        }
+        scratch.request.reset();
+        scratch.response.reset();
+        scratch.trace = None;
+        self.scratches.put(scratch);
+    }
+
+    /// Frees what a burst has left; to be called every second.
+    pub(super) fn trim(&self) {
+        self.buffers.trim();
+        self.scratches.trim();
     }
 }

@@ -251,6 +251,7 @@ async fn housekeeping(core: Rc<Core>) {
     loop {
         io::sleep(HOUSEKEEPING).await;
         core.refresh_date();
+        core.trim();
         core.metrics.encoder_bytes.set(core.encoders.bytes() as u64);
         core.upstreams.borrow_mut().sweep(&core);
         core.sessions.sweep(core.timers.now_ms(), core.pin().settings.upstream.idle_timeout);
