@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringress_config::snapshot::{Cluster, FieldSettings, Route, Settings};
+use ringress_config::snapshot::{ClientSettings, Cluster, FieldSettings, Route, Settings};
 
 use super::client::Client;
 use super::field::FieldId;
@@ -102,16 +102,14 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
     crate::faults::inject(core, scratch.request.target(inbox));
     let snapshot = core.pin();
     let Settings { client: settings, forwarded, fields, .. } = &*snapshot.settings;
-    let keep_alive = scratch.request.keep_alive
-        && client.requests < settings.keep_alive_requests
-        && !settings.keep_alive.is_zero()
-        && !core.draining();
+    let keep_alive = may_go_on(core, settings, client, &scratch.request);
     let request_id = request_id(core, fields, &scratch.request, inbox);
     let seen = Seen::of(forwarded, &client.facts, &scratch.request, inbox);
     seen.tell(forwarded, (&client.facts, &scratch.request, inbox), &mut scratch.edge);
     let found = route::find(&snapshot, &scratch.request, inbox, &mut scratch.path);
     scratch.trace = begin_trace(core, &snapshot, &found, (&scratch.request, inbox));
-    let (plan, route) = match &found {
+    // Taken apart at once: what is moved out of a whole in pieces keeps its place in the future.
+    let (Plan { verdict, shaping, hint, in_flight }, route) = match &found {
         Ok((found, path)) => {
             let request = policy::Request {
                 head: &scratch.request,
@@ -138,8 +136,8 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
             (Plan::answer(Answer::status(400)), None)
         }
     };
-    let Plan { verdict, shaping, hint, in_flight } = plan;
-    let target = verdict.and_then(|id| snapshot.clusters.get(id).ok_or_else(|| Answer::status(503)));
+    let cluster = verdict.and_then(|id| snapshot.clusters.get(id).ok_or_else(|| Answer::status(503)));
+    let (cluster, refusal) = cluster.map_or_else(|answer| (None, Some(answer)), |cluster| (Some(cluster), None));
     let mut exchange = Exchange {
         core: Rc::clone(core),
         snapshot: &snapshot,
@@ -148,7 +146,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         hint,
         request_id,
         from: From::new(client, &seen),
-        cluster: target.as_ref().ok().copied(),
+        cluster,
         trail: Trail::default(),
         trace: scratch.trace.clone(),
         unlogged: ended::is_unlogged(&snapshot, &found),
@@ -160,11 +158,19 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         bytes_received: scratch.request.consumed as u64,
         _in_flight: in_flight,
     };
-    match (target, route) {
-        (Ok(cluster), Some(route)) => exchange.forward(client, scratch, inbox, (route, cluster)).await,
-        (Ok(_), None) => exchange.answer(client, scratch, inbox, Answer::status(503)).await,
-        (Err(answer), _) => exchange.answer(client, scratch, inbox, answer).await,
+    match route.zip(cluster) {
+        Some(target) => exchange.forward(client, scratch, inbox, target).await,
+        None => exchange.answer(client, scratch, inbox, refusal.unwrap_or_else(|| Answer::status(503))).await,
     }
+}
+
+/// Whether the connection may serve another request when this one ends well.
+#[inline]
+fn may_go_on(core: &Core, settings: &ClientSettings, client: &Client, head: &RequestHead) -> bool {
+    head.keep_alive
+        && client.requests < settings.keep_alive_requests
+        && !settings.keep_alive.is_zero()
+        && !core.draining()
 }
 
 /// The part that a request has in a trace; none for a target that cannot be read.

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 
 use super::super::chunked::ChunkDecoder;
-use super::super::framing::{BodyFraming, ResponseBody};
+use super::super::framing::BodyFraming;
 use super::super::head::{HeadLimits, Progress};
 use super::super::request::{Method, RequestHead};
-use super::super::response::{Asked, ResponseHead};
+use super::super::response::Asked;
+use super::io_error;
 use super::outflow::{OutFraming, Outflow};
 use super::response_in::Promise;
-use super::{io_error, translate};
+use super::translate::{self, Said, SaidBody};
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
 
 /// The heads are the proxy's own, so these bounds only have to be above all that it accepts.
@@ -106,30 +107,31 @@ impl Outgoing {
 }
 
 impl ResponseOut {
-    /// Sends the head at the start of `input`, interim ones before it. `None` when only those were there.
+    /// Sends the head at the start of `input`, interim ones before it, and may take what is behind it. `None` when only
+    /// interim ones were there.
     fn take(&mut self, input: &[u8]) -> io::Result<(Option<Outgoing>, usize)> {
         let mut used = 0;
         while used < input.len() {
-            let mut head = ResponseHead::default();
-            let text = &input[used..];
-            expect_whole(head.parse(text, &LIMITS, self.asked))?;
-            let response = translate::response(&head, text, self.asked.upgrade)?;
-            used += head.consumed;
-            if head.is_interim() {
-                self.respond.send_informational(response).map_err(io_error)?;
-                continue;
-            }
-            let framing = match head.body {
-                _ if head.status == 101 => Some(OutFraming::Raw),
-                ResponseBody::None | ResponseBody::Length(0) => None,
-                ResponseBody::Length(length) => Some(OutFraming::Length(length)),
-                ResponseBody::Chunked => Some(OutFraming::Chunked(ChunkDecoder::default())),
-                // Only HTTP/1.0 clients are answered so.
-                ResponseBody::UntilClose => return Err(io::ErrorKind::InvalidData.into()),
+            let Said { response, body, length, rest } = translate::response(&input[used..], self.asked)?;
+            used += length;
+            let framing = match body {
+                SaidBody::Interim => {
+                    self.respond.send_informational(response).map_err(io_error)?;
+                    continue;
+                }
+                SaidBody::Tunnel => Some(OutFraming::Raw),
+                SaidBody::None => None,
+                SaidBody::Length(length) => Some(OutFraming::Length(length)),
+                SaidBody::Chunked => Some(OutFraming::Chunked(ChunkDecoder::default())),
             };
             let stream = self.respond.send_response(response, framing.is_none()).map_err(io_error)?;
-            let next = framing.map_or(Outgoing::Ended, |framing| Outgoing::Body(Outflow::new(stream, framing)));
-            return Ok((Some(next), used));
+            let Some(framing) = framing else { return Ok((Some(Outgoing::Ended), used)) };
+            let mut body = Outflow::new(stream, framing);
+            if let Some(rest) = rest {
+                used += rest.len();
+                body.take_copied(rest)?;
+            }
+            return Ok((Some(Outgoing::Body(body)), used));
         }
         Ok((None, used))
     }

@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, 
 use super::super::field::{Field, FieldId, FieldSet, write_line};
 use super::super::framing::{BodyFraming, CHUNKED_LINE, write_decimal};
 use super::super::request::RequestHead;
-use super::super::response::ResponseHead;
+use super::super::response::Asked;
 
 /// Fields of HTTP/1.1's connections, which are errors in HTTP/2 (RFC 9113 8.2.2).
 const CONNECTION_SPECIFIC: FieldSet = FieldSet::of(&[
@@ -122,27 +122,139 @@ fn write_upgrade(out: &mut Vec<u8>, random: &mut fastrand::Rng) {
     write_line(out, b"Sec-WebSocket-Key", key.as_bytes());
 }
 
-/// The client's response head, from the text at the start of `text`.
+/// A response head as it leaves in HTTP/2.
+pub(super) struct Said {
+    pub(super) response: Response<()>,
+    pub(super) body: SaidBody,
+    /// Bytes of its text.
+    pub(super) length: usize,
+    /// What came behind it, if that was copied along.
+    pub(super) rest: Option<Bytes>,
+}
+
+/// What a response head says of what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SaidBody {
+    /// Another head.
+    Interim,
+    /// Nothing.
+    None,
+    /// So many bytes.
+    Length(u64),
+    Chunked,
+    /// A tunnel.
+    Tunnel,
+}
+
+/// The client's response head, from the text of HTTP/1.1 that the exchange has just written. It was put together from
+/// what the strict parser let pass, so it is not parsed a second time, only taken apart; what is no field of HTTP/2 is an
+/// error all the same.
 ///
 /// # Errors
-/// When a field cannot be said in HTTP/2.
-pub(super) fn response(head: &ResponseHead, text: &[u8], tunnel: bool) -> io::Result<Response<()>> {
+/// When it cannot be said in HTTP/2.
+pub(super) fn response(input: &[u8], asked: Asked) -> io::Result<Said> {
+    let text = copied(input)?;
+    let status = status_of(&text)?;
+    let switched = asked.upgrade && status == 101;
     let mut response = Response::new(());
-    let switched = tunnel && head.status == 101;
-    let status = match head.status {
-        101 if tunnel => Ok(StatusCode::OK),
-        // To who asked for a tunnel, success says that it is open.
-        200..=299 if tunnel => Ok(StatusCode::BAD_GATEWAY),
-        status => StatusCode::from_u16(status),
-    };
-    *response.status_mut() = status.map_err(invalid)?;
-    let text = Bytes::copy_from_slice(&text[..head.consumed]);
-    copy_fields(response.headers_mut(), head.fields(), &text)?;
-    if switched {
-        response.headers_mut().remove(header::SEC_WEBSOCKET_ACCEPT);
-        response.headers_mut().remove(header::CONTENT_LENGTH);
+    let (mut chunked, mut content_length) = (false, None);
+    response.headers_mut().reserve(FIELDS_USUAL);
+    let mut length = STATUS_LINE_MIN + line_at(&text[STATUS_LINE_MIN..])?.len() + 2;
+    loop {
+        let line = line_at(&text[length..])?;
+        length += line.len() + 2;
+        if line.is_empty() {
+            break;
+        }
+        let colon = memchr::memchr(b':', line).ok_or(io::ErrorKind::InvalidData)?;
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        let id = FieldId::of(name);
+        match id {
+            FieldId::TransferEncoding => chunked = true,
+            FieldId::ContentLength if switched => continue,
+            FieldId::ContentLength if content_length.is_some() => return Err(io::ErrorKind::InvalidData.into()),
+            FieldId::ContentLength => content_length = Some(decimal(value)?),
+            FieldId::Other if switched && name.eq_ignore_ascii_case(b"sec-websocket-accept") => continue,
+            _ => {}
+        }
+        if !CONNECTION_SPECIFIC.has(id) {
+            let value = HeaderValue::from_maybe_shared(text.slice_ref(value)).map_err(invalid)?;
+            response.headers_mut().append(header_name(id, name)?, value);
+        }
     }
-    Ok(response)
+    let code = match status {
+        101 if asked.upgrade => StatusCode::OK,
+        101 => return Err(io::ErrorKind::InvalidData.into()),
+        // To who asked for a tunnel, success says that it is open.
+        200..=299 if asked.upgrade => StatusCode::BAD_GATEWAY,
+        status => StatusCode::from_u16(status).map_err(invalid)?,
+    };
+    *response.status_mut() = code;
+    let body = match (status, chunked, content_length) {
+        (101, ..) => SaidBody::Tunnel,
+        (100..=199, ..) => SaidBody::Interim,
+        (204 | 304, ..) | (_, false, Some(0)) => SaidBody::None,
+        _ if asked.head => SaidBody::None,
+        (_, true, None) => SaidBody::Chunked,
+        (_, false, Some(length)) => SaidBody::Length(length),
+        // Both, or the close of the connection, by which only HTTP/1.0 clients are answered.
+        (_, true, Some(_)) | (_, false, None) => return Err(io::ErrorKind::InvalidData.into()),
+    };
+    let rest = (text.len() == input.len()).then(|| text.slice(length..));
+    Ok(Said { response, body, length, rest })
+}
+
+/// Fields of most responses; more make the map grow.
+const FIELDS_USUAL: usize = 12;
+
+/// `HTTP/1.1 200 ` at least.
+const STATUS_LINE_MIN: usize = 13;
+
+/// A head is copied with the body behind it when both are no more than this. The values of a head can stay in the table
+/// of its connection, and what they are a part of with them.
+const COPIED_WHOLE_MAX: usize = 1024;
+
+/// The head at the start of `input` in one piece, of which its values will be slices.
+fn copied(input: &[u8]) -> io::Result<Bytes> {
+    if input.len() <= COPIED_WHOLE_MAX {
+        return Ok(Bytes::copy_from_slice(input));
+    }
+    let end = memchr::memmem::find(input, b"\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
+    Ok(Bytes::copy_from_slice(&input[..end + 4]))
+}
+
+fn status_of(text: &[u8]) -> io::Result<u16> {
+    let is_whole = text.len() >= STATUS_LINE_MIN && text.starts_with(b"HTTP/1.1 ");
+    let code = if is_whole { &text[9..12] } else { &[] };
+    u16::try_from(decimal(code)?).map_err(invalid)
+}
+
+/// The line at the start of `text` without its end.
+fn line_at(text: &[u8]) -> io::Result<&[u8]> {
+    let line = memchr::memchr(b'\n', text).and_then(|end| text[..end].strip_suffix(b"\r"));
+    line.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn decimal(digits: &[u8]) -> io::Result<u64> {
+    std::str::from_utf8(digits).map_err(invalid)?.parse().map_err(invalid)
+}
+
+/// The name of a field. The usual ones are told apart already.
+fn header_name(id: FieldId, name: &[u8]) -> io::Result<HeaderName> {
+    Ok(match id {
+        FieldId::CacheControl => header::CACHE_CONTROL,
+        FieldId::ContentEncoding => header::CONTENT_ENCODING,
+        FieldId::ContentLength => header::CONTENT_LENGTH,
+        FieldId::ContentType => header::CONTENT_TYPE,
+        FieldId::Date => header::DATE,
+        FieldId::Etag => header::ETAG,
+        FieldId::Location => header::LOCATION,
+        FieldId::Server => header::SERVER,
+        FieldId::SetCookie => header::SET_COOKIE,
+        FieldId::StrictTransportSecurity => header::STRICT_TRANSPORT_SECURITY,
+        FieldId::Vary => header::VARY,
+        _ => HeaderName::from_bytes(name).map_err(invalid)?,
+    })
 }
 
 /// The upstream's request, from the text that was parsed into `head`.
@@ -264,5 +376,76 @@ mod tests {
         let text = written(websocket, false).unwrap();
         assert!(text.starts_with("GET /chat HTTP/1.1\r\n") && text.contains("Upgrade: websocket\r\n"), "{text}");
         assert!(!text.contains("Transfer-Encoding"), "{text}");
+    }
+
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nDate: now\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Own:  x \r\n\
+        Connection: close\r\nContent-Length: 3\r\n\r\n";
+
+    fn said(text: &[u8], asked: Asked) -> io::Result<SaidBody> {
+        response(text, asked).map(|said| said.body)
+    }
+
+    #[test]
+    fn a_response_is_taken_apart_with_what_is_behind_it() {
+        let said = response(&[HEAD, b"abc"].concat(), Asked::default()).unwrap();
+        let fields: Vec<_> =
+            said.response.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        let expected =
+            [("date", "now"), ("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-own", "x"), ("content-length", "3")];
+        assert_eq!(fields, expected);
+        assert_eq!(
+            (said.body, said.length, said.rest.as_deref()),
+            (SaidBody::Length(3), HEAD.len(), Some(&b"abc"[..]))
+        );
+        let long = response(&[HEAD, &[b'x'; COPIED_WHOLE_MAX]].concat(), Asked::default()).unwrap();
+        assert_eq!((long.length, long.rest), (HEAD.len(), None), "the values do not hold a whole body");
+    }
+
+    #[test]
+    fn what_is_no_whole_head_is_an_error() {
+        for cut in 0..HEAD.len() {
+            assert!(response(&HEAD[..cut], Asked::default()).is_err(), "{cut} bytes");
+        }
+        for bad in [
+            "HTTP/1.1 200 OK\n\n",
+            "HTTP/1.1 200 OK\r\nA: b\n\r\n",
+            "HTTP/1.1 200 OK\r\nA b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: \x01\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA\u{e9}: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nDate: now\r\n\r\n",
+            "HTTP/1.1 2x0 OK\r\nContent-Length: 1\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        ] {
+            assert!(response(bad.as_bytes(), Asked::default()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_response_is_known_from_its_head() {
+        let head = |status: &str, fields: &str| format!("HTTP/1.1 {status} \r\n{fields}\r\n").into_bytes();
+        let (plain, to_head) = (Asked::default(), Asked { head: true, upgrade: false });
+        let chunked = head("200", "Transfer-Encoding: chunked\r\n");
+        assert_eq!(said(&chunked, plain).unwrap(), SaidBody::Chunked);
+        assert_eq!(said(&chunked, to_head).unwrap(), SaidBody::None);
+        assert_eq!(said(&head("200", "Content-Length: 0\r\n"), plain).unwrap(), SaidBody::None);
+        assert_eq!(said(&head("200", "Content-Length: 9\r\n"), to_head).unwrap(), SaidBody::None);
+        assert_eq!(said(&head("304", "Content-Length: 9\r\n"), plain).unwrap(), SaidBody::None);
+        assert_eq!(said(&head("204", ""), plain).unwrap(), SaidBody::None);
+        assert_eq!(said(&head("103", "Link: x\r\n"), plain).unwrap(), SaidBody::Interim);
+    }
+
+    #[test]
+    fn a_tunnel_is_open_when_protocols_were_switched() {
+        let tunnel = Asked { head: false, upgrade: true };
+        let text =
+            b"HTTP/1.1 101 \r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\nA: b\r\n\r\n";
+        let said = response(text, tunnel).unwrap();
+        assert_eq!((said.body, said.response.status()), (SaidBody::Tunnel, StatusCode::OK));
+        assert_eq!(said.response.headers().keys().collect::<Vec<_>>(), ["a"]);
+        let refused = response(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", tunnel).unwrap();
+        assert_eq!(refused.response.status(), StatusCode::BAD_GATEWAY);
     }
 }
