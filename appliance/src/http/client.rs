@@ -34,7 +34,7 @@ pub(crate) struct Client {
     /// Since when it waits for a request, on the core's clock.
     pub(crate) idle_since_ms: u64,
     /// What came behind a PROXY header, for the first request.
-    pub(crate) early: Vec<u8>,
+    pub(crate) early: Box<[u8]>,
 }
 
 impl Client {
@@ -50,7 +50,7 @@ impl Client {
 
     /// A client that sent no request yet.
     pub(crate) fn new(core: &Core, stream: Stream, facts: Facts) -> Self {
-        Self { stream, facts, requests: 0, idle_since_ms: core.timers.now_ms(), early: Vec::new() }
+        Self { stream, facts, requests: 0, idle_since_ms: core.timers.now_ms(), early: Box::default() }
     }
 
     /// Whether its first bytes may be those of HTTP/2: in the clear nothing else tells (RFC 9113 3.3).
@@ -106,7 +106,7 @@ async fn establish(core: &Rc<Core>, client: &mut Client, kind: ListenerKind) -> 
     let Stream::Plain(mut socket) = client.stream.take() else { return false };
     if core.pin().settings.forwarded.proxy_protocol {
         let Some((proxied, behind)) = proxied(core, &mut socket, client.facts.peer).await else { return false };
-        client.early = behind;
+        client.early = behind.into();
         if let Some((from, to)) = proxied.addresses {
             (client.facts.peer, client.facts.port) = (from, to);
             // The hop before may have ended TLS: it says 443 then.
@@ -118,7 +118,7 @@ async fn establish(core: &Rc<Core>, client: &mut Client, kind: ListenerKind) -> 
     client.stream = match kind {
         ListenerKind::Http => Stream::Plain(socket),
         ListenerKind::Https => {
-            let early = std::mem::take(&mut client.early);
+            let early = std::mem::take(&mut client.early).into_vec();
             let Some((stream, secured)) = handshake(core, socket, client.facts.peer, early).await else { return false };
             client.facts.secured = secured;
             stream

@@ -44,7 +44,7 @@ impl Work {
         let mut scratch = core.scratch();
         scratch.edge.render(client.facts.peer.ip(), client.facts.scheme, client.facts.port);
         let mut inbox = core.buffers.head();
-        inbox.append(&mut client.early);
+        inbox.extend_from_slice(&std::mem::take(&mut client.early));
         Self { scratch, inbox, head: Head::Awaited }
     }
 }
@@ -80,7 +80,7 @@ async fn serve_with(core: &Rc<Core>, client: &mut Client, work: &mut Work) -> Op
             Head::Idle => return Some(Next::Idle),
             Head::Closed => return Some(Next::Closed),
             Head::Http2 => {
-                client.early = std::mem::take(&mut work.inbox);
+                client.early = std::mem::take(&mut work.inbox).into();
                 return Some(Next::Http2);
             }
             Head::Refused(error) => {

@@ -85,7 +85,7 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
     let Client { stream, facts, early, .. } = client;
     let settings = core.pin().settings.client.clone();
     let flooded = Rc::<Cell<bool>>::default();
-    let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early).metered(
+    let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early.into_vec()).metered(
         Rc::clone(&core.http2_crowd),
         &core.timers,
         Rc::clone(&flooded),

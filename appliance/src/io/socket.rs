@@ -79,6 +79,7 @@ impl Socket {
 
     /// Waits until there is something to receive, holding no buffer. Ends early when the deadline passes.
     pub(crate) async fn readable(&mut self) -> io::Result<()> {
+        self.watch.forget_cancelled_reads();
         let result = self.tcp.readable(false).await;
         checked(&self.watch, result)
     }
