@@ -61,6 +61,8 @@ pub(crate) enum Retry {
     OnError,
     /// When the policy retries timeouts.
     OnTimeout,
+    /// When the policy retries responses that are no HTTP.
+    OnInvalid,
     /// Never: another attempt cannot help, or the client has seen bytes.
     Never,
 }
@@ -84,10 +86,9 @@ impl Failure {
         match self {
             Self::Connect(_) | Self::NoResponse => Retry::OnError,
             Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Retry::OnTimeout,
+            Self::BadResponse(_) | Self::InterimFlood => Retry::OnInvalid,
             Self::NoEndpoint
             | Self::Overloaded
-            | Self::BadResponse(_)
-            | Self::InterimFlood
             | Self::ResponseCut
             | Self::ClientGone
             | Self::ClientTimeout
@@ -148,6 +149,7 @@ impl Failure {
         let wanted = match self.retry() {
             Retry::OnError => policy.on_error,
             Retry::OnTimeout => policy.on_timeout,
+            Retry::OnInvalid => policy.on_invalid,
             Retry::Never => false,
         };
         wanted && (idempotent || policy.non_idempotent || self.before_sending())

@@ -54,8 +54,8 @@ pub use policy::{
 };
 pub use ring::Ring;
 pub use route::{
-    Backend, BodyPolicy, HttpsRedirect, PathKind, RESPONSE_HEAD_BYTES_MAX, RetryPolicy, Route, RouteId, RouteLabels,
-    Timeouts, UpstreamProtocol, WeightedCluster,
+    Backend, BodyPolicy, HttpsRedirect, PathKind, RESPONSE_HEAD_BYTES_MAX, RetryPolicy, RetryStatuses, Route, RouteId,
+    RouteLabels, Timeouts, UpstreamProtocol, WeightedCluster,
 };
 pub use search::{GROUPS_MAX, Groups, Search};
 pub use sessions::{EndpointKey, Sessions};

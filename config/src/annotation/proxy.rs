@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Annotations;
 use crate::intent::RoutePolicy;
-use crate::snapshot::{RESPONSE_HEAD_BYTES_MAX, UpstreamWords};
+use crate::snapshot::{RESPONSE_HEAD_BYTES_MAX, RetryStatuses, UpstreamWords};
 use crate::value::{self, Expected, Source};
 
 pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
@@ -28,10 +28,8 @@ pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
         retry.on_error = conditions.error;
         retry.on_timeout = conditions.timeout;
         retry.non_idempotent = conditions.non_idempotent;
-        if !conditions.without_effect.is_empty() {
-            let message = format!("{} cause no other attempt yet", conditions.without_effect.join(", "));
-            source.warn("proxy-next-upstream", message);
-        }
+        retry.on_invalid = conditions.invalid;
+        retry.on_status = conditions.statuses;
     }
 }
 
@@ -125,7 +123,8 @@ struct Conditions {
     error: bool,
     timeout: bool,
     non_idempotent: bool,
-    without_effect: Vec<String>,
+    invalid: bool,
+    statuses: RetryStatuses,
 }
 
 fn conditions(text: &str) -> Result<Conditions, Expected> {
@@ -136,9 +135,13 @@ fn conditions(text: &str) -> Result<Conditions, Expected> {
             "timeout" => conditions.timeout = true,
             "non_idempotent" => conditions.non_idempotent = true,
             "off" => return Ok(Conditions::default()),
-            "invalid_header" | "http_500" | "http_502" | "http_503" | "http_504" | "http_403" | "http_404"
-            | "http_429" => conditions.without_effect.push(word.to_owned()),
-            _ => return Err("a list of nginx's conditions, such as error timeout"),
+            "invalid_header" => conditions.invalid = true,
+            _ => {
+                let status = word.strip_prefix("http_").and_then(|status| status.parse().ok());
+                if !status.is_some_and(|status| conditions.statuses.add(status)) {
+                    return Err("a list of nginx's conditions, such as error timeout http_503");
+                }
+            }
         }
     }
     Ok(conditions)
@@ -215,11 +218,13 @@ mod tests {
     }
 
     #[test]
-    fn annotation_proxy_next_upstream_off_and_conditions_without_effect() {
+    fn annotation_proxy_next_upstream_names_conditions_or_is_off() {
         let (policy, findings) = read_from(&[("proxy-next-upstream", "off")]);
         assert_eq!((policy.retry.on_error, policy.retry.on_timeout, findings), (false, false, 0));
-        let (policy, findings) = read_from(&[("proxy-next-upstream", "error http_502")]);
-        assert_eq!((policy.retry.on_error, policy.retry.on_timeout, findings), (true, false, 1));
+        let (policy, findings) = read_from(&[("proxy-next-upstream", "error http_502 invalid_header http_404")]);
+        let retry = policy.retry;
+        assert_eq!((retry.on_error, retry.on_timeout, retry.on_invalid, findings), (true, false, true, 0));
+        assert_eq!([404, 502, 503, 200].map(|status| retry.on_status.has(status)), [true, true, false, false]);
     }
 
     #[test]
@@ -231,6 +236,7 @@ mod tests {
             ("proxy-body-size", "8 m"),
             ("proxy-request-buffering", "true"),
             ("proxy-next-upstream", "everything"),
+            ("proxy-next-upstream", "error http_501"),
             ("proxy-next-upstream-tries", "x"),
             ("proxy-buffer-size", "0"),
             ("proxy-buffer-size", "8kb"),

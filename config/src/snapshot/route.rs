@@ -142,6 +142,26 @@ impl Default for BodyPolicy {
     }
 }
 
+/// Statuses of upstreams after which another one may be asked: those that nginx has conditions for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RetryStatuses(u8);
+
+impl RetryStatuses {
+    const ALL: [u16; 7] = [403, 404, 429, 500, 502, 503, 504];
+
+    /// Adds a status; false if there is no such condition.
+    pub fn add(&mut self, status: u16) -> bool {
+        let found = Self::ALL.iter().position(|known| *known == status);
+        self.0 |= found.map_or(0, |at| 1 << at);
+        found.is_some()
+    }
+
+    /// Whether the status is one of them.
+    pub fn has(self, status: u16) -> bool {
+        self.0 != 0 && Self::ALL.iter().position(|known| *known == status).is_some_and(|at| self.0 & (1 << at) != 0)
+    }
+}
+
 /// When and how often another attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RetryPolicy {
@@ -151,6 +171,10 @@ pub struct RetryPolicy {
     pub on_error: bool,
     /// After a timeout (`timeout`).
     pub on_timeout: bool,
+    /// After a response that is no HTTP (`invalid_header`).
+    pub on_invalid: bool,
+    /// After a response with one of these statuses (`http_500` and its kind).
+    pub on_status: RetryStatuses,
     /// POST, LOCK and PATCH too, once they were sent (`non_idempotent`).
     pub non_idempotent: bool,
     /// Time for all attempts together; zero is no limit (`proxy-next-upstream-timeout`).
@@ -167,6 +191,8 @@ impl Default for RetryPolicy {
             tries_max: 3,
             on_error: true,
             on_timeout: true,
+            on_invalid: false,
+            on_status: RetryStatuses::default(),
             non_idempotent: false,
             budget: Duration::ZERO,
             per_try: None,

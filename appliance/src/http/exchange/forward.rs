@@ -189,6 +189,12 @@ impl<'s> Exchange<'s> {
                     let header = began.elapsed();
                     times.header = Some(header);
                     connection.responded(&self.core, took + header);
+                    let status = scratch.response.status;
+                    if attempts.again_after(&self.core, status, route, idempotent) {
+                        attempts.tried.add(connection.address);
+                        self.discard((route, cluster), connection, &scratch.response, received);
+                        continue;
+                    }
                     break Ok((connection, received, began));
                 }
                 // A pooled connection that its upstream had just closed: not an attempt.
@@ -298,15 +304,34 @@ impl Attempts {
 
     /// Whether to try once more after `failure`.
     pub(super) fn again(&mut self, core: &Core, failure: &Failure, route: &Route, idempotent: bool) -> bool {
-        let policy = &route.retry;
         self.count += 1;
         self.trail.fail(failure.status().unwrap_or(502), self.asked.elapsed());
-        let is_wanted = failure.allows_retry(policy, idempotent)
-            && (policy.tries_max == 0 || self.count < policy.tries_max)
-            && (policy.budget.is_zero() || self.began.elapsed() < policy.budget);
-        if !is_wanted {
+        failure.allows_retry(&route.retry, idempotent) && self.has_room(route) && self.pay(core)
+    }
+
+    /// Whether to try once more after a response with this status; if not, it is the one to be relayed.
+    fn again_after(&mut self, core: &Core, status: u16, route: &Route, idempotent: bool) -> bool {
+        let policy = &route.retry;
+        if !policy.on_status.has(status) {
             return false;
         }
+        self.count += 1;
+        let goes_on = (idempotent || policy.non_idempotent) && self.has_room(route) && self.pay(core);
+        if goes_on {
+            self.trail.fail(status, self.asked.elapsed());
+        }
+        goes_on
+    }
+
+    /// Whether tries and time are left.
+    fn has_room(&self, route: &Route) -> bool {
+        let policy = &route.retry;
+        (policy.tries_max == 0 || self.count < policy.tries_max)
+            && (policy.budget.is_zero() || self.began.elapsed() < policy.budget)
+    }
+
+    /// Whether the budget of the cluster pays for one more, which begins now.
+    fn pay(&mut self, core: &Core) -> bool {
         let is_paid = self.account.as_ref().is_some_and(|account| account.pay(core));
         let counter = if is_paid { &core.metrics.retries } else { &core.metrics.retries_unpaid };
         counter.increment();

@@ -142,6 +142,55 @@ fn failures_are_tried_again_as_often_as_is_said() {
     });
 }
 
+/// Who answers first answers this; everybody else after it, `good`.
+fn once_bad(answer: &'static [u8]) -> [Origin; 2] {
+    let asked = Arc::new(AtomicBool::new(false));
+    [(); 2].map(|()| {
+        let asked = Arc::clone(&asked);
+        Origin::with(move |request, peer| {
+            peer.read_body(request)?;
+            match asked.swap(true, Ordering::SeqCst) {
+                true => peer.answer(200, &[], b"good")?,
+                false => peer.send(answer)?,
+            }
+            Ok(Next::Keep)
+        })
+    })
+}
+
+#[test]
+fn answers_are_tried_again_where_their_kind_is_named() {
+    const BUSY: &[u8] = b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy";
+    on_each_driver(|driver| {
+        let asked = |answer, method: &str, conditions: &str| {
+            let origins = once_bad(answer);
+            let mut all = service("one", &origins.each_ref().map(|origin| origin.address));
+            let web = ingress("web").annotation("proxy-next-upstream", conditions);
+            all.push(web.prefix(HOST, "/", "one").build());
+            let ringress = Ringress::on(driver).workers(1).manifest("all.json", file(all)).start();
+            let answer = client::once(ringress.http, method, HOST, "/");
+            (answer.status, answer.text(), origins.iter().map(|origin| origin.received().len()).max())
+        };
+        let good = (200, "good".to_owned(), Some(1));
+        assert_eq!(asked(BUSY, "GET", "error http_503"), good, "by the other endpoint");
+        assert_eq!(asked(BUSY, "POST", "error http_503 non_idempotent"), good);
+        let busy = (503, "busy".to_owned(), Some(1));
+        for (method, conditions) in [("GET", "error timeout"), ("GET", "error http_502"), ("POST", "http_503")] {
+            assert_eq!(asked(BUSY, method, conditions), busy, "{method} {conditions}");
+        }
+        assert_eq!(asked(b"nonsense\r\n\r\n", "GET", "invalid_header"), good);
+        assert_eq!(asked(b"nonsense\r\n\r\n", "GET", "error timeout").0, 502);
+        // The last one is relayed as it is.
+        let origin = Origin::with(|_, peer| {
+            peer.answer(503, &[("X-Own", "1")], b"busy")?;
+            Ok(Next::Keep)
+        });
+        let ringress = serving(driver, origin.address, &[("proxy-next-upstream", "http_503")], &[]);
+        let answer = ringress.get(HOST, "/");
+        assert_eq!((answer.status, answer.header("x-own"), origin.received().len()), (503, Some("1"), 3));
+    });
+}
+
 /// How many connections two requests of one client need.
 fn upstream_connections(driver: Driver, keys: Pairs) -> usize {
     let origin = Origin::named("one");
