@@ -215,7 +215,8 @@ impl Control {
                 self.join_findings();
                 self.show();
             }
-            if let Some(saver) = &mut self.saver {
+            // What a change leads to is written with it, not ten seconds later once more: all objects are.
+            if let Some(saver) = self.saver.as_mut().filter(|_| self.pace.due().is_none()) {
                 saver.look(|| good(&self.source, &self.compiler)).await;
             }
         }

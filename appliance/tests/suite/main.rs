@@ -42,6 +42,7 @@ mod outage;
 mod own_annotations;
 mod passthrough;
 mod report;
+mod rolling;
 mod routing;
 mod settings;
 mod shadow;
