@@ -112,9 +112,57 @@ def check_chart(write):
         if way in WAYS:
             check_plain(way, text, write)
         print(f"  chart, {way}: {len(rendered)} objects")
+    check_rights()
     for wrong in ("controller.knid=DaemonSet", "controller.kind=Both", "controller.service.typ=NodePort", "contoller.kind=x"):
         assert run("helm", "template", "x", CHART, "--set", wrong).returncode != 0, f"accepted: {wrong}"
     print("  chart: misspelt values are refused")
+
+
+def rights(*settings):
+    """The container, and what the account may do, as verb, resource and name, for values set on the command line."""
+    command = ["helm", "template", "x", CHART, "--namespace", "ns"]
+    rendered = objects(must(*command, *(word for setting in settings for word in ("--set", setting))))
+    rules = [rule for document in rendered if document["kind"] in ("Role", "ClusterRole") for rule in document["rules"]]
+    granted = {
+        (verb, resource, name)
+        for rule in rules
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", [None])
+    }
+    return rendered, check_selectors(rendered), granted
+
+
+def check_rights():
+    """Rights that only some values need are there with these values, and only then."""
+    watched = {("list", "nodes", None), ("watch", "nodes", None)}
+    managed = {
+        ("get", "validatingwebhookconfigurations", "x-ringress-admission"),
+        ("patch", "validatingwebhookconfigurations", "x-ringress-admission"),
+        ("update", "secrets", "x-ringress-webhook"),
+    }
+    webhook = "controller.admissionWebhooks"
+    _, plain, granted = rights(f"{webhook}.enabled=true")
+    assert not granted & (watched | managed), granted & (watched | managed)
+    assert any("webhook-certificate" in argument for argument in plain["args"])
+    for setting in ("controller.enableTopologyAwareRouting=true", "controller.upstreamAddress=node-port", "rbac.readNodes=true"):
+        _, container, granted = rights(setting)
+        assert watched <= granted, f"{setting}: {granted}"
+        names = {variable["name"] for variable in container["env"]}
+        assert ("NODE_NAME" in names) == ("Topology" in setting), f"{setting}: {names}"
+    rendered, container, granted = rights(f"{webhook}.enabled=true", f"{webhook}.selfManaged=true")
+    assert managed <= granted, granted
+    arguments = set(container["args"])
+    secret, configuration = "--webhook-secret=$(POD_NAMESPACE)/x-ringress-webhook", "--webhook-configuration=x-ringress-admission"
+    assert {secret, configuration} <= arguments and not any("webhook-certificate" in a for a in arguments), arguments
+    assert "webhook" not in {mount["name"] for mount in container["volumeMounts"]}
+    made = {(d["kind"], d["metadata"]["name"]): d for d in rendered}
+    assert "data" not in made["Secret", "x-ringress-webhook"], "helm would write over the certificate"
+    assert ("ValidatingWebhookConfiguration", "x-ringress-admission") in made
+    for other in ("controller.scope.enabled=true", f"{webhook}.existingSecret=mine"):
+        command = ["helm", "template", "x", CHART, "--set", f"{webhook}.enabled=true,{webhook}.selfManaged=true,{other}"]
+        assert run(*command).returncode != 0, f"accepted: {other}"
+    print("  chart: rights follow values")
 
 
 def check_documented_commands():

@@ -28,6 +28,20 @@
 {{- default (printf "%s-leader" (include "ringress.fullname" .)) .Values.controller.electionID -}}
 {{- end -}}
 
+{{/* The ValidatingWebhookConfiguration. */}}
+{{- define "ringress.webhookName" -}}
+{{- printf "%s-admission" (include "ringress.fullname" .) -}}
+{{- end -}}
+
+{{/* Two names, as the two Secrets are of different types, which cannot be changed. */}}
+{{- define "ringress.webhookSecret" -}}
+{{- if .Values.controller.admissionWebhooks.selfManaged -}}
+{{- printf "%s-webhook" (include "ringress.fullname" .) -}}
+{{- else -}}
+{{- default (include "ringress.webhookName" .) .Values.controller.admissionWebhooks.existingSecret -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "ringress.readsNodes" -}}
 {{- $c := .Values.controller -}}
 {{- or .Values.rbac.readNodes $c.enableTopologyAwareRouting (eq $c.upstreamAddress "node-port") -}}
@@ -135,8 +149,13 @@ seccompProfile:
 {{- end }}
 {{- if $c.admissionWebhooks.enabled }}
 - --validating-webhook=:{{ $c.admissionWebhooks.port }}
+{{- if $c.admissionWebhooks.selfManaged }}
+- --webhook-secret=$(POD_NAMESPACE)/{{ include "ringress.webhookSecret" . }}
+- --webhook-configuration={{ include "ringress.webhookName" . }}
+{{- else }}
 - --validating-webhook-certificate=/etc/ringress/webhook/tls.crt
 - --validating-webhook-key=/etc/ringress/webhook/tls.key
+{{- end }}
 {{- end }}
 {{- range $flag, $value := $c.extraArgs }}
 - --{{ $flag }}{{ if ne (toString $value) "" }}={{ $value }}{{ end }}

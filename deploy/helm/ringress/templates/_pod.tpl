@@ -134,7 +134,7 @@ spec:
     - name: state
       mountPath: /var/lib/ringress
     {{- end }}
-    {{- if $c.admissionWebhooks.enabled }}
+    {{- if and $c.admissionWebhooks.enabled (not $c.admissionWebhooks.selfManaged) }}
     - name: webhook
       mountPath: /etc/ringress/webhook
       readOnly: true
@@ -152,10 +152,10 @@ spec:
       medium: Memory
       sizeLimit: {{ $c.state.sizeLimit }}
   {{- end }}
-  {{- if $c.admissionWebhooks.enabled }}
+  {{- if and $c.admissionWebhooks.enabled (not $c.admissionWebhooks.selfManaged) }}
   - name: webhook
     secret:
-      secretName: {{ default (printf "%s-admission" (include "ringress.fullname" .)) $c.admissionWebhooks.existingSecret }}
+      secretName: {{ include "ringress.webhookSecret" . }}
   {{- end }}
   {{- with $c.extraVolumes }}
   {{- toYaml . | nindent 2 }}
