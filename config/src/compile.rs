@@ -10,6 +10,7 @@
 
 mod certificates;
 mod claims;
+mod class_settings;
 mod clusters;
 mod endpoints;
 mod few;
@@ -39,6 +40,7 @@ use crate::settings::Globals;
 use crate::snapshot::{Certificate, Certificates, Hosts, Snapshot};
 
 use certificates::CertificateTable;
+use class_settings::ClassSettings;
 use clusters::ClusterTable;
 use endpoints::Known;
 use hosts::HostTable;
@@ -59,6 +61,7 @@ pub struct Compiler {
     globals: Globals,
     /// Names of the IngressClasses that are served here.
     classes: BTreeSet<Arc<str>>,
+    class_settings: ClassSettings,
     ingresses: BTreeMap<ObjectKey, Translated>,
     clusters: ClusterTable,
     certificates: CertificateTable,
@@ -131,6 +134,7 @@ impl Compiler {
             store: Store::default(),
             globals: Globals::without_config_map(&options),
             classes: BTreeSet::new(),
+            class_settings: ClassSettings::default(),
             ingresses: BTreeMap::new(),
             clusters,
             certificates: CertificateTable::new(default_certificate, options.default_ssl_certificate.clone()),
@@ -164,6 +168,7 @@ impl Compiler {
     pub fn compile(&mut self) -> Compiled {
         self.read_globals();
         self.read_classes();
+        self.read_class_settings();
         self.translate();
         self.streams.read(&self.store, &self.options, &mut self.clusters);
         if self.here.refresh(&self.store, &mut self.reports) {
@@ -215,6 +220,7 @@ impl Compiler {
         }
         if matches!(change, Change::ConfigMap) {
             self.streams.mark(&object.key, &self.options);
+            self.class_settings.mark(&object.key);
         }
         match change {
             Change::None => {}
@@ -243,19 +249,15 @@ impl Compiler {
             return;
         }
         let Some(key) = &self.options.configmap else { return };
-        let (globals, mut findings) = match self.store.config_maps.get(key) {
+        let (globals, findings) = match self.store.config_maps.get(key) {
             Some(config_map) => Globals::read(config_map, &self.options, &self.store),
             None => (Globals::without_config_map(&self.options), Vec::new()),
         };
         let object = ObjectRef { kind: Kind::ConfigMap, key: key.clone() };
-        if !globals.policy.errors.statuses.is_empty() && self.options.default_backend_service.is_none() {
-            let message = "acts only on Ingresses with the annotation default-backend, as there is no \
-                           --default-backend-service to ask";
-            findings.push(Finding::warning(&object, "data.custom-http-errors", message));
-        }
         self.reports.set(object, findings);
         if globals != self.globals {
             self.globals = globals;
+            self.class_settings.mark_all();
             self.dirty.ingresses.extend(self.store.ingresses.keys().cloned());
             self.hosts.mark_all();
             self.clusters.mark_default();
@@ -271,6 +273,20 @@ impl Compiler {
             self.dirty.ingresses.extend(self.store.ingresses_of_class(class).cloned());
         }
         self.classes = classes;
+        self.class_settings.mark_all();
+    }
+
+    fn read_class_settings(&mut self) {
+        let around = (&self.store, &self.options, &self.globals);
+        for class in self.class_settings.refresh(&self.classes, around, &mut self.reports) {
+            self.dirty.ingresses.extend(self.store.ingresses_of_class(&class).cloned());
+        }
+    }
+
+    /// The settings that an Ingress starts from: those of its class, if it names one that has any.
+    fn globals_of(&self, ingress: &Ingress) -> &Globals {
+        let own = ingress.class.as_ref().and_then(|class| self.class_settings.of(class));
+        own.unwrap_or(&self.globals)
     }
 
     fn translate(&mut self) {
@@ -296,7 +312,7 @@ impl Compiler {
 
     fn translate_one(&self, key: &ObjectKey, old: &Translated) -> Translated {
         let Some(object) = self.store.ingresses.get(key) else { return Translated::default() };
-        let (options, globals, classes) = (&self.options, &self.globals, &self.classes);
+        let (options, globals, classes) = (&self.options, self.globals_of(object), &self.classes);
         let context = Context { options, globals, classes, objects: &self.store };
         let translation = ingress::translate(object, context);
         let mut references = translation.references;

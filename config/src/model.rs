@@ -21,7 +21,7 @@ pub use config_map::ConfigMap;
 pub use decode::{Decoded, decode};
 pub use endpoints::{EndpointAddress, EndpointPort, EndpointSlice, Endpoints, Hints, Names, Place, Subset};
 pub use ingress::{AnnotationTexts, Ingress, IngressBackend, IngressPath, IngressPathKind, IngressRule, IngressTls};
-pub use ingress_class::{IngressClass, Namespace};
+pub use ingress_class::{ClassParameters, IngressClass, Namespace};
 pub use meta::{Age, Meta, Origin};
 pub use node::Node;
 pub(crate) use node::ZONE_LABEL;

@@ -75,6 +75,13 @@ pub fn config_map() -> String {
             described(row.doc, row.support),
         );
     }
+    let keys: Vec<_> = settings::keys_of_class().iter().map(|key| code(key)).collect();
+    let _ = writeln!(
+        page,
+        "\n## Keys of a class\n\nThese may be in the ConfigMap that `spec.parameters` of an IngressClass names as well, and \
+         act on its Ingresses then ([kubernetes.md](kubernetes.md#settings-of-a-class)): {}.",
+        keys.join(", ")
+    );
     page
 }
 

@@ -3,6 +3,7 @@
 mod access_log;
 mod blocks;
 mod compression;
+mod of_class;
 mod read;
 mod table;
 mod tracing;
@@ -42,6 +43,11 @@ pub fn find(name: &str) -> Option<&'static Row> {
     static BY_NAME: LazyLock<HashMap<&'static str, &'static Row>> =
         LazyLock::new(|| rows().iter().map(|row| (row.name, row)).collect());
     BY_NAME.get(name).copied()
+}
+
+/// The keys that the ConfigMap of a class may have.
+pub fn keys_of_class() -> &'static [&'static str] {
+    &of_class::KEYS
 }
 
 impl Globals {

@@ -411,7 +411,11 @@ fn class() -> impl Strategy<Value = Object> {
     (prop::sample::select(&["nginx", "other"][..]), any::<bool>()).prop_map(|(name, ours)| {
         let controller = if ours { "k8s.io/ingress-nginx" } else { "example.com/other" };
         let meta = Meta { key: ObjectKey::new("", name), age: Age::Unknown };
-        Object::IngressClass(Arc::new(ringress_config::model::IngressClass { meta, controller: controller.into() }))
+        Object::IngressClass(Arc::new(ringress_config::model::IngressClass {
+            meta,
+            controller: controller.into(),
+            parameters: None,
+        }))
     })
 }
 

@@ -15,6 +15,7 @@ mod bad_input;
 mod balancing;
 mod change_under_load;
 mod circuit;
+mod class_parameters;
 mod client_certificates;
 mod compression;
 mod demo;

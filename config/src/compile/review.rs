@@ -23,7 +23,7 @@ impl Compiler {
     /// Reviews an Ingress that is about to be created or changed.
     pub fn review(&self, new: &Ingress) -> Review {
         let object = ObjectRef { kind: Kind::Ingress, key: new.meta.key.clone() };
-        let (options, globals, classes) = (&self.options, &self.globals, &self.classes);
+        let (options, globals, classes) = (&self.options, self.globals_of(new), &self.classes);
         let translation = ingress::translate(new, Context { options, globals, classes, objects: &self.store });
         let mut review = Review::default();
         let is_accepted = matches!(translation.verdict, Verdict::Accepted(_));

@@ -194,11 +194,16 @@ impl Store {
         if self.classes.is_empty() && options.assume_class {
             return [Arc::clone(&options.ingress_class)].into();
         }
-        let ours = |class: &&Arc<IngressClass>| {
-            let by_name = options.ingress_class_by_name && class.meta.key.name == options.ingress_class;
-            by_name || class.controller == options.controller_class
-        };
-        self.classes.values().filter(ours).map(|class| Arc::clone(&class.meta.key.name)).collect()
+        self.classes
+            .values()
+            .filter(|class| class.is_ours(options))
+            .map(|class| Arc::clone(&class.meta.key.name))
+            .collect()
+    }
+
+    /// An IngressClass.
+    pub(super) fn class(&self, name: &Arc<str>) -> Option<&Arc<IngressClass>> {
+        self.classes.get(&ObjectKey { namespace: "".into(), name: Arc::clone(name) })
     }
 
     /// How many there are of each kind.

@@ -1,5 +1,6 @@
 mod addresses;
 mod balancing;
+mod class_settings;
 mod migration;
 mod policies;
 mod review;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Meta;
 use super::wire::{WireMeta, mapping, nullable, strings};
+use super::{Meta, ObjectKey};
+use crate::options::Options;
 
 /// An IngressClass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,37 @@ pub struct IngressClass {
     pub meta: Meta,
     /// `spec.controller`.
     pub controller: Arc<str>,
+    /// `spec.parameters`.
+    pub parameters: Option<ClassParameters>,
+}
+
+/// The object with the settings of a class, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassParameters {
+    /// `apiGroup`; empty is the core group.
+    pub api_group: Arc<str>,
+    /// `kind`.
+    pub kind: Arc<str>,
+    /// `namespace`; empty for an object of the cluster.
+    pub namespace: Arc<str>,
+    /// `name`.
+    pub name: Arc<str>,
+}
+
+impl IngressClass {
+    /// Whether it is served by a controller with these options.
+    pub fn is_ours(&self, options: &Options) -> bool {
+        let by_name = options.ingress_class_by_name && self.meta.key.name == options.ingress_class;
+        by_name || self.controller == options.controller_class
+    }
+}
+
+impl ClassParameters {
+    /// The ConfigMap that they are, if they are one.
+    pub fn config_map(&self) -> Option<ObjectKey> {
+        let is_one = self.api_group.is_empty() && &*self.kind == "ConfigMap" && !self.namespace.is_empty();
+        is_one.then(|| ObjectKey { namespace: Arc::clone(&self.namespace), name: Arc::clone(&self.name) })
+    }
 }
 
 /// A Namespace.
@@ -38,6 +70,18 @@ pub(super) struct WireClass {
 struct WireClassSpec {
     #[serde(default, deserialize_with = "nullable")]
     controller: Arc<str>,
+    parameters: Option<WireParameters>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireParameters {
+    #[serde(default, deserialize_with = "nullable")]
+    api_group: Arc<str>,
+    kind: Arc<str>,
+    #[serde(default, deserialize_with = "nullable")]
+    namespace: Arc<str>,
+    name: Arc<str>,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +92,11 @@ pub(super) struct WireNamespace {
 
 impl WireClass {
     pub(super) fn lean(self, meta: Meta) -> IngressClass {
-        IngressClass { meta, controller: self.spec.controller }
+        let parameters = self.spec.parameters.map(|wire| {
+            let WireParameters { api_group, kind, namespace, name } = wire;
+            ClassParameters { api_group, kind, namespace, name }
+        });
+        IngressClass { meta, controller: self.spec.controller, parameters }
     }
 }
 

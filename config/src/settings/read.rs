@@ -87,6 +87,11 @@ impl Globals {
             keys.warn("allow-snippet-annotations", "snippets are never inserted, whatever this says".into());
         }
         let mut policy = policy(&mut keys);
+        if !policy.errors.statuses.is_empty() && options.default_backend_service.is_none() {
+            let message = "acts only on Ingresses with the annotation default-backend, as there is no \
+                           --default-backend-service to ask";
+            keys.warn("custom-http-errors", message.into());
+        }
         let config_maps = fields(&mut keys, objects, &mut policy);
         let external_auth = annotation::read_global_auth(&mut keys);
         let allowed = keys.get("global-allowed-response-headers", value::field_names);

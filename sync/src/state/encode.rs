@@ -6,8 +6,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ringress_config::model::{
-    Age, AppProtocol, EndpointPort, EndpointSlice, Endpoints, Hints, Ingress, IngressBackend, IngressPathKind,
-    IpFamily, Meta, Node, Object, Secret, Service, Subset, TargetPort,
+    Age, AppProtocol, ClassParameters, EndpointPort, EndpointSlice, Endpoints, Hints, Ingress, IngressBackend,
+    IngressClass, IngressPathKind, IpFamily, Meta, Node, Object, Secret, Service, Subset, TargetPort,
 };
 use ringress_config::snapshot::PortKey;
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 pub(super) fn manifest(object: &Object) -> Value {
     let (api_version, mut value) = match object {
         Object::Ingress(ingress) => ("networking.k8s.io/v1", spec_of_ingress(ingress)),
-        Object::IngressClass(class) => ("networking.k8s.io/v1", json!({"spec": {"controller": class.controller}})),
+        Object::IngressClass(class) => ("networking.k8s.io/v1", json!({"spec": spec_of_class(class)})),
         Object::Service(service) => ("v1", spec_of_service(service)),
         Object::EndpointSlice(slice) => ("discovery.k8s.io/v1", slice_fields(slice)),
         Object::Endpoints(endpoints) => ("v1", endpoints_fields(endpoints)),
@@ -41,6 +41,14 @@ fn add_meta(metadata: &mut Value, meta: &Meta) {
     {
         metadata["creationTimestamp"] = json!(stamp.to_string());
     }
+}
+
+fn spec_of_class(class: &IngressClass) -> Value {
+    let mut spec = json!({"controller": class.controller});
+    if let Some(ClassParameters { api_group, kind, namespace, name }) = &class.parameters {
+        spec["parameters"] = json!({"apiGroup": api_group, "kind": kind, "namespace": namespace, "name": name});
+    }
+    spec
 }
 
 fn spec_of_ingress(ingress: &Ingress) -> Value {
@@ -268,6 +276,8 @@ mod tests {
         comes_back(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "b"}}));
         comes_back(json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"},
             "spec": {"controller": "k8s.io/ingress-nginx"}}));
+        comes_back(json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"},
+            "spec": {"controller": "c", "parameters": {"scope": "Namespace", "kind": "ConfigMap", "namespace": "n", "name": "c"}}}));
         comes_back(json!({"apiVersion": "v1", "kind": "Node",
             "metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "a"}},
             "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}],

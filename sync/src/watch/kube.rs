@@ -201,18 +201,22 @@ impl Kube {
                 Vec::new()
             }
         };
-        if self.listed && !self.awaits_nodes() {
+        if self.listed && !self.awaits_some() {
             self.last_good = LastGood::None;
             changes.append(&mut self.changes);
         }
         changes
     }
 
-    /// Whether somebody has just come to need the Nodes, and they are still to come: told before them, a Service that is
-    /// asked at their ports would be answered 503 meanwhile. A list that fails or takes too long is not waited for.
-    fn awaits_nodes(&self) -> bool {
-        let mut nodes = self.feeds.values().filter(|watched| watched.feed == Feed::All(Kind::Node));
-        nodes.any(|watched| !watched.listed && watched.is_reached())
+    /// Whether somebody has just come to need the Nodes, or the settings of a class, and they are still to come: told
+    /// before them, requests would be answered 503 meanwhile. A list that fails or takes too long is not waited for.
+    fn awaits_some(&self) -> bool {
+        let is_one = |feed: &Feed| match feed {
+            Feed::All(kind) => *kind == Kind::Node,
+            Feed::Named(object) => object.kind == Kind::ConfigMap && self.wanted.is_of_class(&object.key),
+        };
+        let mut coming = self.feeds.values().filter(|watched| !watched.listed && watched.is_reached());
+        coming.any(|watched| is_one(&watched.feed))
     }
 
     /// What has changed, with the events received so far.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ringress_config::model::{ConfigMap, Ingress, Kind, Object, ObjectKey, ObjectRef};
+use ringress_config::model::{ClassParameters, ConfigMap, Ingress, IngressClass, Kind, Object, ObjectKey, ObjectRef};
 use ringress_config::options::{Options, UpstreamAddress};
 
 use crate::watch::Change;
@@ -18,7 +18,7 @@ const SECRETS: [&str; 3] = ["auth-secret", "auth-tls-secret", "proxy-ssl-secret"
 /// Annotations that name a ConfigMap in the same way.
 const CONFIG_MAPS: [&str; 2] = ["custom-headers", "auth-proxy-set-headers"];
 
-/// Keys of the own ConfigMap that name another as `namespace/name`.
+/// Keys of the own ConfigMap, and of those of classes, that name another as `namespace/name`.
 const KEYS: [&str; 2] = ["proxy-set-headers", "add-headers"];
 
 /// The annotation by which an Ingress may need the Nodes.
@@ -30,6 +30,9 @@ pub(crate) struct Wanted {
     prefix: Arc<str>,
     /// The own ConfigMap.
     settings: Option<ObjectKey>,
+    /// The ConfigMaps of classes, by class.
+    class_settings: HashMap<ObjectRef, ObjectKey>,
+    options: Options,
     /// By who refers, what is referred to.
     referring: HashMap<ObjectRef, BTreeSet<ObjectRef>>,
     /// References to each object.
@@ -44,6 +47,8 @@ impl Wanted {
         Self {
             prefix: Arc::clone(&options.annotations_prefix),
             settings: options.configmap.clone(),
+            class_settings: HashMap::new(),
+            options: options.clone(),
             referring: HashMap::new(),
             needed: always.into_iter().chain(nodes).map(|object| (object, 1)).collect(),
         }
@@ -56,7 +61,9 @@ impl Wanted {
             Change::Upsert(object @ Object::ConfigMap(map)) if self.is_settings(&map.meta.key) => {
                 (object.reference(), of_settings(map))
             }
-            Change::Remove(object) if object.kind == Kind::Ingress || self.is_settings(&object.key) => {
+            Change::Upsert(object @ Object::IngressClass(class)) => (object.reference(), self.of_class(class)),
+            Change::Remove(object) if self.referring.contains_key(object) => {
+                self.class_settings.remove(object);
                 (object.clone(), BTreeSet::new())
             }
             Change::Upsert(_) | Change::Remove(_) => return false,
@@ -99,8 +106,24 @@ impl Wanted {
         self.needed.keys().filter(move |object| object.kind == kind).map(|object| &object.key)
     }
 
+    /// Whether a ConfigMap has the settings of a class.
+    pub(crate) fn is_of_class(&self, key: &ObjectKey) -> bool {
+        self.class_settings.values().any(|known| known == key)
+    }
+
+    fn of_class(&mut self, class: &IngressClass) -> BTreeSet<ObjectRef> {
+        let object = ObjectRef { kind: Kind::IngressClass, key: class.meta.key.clone() };
+        let named = class.parameters.as_ref().filter(|_| class.is_ours(&self.options));
+        let Some(key) = named.and_then(ClassParameters::config_map) else {
+            self.class_settings.remove(&object);
+            return BTreeSet::new();
+        };
+        self.class_settings.insert(object, key.clone());
+        [ObjectRef { kind: Kind::ConfigMap, key }].into()
+    }
+
     fn is_settings(&self, key: &ObjectKey) -> bool {
-        self.settings.as_ref() == Some(key)
+        self.settings.as_ref() == Some(key) || self.is_of_class(key)
     }
 
     fn of_ingress(&self, ingress: &Ingress) -> BTreeSet<ObjectRef> {
@@ -180,6 +203,27 @@ mod tests {
     fn the_default_certificate_is_always_needed() {
         let wanted = wanted(Some(ObjectKey::new("n", "default")), None);
         assert_eq!(names(&wanted), ["n/default"]);
+    }
+
+    #[test]
+    fn the_config_map_of_a_class_of_ours_is_needed_and_so_is_what_it_names() {
+        let mut wanted = wanted(None, None);
+        let read = |value| Change::Upsert(decode(value, None).object.expect("an object"));
+        let class = |controller: &str| {
+            read(json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "c"},
+                "spec": {"controller": controller, "parameters": {"kind": "ConfigMap", "namespace": "n", "name": "own"}}}))
+        };
+        let names = |wanted: &Wanted| -> BTreeSet<String> { wanted.config_maps().map(ObjectKey::to_string).collect() };
+        assert!(!wanted.note(&class("somebody.else")));
+        assert!(wanted.note(&class("k8s.io/ingress-nginx")));
+        let map = read(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "n", "name": "own"},
+            "data": {"add-headers": "n/added"}}));
+        assert!(wanted.note(&map));
+        assert_eq!(names(&wanted), ["n/added", "n/own"].map(str::to_owned).into());
+        let remove = |kind, key| Change::Remove(ObjectRef { kind, key });
+        assert!(wanted.note(&remove(Kind::IngressClass, ObjectKey::new("", "c"))));
+        assert!(wanted.note(&remove(Kind::ConfigMap, ObjectKey::new("n", "own"))));
+        assert!(names(&wanted).is_empty());
     }
 
     #[test]
