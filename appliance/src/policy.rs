@@ -20,6 +20,7 @@ use std::rc::Rc;
 use ringress_config::snapshot::{Backend, ClusterId, HttpsRedirect, Policies, Route, Snapshot};
 
 use crate::http::edge::Scheme;
+use crate::http::forward::TraceFields;
 use crate::http::request::RequestHead;
 use crate::metrics::Refused;
 use crate::route::Found;
@@ -56,6 +57,8 @@ pub(crate) struct Request<'a> {
     pub(crate) request_id: &'a [u8],
     /// What TLS told of the client.
     pub(crate) secured: &'a Secured,
+    /// What others are told of the request's part in a trace.
+    pub(crate) trace: Option<TraceFields<'a>>,
 }
 
 /// What is to be done with a request.

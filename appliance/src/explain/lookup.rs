@@ -53,6 +53,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
         host: head.authority(question.bytes()),
         request_id: b"",
         secured: &crate::tls::Secured::Not,
+        trace: None,
     };
     explanation.answer = answer(snapshot, &found, &request);
     let chosen = match &found {

@@ -114,7 +114,7 @@ pub struct Believed<'b> {
 impl<'b> Believed<'b> {
     /// Reads the client's forwarding fields: the first element of the first line of each.
     pub fn read(head: &RequestHead, buf: &'b [u8]) -> Self {
-        let first = |id| head.find(buf, id).and_then(|value| value.split(|&byte| byte == b',').next()).map(trim);
+        let first = |id| first_element(head, buf, id);
         Self {
             scheme: first(FieldId::XForwardedProto).and_then(|value| match value {
                 _ if value.eq_ignore_ascii_case(b"http") => Some(Scheme::Http),
@@ -124,9 +124,18 @@ impl<'b> Believed<'b> {
             port: first(FieldId::XForwardedPort)
                 .and_then(|value| std::str::from_utf8(value).ok())
                 .and_then(host::parse_port),
-            host: first(FieldId::XForwardedHost).filter(|value| host::split(value).is_some()),
+            host: Self::host(head, buf),
         }
     }
+
+    /// [`Believed::host`] alone.
+    pub fn host(head: &RequestHead, buf: &'b [u8]) -> Option<&'b [u8]> {
+        first_element(head, buf, FieldId::XForwardedHost).filter(|value| host::split(value).is_some())
+    }
+}
+
+fn first_element<'b>(head: &RequestHead, buf: &'b [u8], id: FieldId) -> Option<&'b [u8]> {
+    head.find(buf, id).and_then(|value| value.split(|&byte| byte == b',').next()).map(trim)
 }
 
 /// The client's address by the addresses that hops told (lines of X-Forwarded-For or its like), read from the right:

@@ -123,6 +123,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
                 host: seen.host,
                 request_id: &request_id,
                 secured: &client.facts.secured,
+                trace: scratch.trace.as_deref().map(Active::fields),
             };
             let plan = match is_blocked(core, &snapshot, &request) {
                 true => Plan::answer(Answer::status(403)),

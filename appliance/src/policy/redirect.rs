@@ -42,7 +42,8 @@ pub(super) fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>
     Some(Answer::redirect(status, location))
 }
 
-/// A path written with a final slash, asked for without it: 301, scheme and host of the connection, query kept.
+/// A path written with a final slash, asked for without it: 301, scheme and host of the connection, query kept. The port is
+/// left out unless `use-port-in-redirects` asks for one, as with nginx' `port_in_redirect off`.
 pub(super) fn add_slash(request: &Request<'_>, route: &Route) -> Answer {
     let target = request.head.path_and_query(request.bytes);
     let path_len = memchr::memchr(b'?', target).unwrap_or(target.len());
@@ -53,7 +54,9 @@ pub(super) fn add_slash(request: &Request<'_>, route: &Route) -> Answer {
         route.policies.as_ref().is_some_and(|policies| policies.relative_redirects) && !path.starts_with(b"//");
     if !relative {
         location.extend_from_slice(if request.scheme == Scheme::Https { b"https://" } else { b"http://" });
-        location.extend_from_slice(request.head.authority(request.bytes));
+        let with_port = route.policies.as_ref().is_some_and(|policies| policies.https_port.is_some());
+        let host = request.head.host().name().as_bytes();
+        location.extend_from_slice(if with_port { request.head.authority(request.bytes) } else { host });
     }
     location.extend_from_slice(path);
     location.push(b'/');

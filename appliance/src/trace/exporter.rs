@@ -9,17 +9,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use futures_util::future::select;
 use ringress_config::snapshot::{Snapshot, SpanExport};
 
 use super::collector::{Collector, ExportError};
 use super::message;
 use super::queue::{Bell, SpanInlet};
-use super::span::Span;
 
 /// One try, from the look-up of the collector's name to its answer (the default of OTLP exporters).
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Tries of a batch; then its spans are lost.
+/// Bytes of one message: what receivers of gRPC take by default. A larger batch goes in several.
+const MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// Tries of a message; then its spans are lost.
 const TRIES_MAX: u32 = 5;
 /// Pause after the first failed try; it doubles with each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -137,7 +139,9 @@ impl Exporter {
                 return;
             }
             left -= batch.len();
-            self.deliver(export, &batch).await;
+            for (number, message) in message::encode(export, &batch, MESSAGE_BYTES_MAX) {
+                self.deliver(export, number, message).await;
+            }
         }
     }
 
@@ -145,9 +149,8 @@ impl Exporter {
         FAILED.fetch_add(self.inlet.take(usize::MAX).len() as u64, Relaxed);
     }
 
-    async fn deliver(&mut self, export: &SpanExport, batch: &[Box<Span>]) {
-        let number = batch.len() as u64;
-        let encoded = message::encode(export, batch);
+    /// Brings a message with so many spans to the collector.
+    async fn deliver(&mut self, export: &SpanExport, number: u64, encoded: Bytes) {
         let mut pause = PAUSE_MIN;
         for attempt in 1..=TRIES_MAX {
             let sending = self.collector.send(export, encoded.clone());

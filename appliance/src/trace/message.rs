@@ -123,8 +123,23 @@ const FLAGS: u32 = 0x101;
 /// Its parent is (bit 9).
 const FLAG_REMOTE_PARENT: u32 = 0x200;
 
-/// An `ExportTraceServiceRequest` with these spans.
-pub(super) fn encode(export: &SpanExport, spans: &[Box<Span>]) -> Bytes {
+/// `ExportTraceServiceRequest`s with these spans, and how many each has: as few as there may be, none above `bytes_max` but
+/// for one span that is larger by itself, which its bounded words rule out.
+pub(super) fn encode(export: &SpanExport, spans: &[Box<Span>], bytes_max: usize) -> Vec<(u64, Bytes)> {
+    let (mut encoded, mut left) = (Vec::new(), vec![spans]);
+    while let Some(part) = left.pop() {
+        let message = encode_all(export, part);
+        if message.len() > bytes_max && part.len() > 1 {
+            let (first, second) = part.split_at(part.len() / 2);
+            left.extend([second, first]);
+        } else {
+            encoded.push((part.len() as u64, message));
+        }
+    }
+    encoded
+}
+
+fn encode_all(export: &SpanExport, spans: &[Box<Span>]) -> Bytes {
     let mut resource = Attributes::default();
     resource.text("service.name", export.service.to_string());
     resource.text("host.name", rustix::system::uname().nodename().to_string_lossy().into_owned());
@@ -269,6 +284,10 @@ fn version(span: &Span) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use ringress_config::snapshot::SpanProtocol;
+
     use super::*;
 
     #[test]
@@ -278,6 +297,32 @@ mod tests {
         assert_eq!(message.end_time_unix_nano - message.start_time_unix_nano, 5_000_000);
         let keys: Vec<_> = message.attributes.iter().map(|pair| pair.key.as_str()).collect();
         assert!(keys.contains(&"error.type") && !keys.contains(&"url.path") && !keys.contains(&"ingress.upstream"));
+    }
+
+    #[test]
+    fn a_batch_that_is_too_large_for_one_message_goes_in_several_and_in_order() {
+        let export = SpanExport {
+            host: "collector.test".into(),
+            port: 4317,
+            protocol: SpanProtocol::Grpc,
+            service: "edge".into(),
+            queue_max: 100,
+            delay: Duration::from_secs(5),
+            batch_max: 100,
+        };
+        let mut spans: Vec<_> = (0..100).map(|_| Box::new(Span::example())).collect();
+        (0_u64..).zip(&mut spans).for_each(|(number, span)| span.span_id = number.to_be_bytes());
+        let whole = encode(&export, &spans, usize::MAX);
+        let [(100, message)] = &whole[..] else { panic!("{whole:?}") };
+        let parts = encode(&export, &spans, message.len() / 3);
+        assert!(parts.len() > 3 && parts.iter().all(|(_, part)| part.len() <= message.len() / 3));
+        assert_eq!(parts.iter().map(|(number, _)| number).sum::<u64>(), 100);
+        let sent = parts.iter().flat_map(|(_, part)| {
+            let request = ExportRequest::decode(part.clone()).unwrap();
+            request.resource_spans.into_iter().flat_map(|r| r.scope_spans).flat_map(|s| s.spans).map(|s| s.span_id)
+        });
+        assert!(sent.eq((0..100_u64).map(|number| number.to_be_bytes().to_vec())), "none is lost, none twice");
+        assert_eq!(encode(&export, &spans[..3], 1).len(), 3, "one span is not cut");
     }
 
     #[test]

@@ -205,7 +205,7 @@ fn redirects_name_a_port_no_host_or_a_final_slash_as_they_are_told() {
             let mut all = service("one", &[origin.address]);
             all.push(web.prefix("a.test", path, "one").build());
             let ringress = Ringress::on(driver).workers(1).manifest("all.json", file(all)).start();
-            let answer = ringress.get("a.test", target);
+            let answer = ringress.get("a.test:8080", target);
             let location =
                 answer.header("location").unwrap_or_default().replace(&ringress.https.port().to_string(), "PORT");
             (answer.status, location)
@@ -218,6 +218,9 @@ fn redirects_name_a_port_no_host_or_a_final_slash_as_they_are_told() {
         assert_eq!(location(&with_slash, "/", "/x/"), (308, "https://a.test/x/".into()));
         let relative = ("relative-redirects", "true");
         assert_eq!(location(&[relative], "/app/", "/app?q"), (301, "/app/?q".into()));
+        assert_eq!(location(&[], "/app/", "/app?q"), (301, "http://a.test/app/?q".into()));
+        let named = [("use-port-in-redirects", "true")];
+        assert_eq!(location(&named, "/app/", "/app"), (301, "http://a.test:8080/app/".into()));
         assert_eq!(location(&[relative, ("permanent-redirect", "/new")], "/", "/x"), (301, "/new".into()));
         assert!(location(&[("permanent-redirect", "/new")], "/", "/x").1.starts_with("http://a.test"));
     });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::client::{self, Connection};
+use crate::support::client::Connection;
 use crate::support::collector::{Collector, Manner};
 use crate::support::frames::{CANCEL, END_STREAM, Frames, headers, pseudo, reset};
 use crate::support::manifests::{Ingress, file, ingress, options, service};
@@ -65,13 +65,6 @@ fn parts(request: &Received) -> (String, String, String) {
     (trace.to_owned(), span.to_owned(), flags.to_owned())
 }
 
-/// The sum of a counter's samples.
-fn counter(ringress: &Ringress, name: &str) -> f64 {
-    let page = client::once(ringress.health, "GET", "localhost", "/metrics").text();
-    let lines = page.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
-    lines.map(|line| line.rsplit(' ').next().and_then(|n| n.parse::<f64>().ok()).expect("a number")).sum()
-}
-
 #[test]
 fn a_span_tells_of_its_request_and_the_upstream_is_told_of_the_span() {
     on_each_driver(|driver| {
@@ -126,7 +119,7 @@ fn a_span_tells_of_its_request_and_the_upstream_is_told_of_the_span() {
             assert_eq!(collector.calls()[0], (path.to_owned(), kind.to_owned()));
             let line = format!("/shop?id=1 {TRACE_ID} {}", span.span_id);
             assert!(within(PATIENCE, || ringress.log().contains(&line)), "{line} in {}", ringress.log());
-            eventually("it is counted", || counter(&ringress, "ringress_spans_exported_total") >= 1.0);
+            eventually("it is counted", || ringress.metric("ringress_spans_exported_total") >= 1.0);
         }
     });
 }
@@ -267,7 +260,7 @@ fn a_collector_that_is_away_costs_spans_and_no_request() {
         let origin = Origin::named("hello");
         let ringress = instance(driver, &origin, keys(refusing_address(), &[]), []);
         assert_eq!(ask(&ringress, "/lost", &[]), 200);
-        eventually("the span is given up", || counter(&ringress, "ringress_spans_failed_total") >= 1.0);
+        eventually("the span is given up", || ringress.metric("ringress_spans_failed_total") >= 1.0);
         assert!(ringress.log().contains("spans are lost"), "{}", ringress.log());
         // It is back.
         let collector = Collector::grpc(Manner::BusyAtFirst(2));
@@ -287,7 +280,7 @@ fn a_collector_that_hangs_or_refuses_costs_spans_and_no_request() {
         let mut ringress = instance(driver, &origin, keys(silent.address, &small), []);
         eventually("spans are dropped", || {
             assert_eq!(ask(&ringress, "/", &[]), 200);
-            counter(&ringress, "ringress_spans_dropped_total") >= 3.0
+            ringress.metric("ringress_spans_dropped_total") >= 3.0
         });
         assert_eq!(silent.calls().len(), 1, "one message is under way");
         // The end of the process does not wait for it either, longer than for what could still be taken.
@@ -296,8 +289,8 @@ fn a_collector_that_hangs_or_refuses_costs_spans_and_no_request() {
         let refusing = Collector::grpc(Manner::RefusesOf(1));
         let ringress = instance(driver, &origin, keys(refusing.address, &[]), []);
         assert_eq!(ask(&ringress, "/", &[]), 200);
-        eventually("it is counted", || counter(&ringress, "ringress_spans_failed_total") >= 1.0);
-        assert_eq!(counter(&ringress, "ringress_spans_exported_total"), 0.0);
+        eventually("it is counted", || ringress.metric("ringress_spans_failed_total") >= 1.0);
+        assert_eq!(ringress.metric("ringress_spans_exported_total"), 0.0);
     });
 }
 
@@ -348,5 +341,21 @@ fn values_that_cannot_be_read_are_findings_and_the_defaults_act() {
         for field in fields.into_iter().chain([annotation]) {
             assert!(rejected.iter().any(|finding| finding["field"] == field), "{field}: {rejected:#?}");
         }
+    });
+}
+
+#[test]
+fn external_authentication_is_asked_within_the_own_span_of_the_request() {
+    on_each_driver(|driver| {
+        let (collector, origin, guard) = (Collector::grpc(Manner::Takes), Origin::named("one"), Origin::named("guard"));
+        let url = format!("http://{}/check", guard.address);
+        let guarded = ingress("guarded").annotation("auth-url", &url).prefix("g.test", "/", "one");
+        let ringress = instance(driver, &origin, keys(collector.address, &[]), [guarded]);
+        let fields = [("traceparent", CLIENT), ("tracestate", "a=1")];
+        let mut connection = Connection::plain(ringress.http).expect("connect");
+        assert_eq!(connection.request("GET", "g.test", "/x", &fields, b"").expect("an answer").status, 200);
+        let asked = received(&guard, "/check");
+        assert_eq!(parts(&asked), parts(&received(&origin, "/x")), "the upstream and the guard have one parent");
+        assert_eq!((parts(&asked).0.as_str(), asked.header("tracestate")), (TRACE_ID, Some("a=1")));
     });
 }

@@ -75,7 +75,7 @@ pub(super) static ROWS: &[Row] = &[
         "308 to https when the controller has a certificate for the requested host; https://host without port + original URI with one trailing slash removed."),
     row("preserve-trailing-slash", Redirect, "bool", "false", Path, Medium, P1, Honoured, Default,
         "Keeps the trailing slash in the ssl redirect."),
-    row("use-port-in-redirects", Redirect, "bool", "false", Path, Low, P2, Differs("acts on the redirect to https; others name the port that was asked for"), Default,
+    row("use-port-in-redirects", Redirect, "bool", "false", Path, Low, P2, Differs("others than the redirect to https name the port that was asked for, not the listener's"), Default,
         "Puts the listener's https port into the ssl redirect and lets nginx put ports in its own redirects."),
     row("ringress.io/redirects", Redirect, "lines of /path target [status]", "", Path, Medium, P1, Honoured, NotLoaded,
         "Redirects of single paths, 301 unless the status says otherwise; a target that is a path stays on the host; targets may hold variables. In a snippet: rewrite … redirect, return 301."),

@@ -147,8 +147,8 @@ impl Api {
         name: &str,
         patch: &Value,
     ) -> Result<Value, Failure> {
-        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-        self.send(Request::new(resource.path(namespace)).patch_subresource("status", name, &params, &patch)).await
+        let (request, params) = (Request::new(resource.path(namespace)), PatchParams::default());
+        self.send(request.patch_subresource("status", name, &params, &Patch::Merge(patch))).await
     }
 
     /// A strategic merge patch: lists whose entries have names are merged by them. With `metadata.resourceVersion` it
@@ -160,8 +160,8 @@ impl Api {
         name: &str,
         patch: &Value,
     ) -> Result<Value, Failure> {
-        let (params, patch) = (PatchParams::default(), Patch::Strategic(patch));
-        self.send(Request::new(resource.path(namespace)).patch(name, &params, &patch)).await
+        let (request, params) = (Request::new(resource.path(namespace)), PatchParams::default());
+        self.send(request.patch(name, &params, &Patch::Strategic(patch))).await
     }
 
     async fn send(&self, request: Built) -> Result<Value, Failure> {

@@ -27,6 +27,7 @@ fn line(format: &LogFormat, change: impl Fn(&mut Entry<'_>)) -> String {
         host: b"A.test:80",
         request_id: b"id-1",
         secured: &crate::tls::Secured::Not,
+        trace: None,
     };
     let labels = RouteLabels {
         namespace: "shop".into(),

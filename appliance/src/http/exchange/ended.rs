@@ -110,7 +110,7 @@ impl Exchange<'_> {
             attempt.response = self.times.response;
         }
         let mut normal = Vec::new();
-        let believed = if self.snapshot.settings.forwarded.trust { Believed::read(head, bytes).host } else { None };
+        let believed = if self.snapshot.settings.forwarded.trust { Believed::host(head, bytes) } else { None };
         let From { peer, client, scheme, port, connection_requests, is_http2 } = self.from;
         let request = policy::Request {
             head,
@@ -125,6 +125,7 @@ impl Exchange<'_> {
             host: believed.unwrap_or_else(|| head.authority(bytes)),
             request_id: &self.request_id,
             secured: &crate::tls::Secured::Not,
+            trace: None,
         };
         let settings = &self.snapshot.settings.access_log;
         let entry = Entry {

@@ -131,7 +131,7 @@ impl<'s> Exchange<'s> {
     fn write_question(&self, out: &mut Vec<u8>, scratch: &Scratch, inbox: &[u8], status: u16) {
         let head = &scratch.request;
         let policy = self.field_policy();
-        let believed = if policy.trust_forwarded { Believed::read(head, inbox).host } else { None };
+        let believed = if policy.trust_forwarded { Believed::host(head, inbox) } else { None };
         let host = believed.unwrap_or_else(|| head.authority(inbox));
         let mut target = b"/".to_vec();
         if let Some(query) = head.query(inbox) {

@@ -365,7 +365,7 @@ impl Attempts {
 impl Outbound<'_> {
     /// Appends the head for the endpoint at `endpoint`.
     pub(super) fn write(&self, out: &mut Vec<u8>, endpoint: SocketAddr) {
-        let authority = if self.policy.trust_forwarded { Believed::read(self.head, self.inbox).host } else { None };
+        let authority = if self.policy.trust_forwarded { Believed::host(self.head, self.inbox) } else { None };
         let authority = authority.unwrap_or_else(|| self.head.authority(self.inbox));
         // A client of HTTP/1.0 may name no host; the upstream's HTTP/1.1 wants one.
         let unnamed = if authority.is_empty() { endpoint.to_string() } else { String::new() };

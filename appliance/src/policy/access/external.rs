@@ -13,7 +13,7 @@ use super::super::shaping::is_framing;
 use super::super::url::Url;
 use super::super::{Answer, Request, Shaping, client_certificate, template};
 use crate::error::Failure;
-use crate::http::field::FieldId;
+use crate::http::field::{Field, FieldId};
 use crate::http::head::Version;
 use crate::http::response::{Asked, ResponseHead};
 use crate::relay::{self, response};
@@ -218,7 +218,15 @@ fn question(auth: &ExternalAuth, url: &Url, route: &Route, request: &Request<'_>
     if let Some(client_auth) = route.policies.as_ref().and_then(|policies| policies.client_auth.as_ref()) {
         client_certificate::tell(client_auth, request, &mut line);
     }
-    for field in head.fields().iter().filter(|field| passes(field, auth, bytes)) {
+    if let Some(trace) = request.trace {
+        line(b"traceparent", trace.parent);
+        if !trace.state.is_empty() {
+            line(b"tracestate", trace.state);
+        }
+    }
+    let of_trace = |id| matches!(id, FieldId::TraceParent | FieldId::TraceState);
+    let is_client_s = |field: &&Field| !(request.trace.is_some() && of_trace(field.id));
+    for field in head.fields().iter().filter(is_client_s).filter(|field| passes(field, auth, bytes)) {
         line(field.name.of(bytes), field.value.of(bytes));
     }
     line(b"Connection", b"close");
@@ -232,7 +240,7 @@ fn question(auth: &ExternalAuth, url: &Url, route: &Route, request: &Request<'_>
 }
 
 /// Client fields that the question carries: no framing, nothing hop-by-hop, nothing that is written above.
-fn passes(field: &crate::http::field::Field, auth: &ExternalAuth, bytes: &[u8]) -> bool {
+fn passes(field: &Field, auth: &ExternalAuth, bytes: &[u8]) -> bool {
     let written = |name: &[u8]| {
         let own: [&[u8]; 7] = [
             b"X-Original-URL",
