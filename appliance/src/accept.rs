@@ -158,12 +158,18 @@ pub(crate) fn take_over(core: &Rc<Core>, handed: Handed) {
 fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, service: Service) {
     if !core.admits() {
         core.metrics.refuse(Refused::ConnectionLimit);
-        if let Service::Http { kind: ListenerKind::Http, .. } = service {
-            socket.leave_with(OVERLOADED);
-        }
-        return;
+        return turn_away(socket, service);
     }
     let key = core.enlist(socket.aborter());
+    // Behind a PROXY header the client is not known yet.
+    let is_client = match service {
+        Service::Http { .. } => !core.pin().settings.forwarded.proxy_protocol,
+        Service::Tcp { .. } => false,
+    };
+    if is_client && !core.admits_client(key, peer.ip()) {
+        core.dismiss(key);
+        return turn_away(socket, service);
+    }
     let core = Rc::clone(core);
     match service {
         Service::Http { kind, port } => {
@@ -174,9 +180,16 @@ fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, service: Service) {
             });
         }
         Service::Tcp { port } => io::spawn(async move {
-            let served = AssertUnwindSafe(tcp::run(&core, socket, peer, port)).catch_unwind().await;
+            let served = AssertUnwindSafe(tcp::run(&core, key, socket, peer, port)).catch_unwind().await;
             ended(&core, key, served.is_err());
         }),
+    }
+}
+
+/// Closes a connection for which there is no room; where the protocol is known, with a word.
+fn turn_away(socket: Socket, service: Service) {
+    if let Service::Http { kind: ListenerKind::Http, .. } = service {
+        socket.leave_with(OVERLOADED);
     }
 }
 

@@ -107,5 +107,12 @@ pub(crate) const HANDSHAKES_PER_TURN: u32 = 16;
 pub(crate) const ACCEPT_TURN: Duration = Duration::from_millis(1);
 /// Pause of an accept loop that ran out of descriptors or memory.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections of one client on a core from which on its idle ones are the first to give way when the core is full: more
+/// than a browser has.
+pub(crate) const CROWD_CONNECTIONS_MIN: u32 = 16;
+/// Idle connections that are looked at to find such a client: one that has a tenth of them is missed once in thirty times.
+pub(crate) const CROWD_SAMPLES: usize = 32;
+/// A core tells the log of clients with too many connections no more often than so, milliseconds.
+pub(crate) const CLIENT_REFUSALS_TOLD_MS: u64 = 10_000;
 /// Length of a listener's queue.
 pub(crate) const BACKLOG: i32 = 4096;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod adopt;
+mod clients;
 mod core;
 mod flag;
 mod gate;

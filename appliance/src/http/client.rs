@@ -74,7 +74,7 @@ pub(crate) enum Next {
 pub(crate) async fn run(core: &Rc<Core>, key: u64, mut client: Box<Client>, kind: ListenerKind) {
     // What waits is boxed, so that a parked connection holds only this small future.
     let is_bare = kind == ListenerKind::Http && !core.pin().settings.forwarded.proxy_protocol;
-    if !is_bare && !Box::pin(establish(core, &mut client, kind)).await {
+    if !is_bare && !Box::pin(establish(core, key, &mut client, kind)).await {
         return;
     }
     if client.stream.chose_http2() {
@@ -101,11 +101,11 @@ pub(crate) async fn run(core: &Rc<Core>, key: u64, mut client: Box<Client>, kind
 }
 
 /// Reads the PROXY header and makes the TLS handshake, as far as they are due. False when the connection is over.
-async fn establish(core: &Rc<Core>, client: &mut Client, kind: ListenerKind) -> bool {
+async fn establish(core: &Rc<Core>, key: u64, client: &mut Client, kind: ListenerKind) -> bool {
     // Nothing else has had it.
     let Stream::Plain(mut socket) = client.stream.take() else { return false };
     if core.pin().settings.forwarded.proxy_protocol {
-        let Some((proxied, behind)) = proxied(core, &mut socket, client.facts.peer).await else { return false };
+        let Some((proxied, behind)) = proxied(core, key, &mut socket, client.facts.peer).await else { return false };
         client.early = behind.into();
         if let Some((from, to)) = proxied.addresses {
             (client.facts.peer, client.facts.port) = (from, to);
@@ -127,15 +127,26 @@ async fn establish(core: &Rc<Core>, client: &mut Client, kind: ListenerKind) -> 
     true
 }
 
-/// Reads the PROXY header. `None` ends a connection that has none.
-pub(crate) async fn proxied(core: &Core, socket: &mut Socket, peer: SocketAddr) -> Option<(Proxied, Vec<u8>)> {
+/// Reads the PROXY header of connection `key`. `None` ends a connection that has none, or whose client has too many.
+pub(crate) async fn proxied(
+    core: &Core,
+    key: u64,
+    socket: &mut Socket,
+    peer: SocketAddr,
+) -> Option<(Proxied, Vec<u8>)> {
     socket.shutdown_after(HANDSHAKE);
     match proxy_protocol::read(socket).await {
         Ok((read, behind)) => {
             socket.clear_deadline();
             // What an untrusted hop says of the client is read and not believed.
-            let trusted = core.pin().settings.forwarded.trusted.iter().any(|n| n.contains(&peer.ip().to_canonical()));
-            Some((if trusted { read } else { Proxied { addresses: None } }, behind))
+            let trusted = core.pin().settings.forwarded.is_trusted(peer.ip());
+            let read = if trusted { read } else { Proxied { addresses: None } };
+            let admitted = match read.addresses {
+                Some((client, _)) => core.admits_client(key, client.ip()),
+                // A connection that the hop makes on its own behalf.
+                None => trusted || core.admits_client(key, peer.ip()),
+            };
+            admitted.then_some((read, behind))
         }
         Err(error) => {
             core.metrics.refuse(Refused::BadRequest);

@@ -59,9 +59,13 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What the streams of a connection share.
 struct Shared {
     core: Rc<Core>,
+    /// Its entry in the core's list.
+    key: u64,
     facts: Facts,
     /// Streams that run.
     running: Cell<u32>,
+    /// It waits for a stream, and gives way to another connection when the core is full.
+    rests: Cell<bool>,
     /// Ends the connection when it was idle for long enough.
     idle: Deadline,
     /// The client sends more frames that bring nothing, or takes more back, than anybody needs.
@@ -93,8 +97,10 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
     let idle = Deadline::new(&core.timers);
     let shared = Rc::new(Shared {
         core: Rc::clone(core),
+        key,
         facts,
         running: Cell::new(0),
+        rests: Cell::new(false),
         idle,
         flooded,
         resets: Resets::default(),
@@ -102,6 +108,7 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
     shared.idle.set(HANDSHAKE);
     let Some(connection) = shared.handshake(wire, &settings).await else { return };
     core.on_drain(key, shared.idle.aborter());
+    shared.rest(true);
     shared.idle.set(settings.header_timeout);
     shared.run(connection, &settings).await;
 }
@@ -203,6 +210,7 @@ impl Shared {
     fn begin(self: &Rc<Self>, request: Box<Request<RecvStream>>, respond: SendResponse<Bytes>) {
         if self.running.replace(self.running.get() + 1) == 0 {
             self.idle.clear();
+            self.rest(false);
         }
         let shared = Rc::clone(self);
         core_io::spawn(async move {
@@ -217,8 +225,15 @@ impl Shared {
             if shared.running.get() == 0 {
                 let keep_alive = shared.core.pin().settings.client.keep_alive;
                 shared.idle.set(if shared.core.draining() { H2_GOODBYE } else { keep_alive });
+                shared.rest(true);
             }
         });
+    }
+
+    fn rest(&self, rests: bool) {
+        if self.rests.replace(rests) != rests {
+            self.core.set_parked(self.key, rests);
+        }
     }
 
     async fn serve_stream(&self, request: Box<Request<RecvStream>>, mut respond: SendResponse<Bytes>) {
@@ -277,6 +292,13 @@ impl Shared {
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_REQUEST);
         // Fails only when the stream is gone.
         let _ = respond.send_response(response, true);
+    }
+}
+
+/// However the connection ended.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.rest(false);
     }
 }
 

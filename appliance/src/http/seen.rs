@@ -36,7 +36,7 @@ impl<'b> Seen<'b> {
         if !settings.trust && !settings.real_ip {
             return own;
         }
-        let trusted = |address: IpAddr| settings.trusted.iter().any(|net| net.contains(&address.to_canonical()));
+        let trusted = |address: IpAddr| settings.is_trusted(address);
         let address = match settings.address_field.as_deref() {
             None => client_address(head.find_all(bytes, FieldId::XForwardedFor), own.client, trusted),
             Some(name) => client_address(head.find_named(bytes, name), own.client, trusted),

@@ -25,8 +25,8 @@ use crate::stream::Stream;
 use crate::upstream::{Hint, Tried};
 use crate::worker::Core;
 
-/// Serves a connection that came to `port`, to its end. Later snapshots do not touch it.
-pub(crate) async fn run(core: &Rc<Core>, mut socket: Socket, mut peer: SocketAddr, port: u16) {
+/// Serves the connection `key`, which came to `port`, to its end. Later snapshots do not touch it.
+pub(crate) async fn run(core: &Rc<Core>, key: u64, mut socket: Socket, mut peer: SocketAddr, port: u16) {
     let pinned = core.pin();
     // The entry may have gone while the connection waited in the queue.
     let Some(service) = pinned.streams.find(Transport::Tcp, port).copied() else { return };
@@ -34,12 +34,14 @@ pub(crate) async fn run(core: &Rc<Core>, mut socket: Socket, mut peer: SocketAdd
     let mut line = Line { peer, local, begun: Instant::now(), key: None, trail: Trail::default() };
     let mut early = Vec::new();
     if service.receives_proxy {
-        let Some((proxied, behind)) = client::proxied(core, &mut socket, peer).await else {
+        let Some((proxied, behind)) = client::proxied(core, key, &mut socket, peer).await else {
             return line.write(core, 400, Carried::default());
         };
         early = behind;
         peer = proxied.addresses.map_or(peer, |(client, _)| client);
         line.peer = peer;
+    } else if !core.admits_client(key, peer.ip()) {
+        return line.write(core, 503, Carried::default());
     }
     let settings = &pinned.settings.streams;
     let cluster = pinned.clusters.get(service.cluster);

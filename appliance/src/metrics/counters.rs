@@ -11,6 +11,8 @@ use super::cell::{Counter, Gauge};
 pub enum Refused {
     /// More connections than the core may hold.
     ConnectionLimit,
+    /// More connections than one client may have.
+    ClientConnectionLimit,
     /// No file descriptor left.
     FileDescriptors,
     /// No memory left for buffers.
@@ -43,6 +45,7 @@ impl Refused {
     /// All reasons.
     pub const ALL: [Self; 14] = [
         Self::ConnectionLimit,
+        Self::ClientConnectionLimit,
         Self::FileDescriptors,
         Self::Memory,
         Self::BadRequest,
@@ -62,6 +65,7 @@ impl Refused {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ConnectionLimit => "connection_limit",
+            Self::ClientConnectionLimit => "client_connection_limit",
             Self::FileDescriptors => "file_descriptors",
             Self::Memory => "memory",
             Self::BadRequest => "bad_request",

@@ -2,7 +2,8 @@
 //!
 //! The descriptors of the process, less those that it has at its start and a reserve for health, admin and the control
 //! thread, are shared evenly. Clients get three quarters of a core's share; the rest is for upstreams. At the ceiling
-//! the client that has been idle longest gives way, and only when none is idle is a new one refused.
+//! an idle client gives way, and only when none is idle is a new one refused: first those of an address that has many,
+//! then the one that has been idle longest.
 
 #![expect(clippy::disallowed_methods, reason = "one look at /proc before the workers start")]
 
@@ -11,7 +12,9 @@ use std::collections::VecDeque;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::limits::{RESERVED_DESCRIPTORS, RESERVED_DESCRIPTORS_PER_CORE, SOCKETS_MIN};
+use crate::limits::{
+    CROWD_CONNECTIONS_MIN, CROWD_SAMPLES, RESERVED_DESCRIPTORS, RESERVED_DESCRIPTORS_PER_CORE, SOCKETS_MIN,
+};
 
 /// Sockets that one core may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,30 +56,53 @@ impl Share {
     }
 }
 
-/// The connections that wait for a request, the longest first. Those that have gone on since are passed over.
+/// A connection that waits for a request, and which of its waits it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parked {
+    pub(super) key: u64,
+    pub(super) wait: u64,
+}
+
+/// The connections that wait for a request, the longest first. Waits that are over are passed over.
 #[derive(Default)]
-pub(super) struct ParkingOrder(RefCell<VecDeque<u64>>);
+pub(super) struct ParkingOrder(RefCell<VecDeque<Parked>>);
 
 impl ParkingOrder {
-    /// A connection begins to wait. `parked` says which of all wait now, and `count` how many.
-    pub(super) fn add(&self, key: u64, count: u64, parked: impl Fn(u64) -> bool) {
+    /// A connection begins to wait. `goes_on` says which of all waits go on, and `count` how many.
+    pub(super) fn add(&self, parked: Parked, count: u64, goes_on: impl Fn(Parked) -> bool) {
         let mut order = self.0.borrow_mut();
-        order.push_back(key);
+        order.push_back(parked);
         // Stale entries never outnumber the others for long.
         if order.len() as u64 > 2 * count + 64 {
-            order.retain(|key| parked(*key));
+            order.retain(|parked| goes_on(*parked));
         }
     }
 
-    /// Takes out the one that has waited longest.
-    pub(super) fn longest(&self, parked: impl Fn(u64) -> bool) -> Option<u64> {
+    /// The one that gives way: of a client that has many connections, if there is one, else the one that has waited
+    /// longest. `crowd` says how many the client of one has, `None` for waits that are over; `random` is below its argument.
+    pub(super) fn next_to_go(
+        &self,
+        mut random: impl FnMut(usize) -> usize,
+        crowd: impl Fn(Parked) -> Option<u32>,
+    ) -> Option<u64> {
         let mut order = self.0.borrow_mut();
-        while let Some(key) = order.pop_front() {
-            if parked(key) {
-                return Some(key);
+        let (longest, own) = loop {
+            let first = *order.front()?;
+            match crowd(first) {
+                Some(own) => break (first, own),
+                None => drop(order.pop_front()),
             }
-        }
-        None
+        };
+        let samples = (0..CROWD_SAMPLES).map(|_| order[random(order.len())]);
+        let largest = samples.filter_map(|parked| Some((crowd(parked)?, parked))).max_by_key(|(crowd, _)| *crowd);
+        Some(match largest {
+            // Its entry stays behind and is stale.
+            Some((crowd, parked)) if crowd >= CROWD_CONNECTIONS_MIN && crowd > own => parked.key,
+            _ => {
+                order.pop_front();
+                longest.key
+            }
+        })
     }
 }
 
@@ -93,15 +119,40 @@ mod tests {
         assert!(Share(100).has_room_for_client(74) && !Share(100).has_room_for_client(75));
     }
 
+    fn first_wait(key: u64) -> Parked {
+        Parked { key, wait: key }
+    }
+
     #[test]
     fn the_longest_idle_gives_way_first_and_stale_entries_are_bounded() {
         let order = ParkingOrder::default();
         for key in 0..1000 {
-            order.add(key, 2, |key| key >= 998);
+            order.add(first_wait(key), 2, |parked| parked.key >= 998);
         }
         assert!(order.0.borrow().len() <= 70, "{}", order.0.borrow().len());
-        assert_eq!(order.longest(|key| key >= 998), Some(998));
-        assert_eq!(order.longest(|key| key >= 998), Some(999));
-        assert_eq!(order.longest(|key| key >= 998), None);
+        let crowd = |parked: Parked| (parked.key >= 998).then_some(1);
+        let next = || order.next_to_go(|below| below - 1, crowd);
+        assert_eq!([next(), next(), next()], [Some(998), Some(999), None]);
+    }
+
+    #[test]
+    fn who_waits_anew_waits_since_then() {
+        let order = ParkingOrder::default();
+        let waits = [Parked { key: 1, wait: 1 }, Parked { key: 2, wait: 2 }, Parked { key: 1, wait: 3 }];
+        waits.into_iter().for_each(|parked| order.add(parked, 2, |_| true));
+        let crowd = |parked: Parked| (parked.wait > 1).then_some(1);
+        assert_eq!(order.next_to_go(|_| 0, crowd), Some(2), "the first wait of 1 is over");
+    }
+
+    #[test]
+    fn who_has_many_gives_way_before_who_waits_longer() {
+        let order = ParkingOrder::default();
+        (0..100).for_each(|key| order.add(first_wait(key), 100, |_| true));
+        // The last twenty are one client's.
+        let many = |most| move |parked: Parked| Some(if parked.key >= 80 { most } else { 6 });
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut next = |most| order.next_to_go(|below| random.usize(..below), many(most));
+        assert!(next(20) >= Some(80));
+        assert_eq!(next(CROWD_CONNECTIONS_MIN - 1), Some(0), "as many as a browser has are none too many");
     }
 }

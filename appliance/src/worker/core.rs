@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -24,14 +25,15 @@ use crate::http::response::ResponseHead;
 use crate::io::{self, Aborter, Timers};
 use crate::kept::Kept;
 use crate::limits::WAITING_WITH_BUFFER_MAX;
-use crate::metrics::CoreMetrics;
+use crate::metrics::{CoreMetrics, Refused};
 use crate::policy::{AuthAnswers, LimitTable, Verified};
 use crate::resolve::Names;
 use crate::tls::{ClientTls, ServerTls, SharedTls, Turns};
 use crate::trace::{Active, SpanOutlet};
 use crate::upstream::{Checks, Upstreams};
 
-use super::admission::{ParkingOrder, Share};
+use super::admission::{Parked, ParkingOrder, Share};
+use super::clients::{Claim, ClientTable, Clients};
 use super::flag::Flag;
 
 /// One core's world.
@@ -84,6 +86,8 @@ pub(crate) struct Core {
     live: RefCell<HashMap<u64, Live, foldhash::fast::FixedState>>,
     live_next: Cell<u64>,
     parking_order: ParkingOrder,
+    waits: Cell<u64>,
+    clients: Clients,
     /// Of the descriptors of the process.
     pub(crate) share: Share,
     end: Flag<End>,
@@ -105,8 +109,10 @@ pub(crate) enum End {
 /// A client's connection.
 struct Live {
     aborter: Aborter,
-    /// It waits for a request without a buffer.
-    parked: bool,
+    /// It waits for a request without a buffer: which wait of the core's this is.
+    parked: Option<u64>,
+    /// Its place among those of its client; `None` until the client is known, and for a hop that brings many clients.
+    claim: Option<Claim>,
     /// Told of a drain: a connection that has its own way to say goodbye.
     goodbye: Option<Aborter>,
 }
@@ -159,7 +165,7 @@ impl Core {
     pub(super) fn new(
         (index, cores): (usize, usize),
         (metrics, access_log, spans): (CoreMetrics, Option<Outlet>, SpanOutlet),
-        (tls, limits, share): (SharedTls, Arc<LimitTable>, Share),
+        (tls, limits, clients, share): (SharedTls, Arc<LimitTable>, Arc<ClientTable>, Share),
         retired: Sender<Arc<Snapshot>>,
         snapshot: Arc<Snapshot>,
     ) -> Result<Rc<Self>, rustls::Error> {
@@ -197,6 +203,8 @@ impl Core {
             live: RefCell::default(),
             live_next: Cell::new(0),
             parking_order: ParkingOrder::default(),
+            waits: Cell::new(0),
+            clients: Clients::new(clients),
             share,
             end: Flag::new(),
             scratches: Kept::default(),
@@ -257,7 +265,9 @@ impl Core {
     pub(super) fn end_idle(&self) {
         self.ending_idle.set(true);
         let live = self.live.borrow();
-        live.values().filter(|live| live.parked && live.goodbye.is_none()).for_each(|live| live.aborter.abort());
+        live.values()
+            .filter(|live| live.parked.is_some() && live.goodbye.is_none())
+            .for_each(|live| live.aborter.abort());
     }
 
     /// Ends every connection now.
@@ -269,7 +279,7 @@ impl Core {
     pub(crate) fn enlist(&self, aborter: Aborter) -> u64 {
         let key = self.live_next.get();
         self.live_next.set(key.wrapping_add(1));
-        self.live.borrow_mut().insert(key, Live { aborter, parked: false, goodbye: None });
+        self.live.borrow_mut().insert(key, Live { aborter, parked: None, claim: None, goodbye: None });
         self.metrics.connections.increment();
         key
     }
@@ -286,8 +296,10 @@ impl Core {
 
     /// The connection is over.
     pub(crate) fn dismiss(&self, key: u64) {
-        if self.live.borrow_mut().remove(&key).is_some() {
-            self.metrics.connections.decrement();
+        let Some(live) = self.live.borrow_mut().remove(&key) else { return };
+        self.metrics.connections.decrement();
+        if let Some(claim) = live.claim {
+            self.clients.release(claim);
         }
     }
 
@@ -299,35 +311,62 @@ impl Core {
 
     /// Whether a connection waits for a request: [`Core::end_idle`] ends it then.
     pub(crate) fn set_parked(&self, key: u64, parked: bool) {
+        let wait = self.waits.get() + u64::from(parked);
+        self.waits.set(wait);
         if let Some(live) = self.live.borrow_mut().get_mut(&key) {
-            live.parked = parked;
+            live.parked = parked.then_some(wait);
         }
         if parked {
             self.metrics.connections_idle.increment();
-            self.parking_order.add(key, self.metrics.connections_idle.get(), |key| self.is_parked(key));
+            let count = self.metrics.connections_idle.get();
+            self.parking_order.add(Parked { key, wait }, count, |parked| self.crowd(parked).is_some());
         } else {
             self.metrics.connections_idle.decrement();
         }
     }
 
-    fn is_parked(&self, key: u64) -> bool {
-        self.live.borrow().get(&key).is_some_and(|live| live.parked)
+    /// While that wait goes on, how many connections the client has on this core.
+    fn crowd(&self, parked: Parked) -> Option<u32> {
+        let live = self.live.borrow();
+        let live = live.get(&parked.key).filter(|live| live.parked == Some(parked.wait))?;
+        Some(live.claim.as_ref().map_or(0, |claim| self.clients.count(claim)))
     }
 
-    /// Whether one more client may come. At the ceiling the one that has been idle longest makes room.
+    /// Whether one more client may come. At the ceiling an idle one makes room.
     pub(crate) fn admits(&self) -> bool {
         let ceiling = self.snapshot.borrow().settings.client.connections_max;
         let is_below = ceiling.is_none_or(|max| self.metrics.connections.get() < u64::from(max.get()));
         if is_below && self.share.has_room_for_client(self.timers.sockets()) {
             return true;
         }
-        let Some(key) = self.parking_order.longest(|key| self.is_parked(key)) else { return false };
+        let random = |below| self.random.borrow_mut().usize(..below);
+        let Some(key) = self.parking_order.next_to_go(random, |parked| self.crowd(parked)) else { return false };
         if let Some(live) = self.live.borrow_mut().get_mut(&key) {
             // It is on its way out: it must not be chosen twice.
-            live.parked = false;
+            live.parked = None;
             live.aborter.abort();
         }
         self.metrics.reclaimed.increment();
+        true
+    }
+
+    /// Whether the client at `address` may have the connection of `key`; asked once, when the client is known. Hops whose
+    /// word on the client is believed bring many clients and are not counted.
+    pub(crate) fn admits_client(&self, key: u64, address: IpAddr) -> bool {
+        let pinned = self.snapshot.borrow();
+        // A change of settings may have it asked twice.
+        let is_known = self.live.borrow().get(&key).is_none_or(|live| live.claim.is_some());
+        if is_known || pinned.settings.forwarded.believes(address) {
+            return true;
+        }
+        let Some(claim) = self.clients.claim(address, pinned.settings.client.connections_per_client_max) else {
+            self.metrics.refuse(Refused::ClientConnectionLimit);
+            self.clients.tell(address, self.timers.now_ms());
+            return false;
+        };
+        if let Some(live) = self.live.borrow_mut().get_mut(&key) {
+            live.claim = Some(claim);
+        }
         true
     }
 

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use ringress_config::snapshot::{Adopted, Snapshot};
 
 use super::adopt::Inlet;
+use super::clients::ClientTable;
 use super::listeners::Group;
 use super::streams::{StreamStatus, StreamTable};
 use super::{BindError, Gate, ListenAddress, ListenerKind, Share, WorkerSettings};
@@ -70,6 +71,7 @@ struct Seat {
     peers: Arc<[Peer]>,
     tls: SharedTls,
     limits: Arc<LimitTable>,
+    clients: Arc<ClientTable>,
     share: Share,
 }
 
@@ -248,8 +250,7 @@ pub fn start(settings: WorkerSettings, mut inherited: Inherited) -> Result<Worke
     let (retired, retired_out) = bounded(1024);
     let current = Arc::new(ArcSwapOption::empty());
     let tls = SharedTls::new(settings.staples.clone())?;
-    let limits = Arc::default();
-
+    let (limits, clients) = (Arc::default(), Arc::default());
     let share = Share::of_process(cores);
 
     let orders = Arc::<Orders>::default();
@@ -279,6 +280,7 @@ pub fn start(settings: WorkerSettings, mut inherited: Inherited) -> Result<Worke
             peers: Arc::clone(&peers),
             tls: tls.clone(),
             limits: Arc::clone(&limits),
+            clients: Arc::clone(&clients),
             share,
         });
     }

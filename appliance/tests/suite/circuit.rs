@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::client::{self, Connection, Response};
+use crate::support::client::{Connection, Response};
 use crate::support::eventually;
 use crate::support::frame_origin::FrameOrigin;
 use crate::support::frames::{END_STREAM, headers};
@@ -15,12 +15,6 @@ use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{BlackHole, Next, Origin};
 use crate::support::process::{Ringress, on_each_driver};
 use crate::support::web::serving;
-
-fn metric(ringress: &Ringress, name: &str) -> f64 {
-    let text = client::once(ringress.health, "GET", "localhost", "/metrics").text();
-    let values = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
-    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-}
 
 /// Answers each request once it is told to.
 fn held() -> (Origin, SyncSender<()>) {
@@ -60,7 +54,7 @@ fn requests_beyond_the_limit_are_refused_at_once_and_those_within_are_served() {
                     assert_eq!(request.join().expect("a client"), 200, "{name}");
                 }
             });
-            assert_eq!((origin.received().len(), metric(&ringress, overflow)), (2, 1.0), "{name}");
+            assert_eq!((origin.received().len(), ringress.metric(overflow)), (2, 1.0), "{name}");
             std::thread::scope(|scope| {
                 let after = scope.spawn(|| get(ringress.http).status);
                 go_on.send(()).expect("a request that waits");
@@ -78,7 +72,7 @@ fn a_kept_connection_makes_room_for_one_to_another_endpoint() {
         let ringress = serving(driver, 1, &addresses, &[("max-connections", "1")]);
         let names: Vec<_> = (0..10).map(|_| get(ringress.http).text()).collect();
         assert!(names.contains(&"one".to_owned()) && names.contains(&"two".to_owned()), "{names:?}");
-        assert_eq!(metric(&ringress, "ringress_overflow_connections_total"), 0.0);
+        assert_eq!(ringress.metric("ringress_overflow_connections_total"), 0.0);
     });
 }
 
@@ -94,7 +88,7 @@ fn requests_that_wait_for_a_connection_are_bounded() {
             statuses
         });
         assert_eq!(statuses, [503, 503, 503, 504]);
-        assert_eq!(metric(&ringress, "ringress_overflow_pending_total"), 3.0);
+        assert_eq!(ringress.metric("ringress_overflow_pending_total"), 3.0);
     });
 }
 
@@ -123,12 +117,12 @@ fn a_lowered_limit_closes_as_many_kept_connections_as_it_takes() {
             };
             (0..4).for_each(|_| drop(scope.spawn(ask)));
         });
-        eventually("all are kept", || metric(&ringress, "ringress_upstream_idle") == 4.0);
+        eventually("all are kept", || ringress.metric("ringress_upstream_idle") == 4.0);
         ringress.apply("all.json", objects(&[origin.address, other.address], "1"));
         let mut texts: Vec<_> = (0..2).map(|_| get(ringress.http).text()).collect();
         texts.sort_unstable();
         assert_eq!(texts, ["origin", "other"]);
-        assert_eq!(metric(&ringress, "ringress_overflow_connections_total"), 0.0);
+        assert_eq!(ringress.metric("ringress_overflow_connections_total"), 0.0);
     });
 }
 
@@ -152,7 +146,7 @@ fn what_a_live_http2_session_carries_neither_waits_nor_counts_as_a_connection() 
         });
         statuses.sort_unstable();
         assert_eq!(statuses, [204, 204, 204, 503, 503, 504]);
-        assert_eq!((h2.connections(), metric(&ringress, "ringress_overflow_connections_total")), (1, 0.0));
+        assert_eq!((h2.connections(), ringress.metric("ringress_overflow_connections_total")), (1, 0.0));
     });
 }
 
@@ -177,6 +171,6 @@ fn an_error_backend_is_within_its_limits_too() {
             go_on.send(()).expect("a request that waits");
             assert_eq!(first.join().expect("a client"), "held");
         });
-        assert_eq!((errors.received().len(), metric(&ringress, "ringress_overflow_connections_total")), (1, 1.0));
+        assert_eq!((errors.received().len(), ringress.metric("ringress_overflow_connections_total")), (1, 1.0));
     });
 }

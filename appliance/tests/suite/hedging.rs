@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::client::{self, Connection};
+use crate::support::client::Connection;
 use crate::support::eventually;
 use crate::support::frame_origin::FrameOrigin;
 use crate::support::frames::{END_STREAM, headers};
@@ -24,12 +24,6 @@ fn serving(driver: Driver, endpoints: &[SocketAddr], own: &[(&str, &str)]) -> Ri
     }
     objects.push(rule);
     Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start()
-}
-
-fn metric(ringress: &Ringress, name: &str) -> f64 {
-    let text = client::once(ringress.health, "GET", "localhost", "/metrics").text();
-    let values = text.lines().filter(|line| line.starts_with(name));
-    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 /// Says nothing for so long, then its name, unless the connection is closed before, which it counts.
@@ -62,8 +56,7 @@ fn a_late_endpoint_is_outrun_by_another_and_its_connection_is_closed() {
         }
         let late = slow.received().len();
         eventually("they are cancelled", || cancelled.load(Ordering::SeqCst) == late);
-        let [hedges, won] =
-            ["ringress_hedges_total{", "ringress_hedges_won_total{"].map(|name| metric(&ringress, name));
+        let [hedges, won] = ["ringress_hedges_total", "ringress_hedges_won_total"].map(|name| ringress.metric(name));
         // On a busy machine the quick one may be late as well.
         assert!(won >= 4.0 && won <= hedges && hedges == late as f64, "{won} of {hedges} won, {late} were late");
     });
@@ -148,7 +141,7 @@ fn second_tries_do_not_double_an_outage() {
         // The requests, the reserve and what came back to it.
         let allowed = 300 + 100 + 10 * (began.elapsed().as_secs() as usize + 1);
         assert!((350..=allowed).contains(&received), "{received} attempts, {allowed} allowed");
-        assert!(metric(&ringress, "ringress_retries_unpaid_total") > 0.0);
+        assert!(ringress.metric("ringress_retries_unpaid_total") > 0.0);
     });
 }
 
@@ -207,7 +200,7 @@ fn an_endpoint_that_hangs_is_ejected_though_others_outrun_it() {
         for turn in 0..20 {
             assert_eq!(ringress.get("a.test", "/").text(), "quick", "{turn}");
         }
-        assert_eq!(metric(&ringress, "ringress_endpoint_ejections_total"), 1.0);
+        assert_eq!(ringress.metric("ringress_endpoint_ejections_total"), 1.0);
         eventually("all that it was asked is there", || hung.received().len() >= 4);
         let asked = hung.received().len();
         assert!(asked <= 6, "{asked} of 20: four eject it, and few come as second tries after that");

@@ -22,14 +22,6 @@ fn in_front_of(driver: Driver, origin: &Origin) -> Builder {
     Ringress::on(driver).manifest("all.json", file(objects))
 }
 
-/// The sum of a metric over all its labels.
-fn metric(ringress: &Ringress, name: &str) -> f64 {
-    let text = client::once(ringress.health, "GET", "localhost", "/metrics").text();
-    let of_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
-    let value = |line: &str| line.rsplit_once(' ').map_or(0.0, |(_, value)| value.parse().expect("a number"));
-    text.lines().filter(of_it).map(value).sum()
-}
-
 /// CPU time used so far.
 fn cpu(ringress: &Ringress) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", ringress.pid())).expect("its /proc entry");
@@ -51,7 +43,7 @@ fn a_crowd_of_slow_clients_leaves_descriptors_for_the_operator_and_passes() {
             socket
         };
         let mut clients: Vec<TcpStream> = (0..CLIENTS).map(begun).collect();
-        eventually("some are refused", || metric(&ringress, "ringress_refused_total") > 0.0);
+        eventually("some are refused", || ringress.metric("ringress_refused_total") > 0.0);
         let (before, window) = (cpu(&ringress), Duration::from_millis(500));
         within(window, || false);
         let used = cpu(&ringress) - before;
@@ -94,17 +86,17 @@ fn at_the_ceiling_the_longest_idle_gives_way_and_busy_ones_do_not() {
         for connection in &mut idle {
             assert_eq!(connection.get("a.test", "/").expect("an answer").status, 200);
         }
-        eventually("all are parked", || metric(&ringress, "ringress_connections_idle") == 3.0);
+        eventually("all are parked", || ringress.metric("ringress_connections_idle") == 3.0);
         let mut fourth = connect();
         assert_eq!(fourth.get("a.test", "/").expect("room was made").status, 200);
-        assert_eq!(metric(&ringress, "ringress_connections_reclaimed_total"), 1.0);
+        assert_eq!(ringress.metric("ringress_connections_reclaimed_total"), 1.0);
         drop((idle, fourth));
-        eventually("all are gone", || metric(&ringress, "ringress_connections") == 0.0);
+        eventually("all are gone", || ringress.metric("ringress_connections") == 0.0);
         let mut busy = [connect(), connect(), connect()];
         for connection in &mut busy {
             connection.send(b"GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n").expect("send");
         }
-        eventually("all are open", || metric(&ringress, "ringress_connections") == 3.0);
+        eventually("all are open", || ringress.metric("ringress_connections") == 3.0);
         assert_eq!(connect().head().expect("an answer").0, 503);
         drop(go_on);
         for connection in &mut busy {

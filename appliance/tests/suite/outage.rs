@@ -4,17 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::client::{self, Connection};
+use crate::support::client::Connection;
 use crate::support::origin::{BlackHole, Next, Origin};
-use crate::support::process::{Ringress, on_each_driver};
+use crate::support::process::on_each_driver;
 use crate::support::web::serving;
 use crate::support::{PATIENCE, within};
-
-fn metric(ringress: &Ringress, name: &str) -> f64 {
-    let text = client::once(ringress.health, "GET", "localhost", "/metrics").text();
-    let values = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
-    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-}
 
 /// Answers until it is told to be dead; then it ends every connection without a word.
 struct Mortal {
@@ -65,7 +59,7 @@ fn half_of_the_endpoints_die_under_load_and_at_most_what_was_in_flight_fails() {
         });
         let failed = failed.load(Ordering::SeqCst);
         assert!(failed <= 4, "{failed} of {} failed", served.load(Ordering::SeqCst));
-        let ejections = metric(&ringress, "ringress_endpoint_ejections_total");
+        let ejections = ringress.metric("ringress_endpoint_ejections_total");
         assert!(ejections >= 5.0, "{ejections} ejections");
         let before: usize = mortals[..5].iter().map(|mortal| mortal.origin.received().len()).sum();
         (0..50).for_each(|_| assert_eq!(ringress.get("a.test", "/").status, 200));
@@ -88,7 +82,7 @@ fn black_holes_cost_a_few_slow_requests_and_then_none() {
             slow += usize::from(started.elapsed() > Duration::from_millis(800));
         }
         assert!(slow <= 2, "{slow} slow requests");
-        assert!(metric(&ringress, "ringress_endpoint_ejections_total") >= 1.0);
+        assert!(ringress.metric("ringress_endpoint_ejections_total") >= 1.0);
     });
 }
 
@@ -124,7 +118,7 @@ fn an_endpoint_that_fails_now_and_then_costs_no_request_and_is_not_passed_over()
         let good = Origin::named("good");
         let ringress = serving(driver, 1, &[flapping.address, good.address], &[]);
         (0..60).for_each(|_| assert_eq!(ringress.get("a.test", "/").status, 200));
-        assert!(metric(&ringress, "ringress_endpoint_ejections_total") < 1.0);
+        assert!(ringress.metric("ringress_endpoint_ejections_total") < 1.0);
     });
 }
 
@@ -144,6 +138,6 @@ fn an_outage_is_not_amplified_by_further_attempts() {
         // The requests, their ten percent, the reserve and what came back to it.
         let allowed = 300 + 30 + 100 + 10 * (started.elapsed().as_secs() as usize + 1);
         assert!((400..=allowed).contains(&attempts), "{attempts} attempts, {allowed} allowed");
-        assert!(metric(&ringress, "ringress_retries_unpaid_total") > 0.0);
+        assert!(ringress.metric("ringress_retries_unpaid_total") > 0.0);
     });
 }

@@ -139,6 +139,7 @@ fn clients_on_the_lists_are_refused_on_every_host_and_no_other() {
 
 /// Values that cannot be read, by key.
 const BAD: &[(&str, &str)] = &[
+    ("client-connections-max", "many"),
     ("forwarded-for-header", "two words"),
     ("forwarded-host-header", "a:b"),
     ("compute-full-forwarded-for", "yes"),

@@ -80,6 +80,7 @@ impl Globals {
             streams: streams(&mut keys),
             drain_timeout: keys.get("worker-shutdown-timeout", value::time),
         };
+        report_uncounted(&mut keys, &settings);
         let words = keys.text("annotation-value-word-blocklist");
         let words = words.map(|text| value::list(text).map(Box::from).collect());
         let snippets_admitted = keys.get("allow-snippet-annotations", value::bool) == Some(true);
@@ -130,6 +131,7 @@ fn client(keys: &mut Keys<'_>) -> ClientSettings {
         connections_max: keys
             .get("max-worker-connections", value::natural)
             .map_or(default.connections_max, NonZeroU32::new),
+        connections_per_client_max: keys.get("client-connections-max", value::natural).and_then(NonZeroU32::new),
         header_line_bytes_max: line,
         header_bytes_max: line.saturating_mul(number as usize),
         http2: keys.get("use-http2", value::bool).unwrap_or(default.http2),
@@ -137,6 +139,14 @@ fn client(keys: &mut Keys<'_>) -> ClientSettings {
         http2_streams_max: keys
             .get("http2-max-concurrent-streams", value::natural)
             .unwrap_or(default.http2_streams_max),
+    }
+}
+
+/// A bound that nobody is held to.
+fn report_uncounted(keys: &mut Keys<'_>, settings: &Settings) {
+    if settings.client.connections_per_client_max.is_some() && settings.forwarded.believes_everybody() {
+        let why = "counts nobody while proxy-real-ip-cidr lets every address speak for clients; name your proxies there";
+        keys.warn("client-connections-max", why.into());
     }
 }
 

@@ -13,6 +13,18 @@ fn read(pairs: &[(&str, &str)]) -> (Globals, Vec<String>) {
 }
 
 #[test]
+fn a_bound_of_connections_that_counts_nobody_says_so() {
+    let bound = |more: &[(&str, &str)]| read(&[&[("client-connections-max", "100")], more].concat());
+    let (globals, findings) = bound(&[]);
+    assert_eq!(globals.settings.client.connections_per_client_max.map(u32::from), Some(100));
+    assert_eq!(findings, [""; 0]);
+    let (_, findings) = bound(&[("use-forwarded-headers", "true")]);
+    assert!(matches!(&findings[..], [one] if one.contains("counts nobody")), "{findings:?}");
+    assert_eq!(bound(&[("enable-real-ip", "true"), ("proxy-real-ip-cidr", "10.0.0.0/8")]).1, [""; 0]);
+    assert_eq!(bound(&[("use-proxy-protocol", "true")]).1, [""; 0]);
+}
+
+#[test]
 fn every_key_has_one_row() {
     let names: std::collections::BTreeSet<_> = rows().iter().map(|row| row.name).collect();
     assert_eq!(names.len(), rows().len());

@@ -1,5 +1,6 @@
 //! Process-wide settings: the ConfigMap and the flags, parsed once.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub struct ClientSettings {
     pub body_timeout: Duration,
     /// Client connections of one core (`max-worker-connections`); `None` leaves it to the open files that there may be.
     pub connections_max: Option<NonZeroU32>,
+    /// Connections of one client address with the process (`client-connections-max`); `None` is no bound.
+    pub connections_per_client_max: Option<NonZeroU32>,
     /// Bytes of one line of a head (`large-client-header-buffers`, size).
     pub header_line_bytes_max: usize,
     /// Bytes of a whole head (`large-client-header-buffers`, number × size).
@@ -72,6 +75,7 @@ impl Default for ClientSettings {
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
             connections_max: NonZeroU32::new(16_384),
+            connections_per_client_max: None,
             header_line_bytes_max: 8 << 10,
             header_bytes_max: 32 << 10,
             http2: true,
@@ -191,6 +195,24 @@ pub struct ForwardedSettings {
     pub host_field: Option<Box<str>>,
     /// `compute-full-forwarded-for`: trusted hops' `X-Forwarded-For` goes on, with the connection's peer behind it.
     pub whole_chain: bool,
+}
+
+impl ForwardedSettings {
+    /// Whether an address is in the trusted ranges.
+    pub fn is_trusted(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether the forwarding fields of an address name its clients: it is a hop that brings many.
+    pub fn believes(&self, address: IpAddr) -> bool {
+        (self.trust || self.real_ip) && self.is_trusted(address)
+    }
+
+    /// Whether any address of a family is such a hop.
+    pub(crate) fn believes_everybody(&self) -> bool {
+        (self.trust || self.real_ip) && self.trusted.iter().any(|network| network.prefix_len() == 0)
+    }
 }
 
 /// ingress-nginx' default trusts every IPv4 hop and no IPv6 one.

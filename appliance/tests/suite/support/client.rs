@@ -1,7 +1,7 @@
 //! A blocking HTTP/1.1 client, plain or TLS, strict about what it is answered.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -13,6 +13,7 @@ use rustls::{
     CipherSuite, ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, HandshakeKind, SignatureScheme,
     StreamOwned, SupportedProtocolVersion,
 };
+use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
 use super::certificates::Certificate;
@@ -58,6 +59,14 @@ pub(crate) enum Stream {
 impl Connection {
     pub(crate) fn plain(address: SocketAddr) -> io::Result<Self> {
         Ok(Self { stream: BufReader::new(Stream::Plain(connect(address)?)) })
+    }
+
+    /// A client at another address of this machine.
+    pub(crate) fn from(source: Ipv4Addr, address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        socket.connect_timeout(&address.into(), PATIENCE)?;
+        Ok(Self { stream: BufReader::new(Stream::Plain(prepared(socket.into())?)) })
     }
 
     /// TLS with this server name, or none; any certificate is taken, see [`Self::peer_certificate`].
@@ -270,7 +279,10 @@ fn tls_session(
 }
 
 pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    prepared(TcpStream::connect_timeout(&address, PATIENCE)?)
+}
+
+fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

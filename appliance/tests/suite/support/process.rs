@@ -311,6 +311,14 @@ impl Ringress {
         client::once(self.health, "GET", "localhost", "/metrics").text()
     }
 
+    /// The sum of a metric over all its labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let page = self.metrics();
+        let of_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let value = |line: &str| line.rsplit_once(' ').map_or(0.0, |(_, value)| value.parse().expect("a number"));
+        page.lines().filter(of_it).map(value).sum()
+    }
+
     /// Its output so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).expect("its log")
@@ -355,6 +363,11 @@ impl Ringress {
     /// Writes the `--config` file; for one with [`Builder::config`].
     pub(crate) fn configure(&self, text: &str) {
         configure(&self.folder, self.https, text);
+    }
+
+    /// What is kept for a start without the API server.
+    pub(crate) fn saved_state(&self) -> Option<String> {
+        fs::read_to_string(self.folder.path().join("state/last-known-good.jsonl")).ok()
     }
 
     /// The control socket.
