@@ -16,10 +16,23 @@ RINGRESS_BIN := $(CURDIR)/$(RELEASE)/ringress
 RINGRESS_BENCH_BIN := $(CURDIR)/$(RELEASE)/ringress-bench
 DRIVERS ?= io_uring epoll
 CHART_TOOLS := $(CURDIR)/target/tools/chart
+# Of packages. Another one than this machine's is cross-built by Debian's gcc for it and lies under target/ARCH.
+NATIVE := $(if $(filter aarch64,$(shell uname -m)),arm64,amd64)
+ARCH ?= $(NATIVE)
+MACHINE := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)
+ifeq ($(ARCH),$(NATIVE))
+PACKAGED := target
+PACKAGED_BIN := $(RINGRESS_BIN)
+else
+PACKAGED := target/$(ARCH)
+PACKAGED_BIN := $(CURDIR)/target/$(MACHINE)-unknown-linux-gnu/release/ringress
+endif
+PACKAGE = RINGRESS_BIN=$(PACKAGED_BIN) OUT=$(CURDIR)/$(PACKAGED)/$@ packaging/build-$@
 export RINGRESS_BIN RINGRESS_BENCH_BIN
 
 .PHONY: check fmt lint deny tree test fuzz screenshots binaries release e2e suite outside lookups guards conformance cluster long \
-	bench advisories api-server peers pingora deb rpm image chart package-test package-test-fresh deploy
+	bench advisories api-server peers pingora deb rpm image cross chart package-test package-test-fresh \
+	package-test-arm64 deploy
 
 check: fmt lint deny tree test
 
@@ -131,14 +144,20 @@ bench: binaries api-server peers
 	$(RINGRESS_BENCH_BIN) scale --ringress $(RINGRESS_BIN) --layout single
 	$(RINGRESS_BENCH_BIN) cluster --ringress $(RINGRESS_BIN)
 
-deb: binaries
-	packaging/build-deb
+# `make deb ARCH=arm64` needs gcc-aarch64-linux-gnu, and libc6 and libgcc-s1 of arm64 for what the packages depend on.
+deb rpm image: $(if $(filter $(ARCH),$(NATIVE)),binaries,cross)
+	$(PACKAGE)
 
-rpm: binaries
-	packaging/build-rpm
+cross:
+	rustup target add $(MACHINE)-unknown-linux-gnu
+	CARGO_TARGET_$(shell echo $(MACHINE) | tr a-z A-Z)_UNKNOWN_LINUX_GNU_LINKER=$(MACHINE)-linux-gnu-gcc \
+	  cargo build --release --locked -p ringress --target $(MACHINE)-unknown-linux-gnu
 
-image: binaries
-	packaging/build-image
+# What can be known of arm64 packages on another machine: their fields and symbols, and the binary under qemu-user.
+package-test-arm64:
+	$(MAKE) deb rpm image ARCH=arm64
+	lintian --allow-root --fail-on error target/arm64/deb/*.deb
+	python3 packaging/test/arm64.py target/arm64
 
 chart:
 	mkdir -p target/chart && $(CHART_TOOLS)/helm package deploy/helm/ringress --destination target/chart

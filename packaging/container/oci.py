@@ -1,16 +1,13 @@
 #!/usr/bin/env python3
-"""oci.py ROOTFS TAR VERSION: an image of one layer as an OCI layout in a tar, the same bytes for the same files."""
+"""oci.py ROOTFS TAR VERSION ARCH: an image of one layer as an OCI layout in a tar, the same bytes for the same files."""
 
 import gzip
 import hashlib
 import io
 import json
 import os
-import platform
 import sys
 import tarfile
-
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def layer(root, epoch):
@@ -32,7 +29,7 @@ def layer(root, epoch):
     return content.getvalue()
 
 
-def main(root, target, version):
+def main(root, target, version, architecture):
     epoch = int(os.environ["SOURCE_DATE_EPOCH"])
     files = layer(root, epoch)
     blobs = {}
@@ -44,7 +41,7 @@ def main(root, target, version):
 
     packed = blob("application/vnd.oci.image.layer.v1.tar+gzip", gzip.compress(files, mtime=0))
     config = {
-        "architecture": ARCHITECTURES[platform.machine()],
+        "architecture": architecture,
         "os": "linux",
         "config": {
             "User": "65532:65532", "Entrypoint": ["/usr/bin/ringress"], "Cmd": ["run"],
