@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use crate::documented::{self, Curl};
 use crate::support::client::{self, Response};
 use crate::support::process::{self, Driver, on_each_driver};
 use crate::support::within;
@@ -17,6 +18,7 @@ struct Demo {
     _folder: tempfile::TempDir,
     http: SocketAddr,
     https: SocketAddr,
+    admin: SocketAddr,
 }
 
 impl Demo {
@@ -30,7 +32,8 @@ impl Demo {
             command.arg("--v1");
         }
         let child = process::spawn(command, &log);
-        let mut demo = Self { child, log, _folder: folder, http: ([0; 4], 0).into(), https: ([0; 4], 0).into() };
+        let [http, https, admin] = [SocketAddr::from(([0; 4], 0)); 3];
+        let mut demo = Self { child, log, _folder: folder, http, https, admin };
         assert!(within(START_PATIENCE, || demo.find_addresses()), "no curl lines:\n{}", demo.output());
         let api = |demo: &Self| client::try_once(demo.http, "GET", "api.abc.com", "/").is_ok_and(|r| r.status == 308);
         assert!(within(START_PATIENCE, || api(&demo)), "does not serve:\n{}", demo.output());
@@ -50,7 +53,9 @@ impl Demo {
             rest.split_whitespace().next()?.parse().ok()
         };
         let (Some(http), Some(https)) = (address(" http://"), address(" https://")) else { return false };
-        (self.http, self.https) = (http, https);
+        let admin = output.lines().find_map(|line| line.split_once("dashboard")?.1.trim().strip_prefix("http://"));
+        let Some(admin) = admin.and_then(|rest| rest.split('/').next()?.parse().ok()) else { return false };
+        (self.http, self.https, self.admin) = (http, https, admin);
         true
     }
 
@@ -65,6 +70,30 @@ impl Drop for Demo {
     }
 }
 
+/// The `curl` lines of README.md, as their comments say.
+fn answers_as_documented(demo: &Demo) {
+    let curls = documented::readme_curls();
+    assert!(curls.len() >= 7, "only {} lines", curls.len());
+    for Curl { url, port, expected } in curls {
+        let (scheme, rest) = url.split_once("://").expect("a URL");
+        let (host, path) = rest.split_once('/').expect("a path");
+        let target = format!("/{path}");
+        let answer = match (scheme, port) {
+            ("http", Some(8080)) => demo.get(host, &target),
+            ("https", Some(8443)) => client::get_tls(demo.https, host, &target),
+            ("http", None) => client::once(demo.admin, "GET", "localhost", &target),
+            other => panic!("{url}: {other:?}"),
+        };
+        if let Some(location) = expected.strip_prefix("308 to ") {
+            assert_eq!((answer.status, answer.header("location")), (308, Some(location)), "{url}");
+            continue;
+        }
+        assert_eq!(answer.status, 200, "{url}");
+        let backend = expected.split([':', ' ']).next().filter(|word| word.ends_with("server"));
+        assert!(backend.is_none_or(|name| answer.text().contains(name)), "{url}: {}", answer.text());
+    }
+}
+
 /// One test, as two demos at a time would compete for the default ports.
 #[test]
 fn both_forms_of_the_classic_manifest_give_the_same_answers() {
@@ -72,6 +101,7 @@ fn both_forms_of_the_classic_manifest_give_the_same_answers() {
         for v1 in [false, true] {
             println!("v1: {v1}");
             let demo = Demo::start(driver, v1);
+            answers_as_documented(&demo);
             let redirect = demo.get("api.abc.com", "/x");
             assert_eq!((redirect.status, redirect.header("location")), (308, Some("https://api.abc.com/x")));
             let secure = client::get_tls(demo.https, "api.abc.com", "/x");
