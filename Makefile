@@ -157,6 +157,7 @@ cross:
 package-test-arm64:
 	$(MAKE) deb rpm image ARCH=arm64
 	lintian --allow-root --fail-on error target/arm64/deb/*.deb
+	packaging/test/rpmlint.sh target/arm64/rpm/*.rpm
 	python3 packaging/test/arm64.py target/arm64
 
 chart:
@@ -170,6 +171,7 @@ package-test: deb rpm image
 	VERSION=9999.0.0 RINGRESS_DEB_LEVEL=1 OUT=$$next packaging/build-deb && \
 	python3 packaging/test/deb.py --deb target/deb/*.deb --next $$next/*.deb --root $(or $(ROOT),/)
 	packaging/test/rpm.sh target/rpm/*.rpm
+	packaging/test/rpmlint.sh target/rpm/*.rpm
 	python3 packaging/test/image.py target/image/rootfs
 	packaging/test/reproducible.sh
 

@@ -12,8 +12,10 @@ import ctypes
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 import seccomp
@@ -22,6 +24,7 @@ from supervisor import wait_for
 
 USER, CAP_NET_BIND_SERVICE, PR_CAPBSET_DROP = 65532, 10, 24
 PROFILE = os.path.join(os.path.dirname(__file__), "../../deploy/seccomp/ringress.json")
+DOCKERFILE = os.path.join(os.path.dirname(__file__), "../container/Dockerfile")
 SIZE_MAX_MIB = 30
 GLIBC_MAX = (2, 34)
 MANIFEST = """
@@ -45,6 +48,24 @@ def check_symbols(root):
     versions = {tuple(map(int, word.strip("()")[6:].split("."))) for word in symbols.stdout.split() if "GLIBC_2" in word}
     assert max(versions) <= GLIBC_MAX, f"needs glibc {max(versions)}"
     print(f"  the newest symbol is of glibc {'.'.join(map(str, max(versions)))}")
+
+
+def check_dockerfile(image):
+    """The Dockerfile says of the image what the image built without an engine says of itself."""
+    stages = re.split(r"^FROM ", open(DOCKERFILE, encoding="utf-8").read(), flags=re.MULTILINE)
+    build, last = stages[-2], stages[-1]
+    assert "packaging/container/rootfs target/release/ringress /rootfs" in build and last.startswith("scratch\n"), last
+    said = dict(line.split(" ", 1) for line in last.splitlines()[1:])
+    assert said.pop("COPY") == "--from=build /rootfs /"
+    with tarfile.open(image) as tar:
+        read = lambda name: json.load(tar.extractfile(name))
+        blob = lambda entry: read("blobs/" + entry["digest"].replace(":", "/"))
+        config = blob(blob(read("index.json")["manifests"][0])["config"])["config"]
+    assert said.pop("USER") == config["User"]
+    assert json.loads(said.pop("ENTRYPOINT")) == config["Entrypoint"] and json.loads(said.pop("CMD")) == config["Cmd"]
+    assert {f"{port}/tcp" for port in said.pop("EXPOSE").split()} == set(config["ExposedPorts"])
+    assert not said, f"not in the image without an engine: {said}"
+    print("  the Dockerfile makes the same image")
 
 
 def get(port, path, host="127.0.0.1"):
@@ -109,6 +130,7 @@ def main():
     rootfs = os.path.abspath(sys.argv[1])
     check_size(rootfs)
     check_symbols(rootfs)
+    check_dockerfile(f"{rootfs}/../ringress.tar")
     # The upper layer is for mount points only; what the program sees cannot be written to.
     base = tempfile.mkdtemp()
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", base], check=True)
