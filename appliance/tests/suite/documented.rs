@@ -77,6 +77,8 @@ const COMMANDS: &[(&str, How)] = &[
     ("kind create cluster", Not(ANOTHER_CLUSTER)),
     ("ssh", Not(ANOTHER_CLUSTER)),
     ("docker build", Not("needs a container engine; packaging/container/rootfs, which it runs, is tested by make package-test")),
+    ("dpkg --add-architecture arm64", Not("for make package-test-arm64, see there")),
+    ("apt install gcc-aarch64", Not("for make package-test-arm64, see there")),
     ("apt install ./target/deb/", By("packaging/test/deb.py", "\"apt-get\", \"install\"")),
     ("cp my-ingress.yaml /etc/ringress/manifests/", By("packaging/test/deb.py", "/etc/ringress/manifests")),
     ("rpm -i target/rpm/", By("packaging/test/rpm.sh", "run --install")),
