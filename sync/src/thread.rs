@@ -1,13 +1,14 @@
 //! The control thread: gather → settle → compile → publish, one after the other, nothing in parallel.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use ringress_config::compile::Compiler;
+use ringress_config::compile::{Compiler, Review};
 use ringress_config::diagnostics::{Finding, Severity};
 use ringress_config::model::Ingress;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
@@ -189,11 +190,7 @@ impl Control {
             self.shared.beat();
             match self.next(&mut commands).await {
                 Woken::Command(Some(Command::Sync(reply))) => self.sync(reply).await,
-                Woken::Command(Some(Command::Review(ingress, reply))) => {
-                    let review = (self.publishing.generation() > 0).then(|| self.compiler.review(&ingress));
-                    // Who asked may have given up.
-                    let _gone = reply.send(review);
-                }
+                Woken::Command(Some(Command::Review(ingress, reply))) => self.review(&ingress, reply),
                 Woken::Command(Some(Command::Resign)) => self.resign(),
                 Woken::Command(Some(Command::Stop)) => break,
                 // All handles are gone; nobody can ask for anything, but the workers still want snapshots.
@@ -221,7 +218,7 @@ impl Control {
             }
         }
         if let Some(webhook) = self.webhook.take() {
-            webhook.finish().await;
+            self.finish(webhook, &mut commands).await;
         }
         if self.shared.resigned() {
             // The command for it may have found no place.
@@ -242,6 +239,28 @@ impl Control {
         drop(ended);
     }
 
+    /// Answers the webhook.
+    fn review(&self, ingress: &Arc<Ingress>, reply: oneshot::Sender<Option<Review>>) {
+        let review = (self.publishing.generation() > 0).then(|| self.compiler.review(ingress));
+        // Who asked may have given up.
+        let _gone = reply.send(review);
+    }
+
+    /// Ends the webhook, and answers what it still asks.
+    async fn finish(&mut self, webhook: Webhook, commands: &mut mpsc::Receiver<Command>) {
+        let mut finishing = pin!(webhook.finish());
+        loop {
+            tokio::select! {
+                () = &mut finishing => return,
+                Some(command) = commands.recv() => {
+                    if let Command::Review(ingress, reply) = command {
+                        self.review(&ingress, reply);
+                    }
+                }
+            }
+        }
+    }
+
     /// The state folder is the other process's from now on, too.
     fn resign(&mut self) {
         self.saver = None;
@@ -252,7 +271,7 @@ impl Control {
         }
     }
 
-    async fn next(&mut self, commands: &mut tokio::sync::mpsc::Receiver<Command>) -> Woken {
+    async fn next(&mut self, commands: &mut mpsc::Receiver<Command>) -> Woken {
         let due = self.pace.due().filter(|_| self.source.complete());
         let tick = self.tick();
         tokio::select! {

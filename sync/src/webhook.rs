@@ -8,6 +8,7 @@ mod review;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use hyper_util::service::TowerToHyperService;
 use ringress_config::model::{Kind, Object, ObjectKey};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error, info, warn};
 
@@ -94,7 +95,8 @@ pub(crate) struct Webhook {
     secret: Option<(ObjectKey, Arc<Shown>)>,
     /// Until it listens.
     bound: Option<Bound>,
-    end: oneshot::Sender<()>,
+    /// Dropped at the end.
+    end: watch::Sender<()>,
     /// Closed when nothing listens any more.
     ended: oneshot::Receiver<()>,
 }
@@ -140,15 +142,14 @@ impl Webhook {
             // A taken address is told at once.
             bound.take().map_or(Ok(()), Bound::listen).map_err(failed)?;
         }
-        let (end, ending) = oneshot::channel::<()>();
+        let (end, ending) = watch::channel(());
         let (at_end, ended) = oneshot::channel::<()>();
         let router =
             Router::new().fallback(answer).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(Asking { commands });
         let serving = async move {
             tokio::select! {
-                () = accept(listening, acceptor, router) => {}
+                () = accept(listening, acceptor, router, ending) => {}
                 () = follow(files) => {}
-                _ = ending => {}
             }
         };
         std::thread::Builder::new()
@@ -161,7 +162,8 @@ impl Webhook {
         Ok(Self { secret, bound, end, ended })
     }
 
-    /// Ends; afterwards all calls go to who listens there, too.
+    /// Takes no further calls, which go to who listens there, too, and ends once those that were taken are answered; who waits
+    /// answers questions meanwhile.
     pub(crate) async fn finish(self) {
         drop(self.end);
         // Nothing is ever sent. A thread that is stuck is left behind.
@@ -208,40 +210,77 @@ fn bind(address: SocketAddr, takes_over: bool) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-async fn accept(listening: oneshot::Receiver<TcpListener>, acceptor: TlsAcceptor, router: Router) {
-    let Ok(listener) = listening.await else { return };
+/// Takes connections until `ending` is closed, and returns when the last one is over.
+async fn accept(
+    listening: oneshot::Receiver<TcpListener>,
+    acceptor: TlsAcceptor,
+    router: Router,
+    mut ending: watch::Receiver<()>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let (acceptor, router) = (acceptor.clone(), router.clone());
-                tokio::spawn(async move {
-                    if let Ok(Err(cause)) =
-                        tokio::time::timeout(CONNECTION_AGE_MAX, serve(stream, acceptor, router)).await
-                    {
-                        debug!("a connection to the webhook ended early: {cause}");
-                    }
-                    drop(place);
-                });
+    let begin = |stream: TcpStream, place: OwnedSemaphorePermit, ending: watch::Receiver<()>| {
+        let serving = serve(stream, acceptor.clone(), router.clone(), ending);
+        tokio::spawn(async move {
+            if let Ok(Err(cause)) = tokio::time::timeout(CONNECTION_AGE_MAX, serving).await {
+                debug!("a connection to the webhook ended early: {cause}");
             }
-            Err(cause) => {
+            drop(place);
+        });
+    };
+    let listener = tokio::select! {
+        Ok(listener) = listening => listener,
+        _ = ending.changed() => return,
+    };
+    loop {
+        let place = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            accepted = place => accepted,
+            _ = ending.changed() => break,
+        };
+        match (accepted, place) {
+            (Ok((stream, _)), Ok(place)) => begin(stream, place, ending.clone()),
+            (Err(cause), _) => {
                 warn!("the webhook could not accept a connection: {cause}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+            (_, Err(_)) => return,
         }
     }
+    // Those that wait to be accepted would be reset with the socket, and another process may never hear of them.
+    if let Ok(listener) = listener.into_std() {
+        while let Ok((stream, _)) = listener.accept() {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                begin(stream, place, ending.clone());
+            }
+        }
+    }
+    let _all_over = places.acquire_many(CONNECTIONS_MAX as u32).await;
 }
 
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, router: Router) -> io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    router: Router,
+    mut ending: watch::Receiver<()>,
+) -> io::Result<()> {
     let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
-    hyper::server::conn::http1::Builder::new()
+    let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await
-        .map_err(io::Error::other)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = &mut connection => return ended.map_err(io::Error::other),
+        _ = ending.changed() => {}
+    }
+    // What was asked is answered, and an idle connection ends.
+    connection.as_mut().graceful_shutdown();
+    connection.await.map_err(io::Error::other)
 }
 
 /// The way to the control thread.

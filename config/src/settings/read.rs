@@ -145,7 +145,8 @@ fn client(keys: &mut Keys<'_>) -> ClientSettings {
 /// A bound that nobody is held to.
 fn report_uncounted(keys: &mut Keys<'_>, settings: &Settings) {
     if settings.client.connections_per_client_max.is_some() && settings.forwarded.believes_everybody() {
-        let why = "counts nobody while proxy-real-ip-cidr lets every address speak for clients; name your proxies there";
+        let why =
+            "counts nobody while proxy-real-ip-cidr lets every address speak for clients; name your proxies there";
         keys.warn("client-connections-max", why.into());
     }
 }
