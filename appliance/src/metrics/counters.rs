@@ -43,7 +43,7 @@ pub enum Refused {
 
 impl Refused {
     /// All reasons.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ConnectionLimit,
         Self::ClientConnectionLimit,
         Self::FileDescriptors,
