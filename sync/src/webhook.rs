@@ -17,12 +17,13 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use ringress_config::model::{Kind, Object, ObjectKey};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error, info, warn};
 
@@ -268,15 +269,25 @@ async fn serve(
     mut ending: watch::Receiver<()>,
 ) -> io::Result<()> {
     let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    let (asked, router) = (Notify::new(), TowerToHyperService::new(router));
+    let service = service_fn(|request| {
+        asked.notify_one();
+        router.call(request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
         ended = &mut connection => return ended.map_err(io::Error::other),
         _ = ending.changed() => {}
+    }
+    // On a new connection the question is on its way, and hyper would end it at once.
+    tokio::select! {
+        ended = &mut connection => return ended.map_err(io::Error::other),
+        () = asked.notified() => {}
     }
     // What was asked is answered, and an idle connection ends.
     connection.as_mut().graceful_shutdown();
