@@ -129,6 +129,6 @@ fn a_burst_comes_back_to_its_upstream_connections_and_leaves_no_more_than_the_bo
             burst();
             origin.connections() == before
         });
-        eventually("the bound holds", || metric(&ringress, "ringress_upstream_idle") == 2.0);
+        eventually("the bound holds", || ringress.metric("ringress_upstream_idle") == 2.0);
     });
 }
