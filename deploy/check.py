@@ -102,7 +102,7 @@ def check_names(rendered, container):
         assert key in keys, f"no such ConfigMap key: {key}"
 
 
-def rights(rendered):
+def allowed(rendered):
     """What the rules of Roles and ClusterRoles allow: whether in one namespace, group, resource, verb, whether by name."""
     for role in rendered:
         if role["kind"] not in ("Role", "ClusterRole"):
@@ -112,20 +112,20 @@ def rights(rendered):
                 yield role["kind"], group, resource, verb, "resourceNames" in rule
 
 
-def check_rights():
+def check_same_rights():
     """The chart gives what deploy/rbac gives, which sync/tests/rbac.rs holds to what the program asks for."""
-    cluster = set(rights(objects((DEPLOY / "rbac/cluster.yaml").read_text())))
+    cluster = set(allowed(objects((DEPLOY / "rbac/cluster.yaml").read_text())))
     values = CHART / "ci/deployment-loadbalancer-values.yaml"
     switches = ("--set", "controller.scope.namespaceSelector=served", "--set", "controller.ticketSecret.enabled=true")
-    given = set(rights(objects(render(values, *switches))))
+    given = set(allowed(objects(render(values, *switches))))
     # The chart makes the webhook's certificate by itself.
     webhook = {right for right in cluster if "validatingwebhookconfigurations" in right}
     assert given == cluster - webhook, f"{given ^ (cluster - webhook)}"
-    plain = set(rights(objects(render(values))))
+    plain = set(allowed(objects(render(values))))
     assert plain < given, plain - given
-    namespaced = set(rights(objects((DEPLOY / "rbac/namespaced.yaml").read_text())))
+    namespaced = set(allowed(objects((DEPLOY / "rbac/namespaced.yaml").read_text())))
     scoped = (*switches[2:], "--set", "controller.scope.enabled=true", "--set", "controller.scope.namespace=shop")
-    beside = set(rights(objects(render(values, *scoped)))) - namespaced
+    beside = set(allowed(objects(render(values, *scoped)))) - namespaced
     # IngressClasses and Nodes have no namespace; pods are watched for the readiness of the others.
     known = {("ClusterRole", "networking.k8s.io", "ingressclasses", verb, False) for verb in ("list", "watch")}
     known |= {("ClusterRole", "", "nodes", "get", False), ("Role", "", "pods", "watch", False)}
@@ -291,7 +291,7 @@ def metrics(demo, out):
 
 def main():
     check_chart("--write" in sys.argv)
-    check_rights()
+    check_same_rights()
     check_documented_commands()
     check_rules()
     binary = os.environ.get("RINGRESS_BIN")
