@@ -107,7 +107,7 @@ const OTHER_TEXT: &[&str] = &[
     "matchPolicy:",
     "service:",
     "- {",
-    "caBundle:",
+    "spec:", "controller: ", "parameters:", "caBundle:",
     "namespace:",
 ];
 
