@@ -107,7 +107,10 @@ const OTHER_TEXT: &[&str] = &[
     "matchPolicy:",
     "service:",
     "- {",
-    "spec:", "controller: ", "parameters:", "caBundle:",
+    "spec:",
+    "controller: ",
+    "parameters:",
+    "caBundle:",
     "namespace:",
 ];
 
