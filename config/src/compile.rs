@@ -255,9 +255,10 @@ impl Compiler {
         };
         let object = ObjectRef { kind: Kind::ConfigMap, key: key.clone() };
         self.reports.set(object, findings);
+        // A key may act only together with those of a class.
+        self.class_settings.mark_all();
         if globals != self.globals {
             self.globals = globals;
-            self.class_settings.mark_all();
             self.dirty.ingresses.extend(self.store.ingresses.keys().cloned());
             self.hosts.mark_all();
             self.clusters.mark_default();

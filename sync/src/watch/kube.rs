@@ -44,7 +44,7 @@ const NEWS_MAX: usize = 256;
 /// News taken in one go, so that a flood does not hold up publishing.
 const BATCH_MAX: usize = 4096;
 
-/// Watches on single Secrets, and as many on single ConfigMaps, at most.
+/// Watches on single Secrets, and as many on single ConfigMaps, at most, beside those that operators name.
 const NAMED_MAX: usize = 200;
 
 /// Turns given to the feeds before what they have told is taken in…
@@ -335,12 +335,23 @@ impl Kube {
                 seen.push_back((key.clone(), None));
             }
         }
+        if needs_others && self.feeds[&id].feed == Feed::All(Kind::IngressClass) {
+            self.note_settings();
+        }
         self.stand_in(id);
         let is_secrets = matches!(&self.feeds[&id].feed, Feed::All(Kind::Secret));
         if needs_others || is_secrets {
             self.watch_wanted();
         }
         self.listed = self.listed || self.is_complete();
+    }
+
+    /// A ConfigMap that is known already may have become the settings of a class.
+    fn note_settings(&mut self) {
+        let is_map = |watched: &&Watched| watched.named().is_some_and(|named| named.kind == Kind::ConfigMap);
+        for object in self.feeds.values().filter(is_map).flat_map(|watched| watched.store.objects()) {
+            self.wanted.note(&Change::Upsert(object.clone()));
+        }
     }
 
     /// A server that does not know EndpointSlices has Endpoints, which say the same; until it knows them.
@@ -400,7 +411,7 @@ impl Kube {
         self.unwatched.retain(|object| object.kind != kind);
         for (index, key) in wanted.into_iter().enumerate() {
             let object = ObjectRef { kind, key };
-            if watched + index < NAMED_MAX {
+            if watched + index < NAMED_MAX || self.wanted.is_of_operator(&object) {
                 self.start(Feed::Named(object));
             } else {
                 self.unwatched.insert(object);

@@ -52,6 +52,19 @@ fn keys_of_a_class_override_those_of_all_and_follow_changes() {
 }
 
 #[test]
+fn a_key_of_all_that_acts_in_a_class_alone_is_followed_too() {
+    let mut compiler = two_classes("global-auth-method: POST");
+    let url = "global-auth-url: 'http://auth.test/'";
+    let method = |compiled: &Compiled| {
+        let policies = route(compiled, "b.test", "/").policies.clone().unwrap();
+        policies.access.as_ref().unwrap().external.as_ref().unwrap().method.clone()
+    };
+    let posted = method(&compiler.apply(&config_map("inside", url)));
+    let compiled = compiler.apply(&config_map("all", "global-auth-method: PUT"));
+    assert_ne!(method(&compiled), posted);
+}
+
+#[test]
 fn keys_for_all_classes_have_no_effect_in_that_of_one_and_are_named() {
     let mut compiler = two_classes("server-tokens: 'false'");
     let before = Arc::clone(&compiler.compile().snapshot.settings);

@@ -56,11 +56,13 @@ impl Wanted {
 
     /// Takes in a change; true when the needed objects may be others now.
     pub(crate) fn note(&mut self, change: &Change) -> bool {
-        let (object, now) = match change {
+        let (object, mut now) = match change {
             Change::Upsert(object @ Object::Ingress(ingress)) => (object.reference(), self.of_ingress(ingress)),
             Change::Upsert(object @ Object::ConfigMap(map)) if self.is_settings(&map.meta.key) => {
                 (object.reference(), of_settings(map))
             }
+            // No longer those of a class.
+            Change::Upsert(object @ Object::ConfigMap(_)) => (object.reference(), BTreeSet::new()),
             Change::Upsert(object @ Object::IngressClass(class)) => (object.reference(), self.of_class(class)),
             Change::Remove(object) if self.referring.contains_key(object) => {
                 self.class_settings.remove(object);
@@ -68,6 +70,7 @@ impl Wanted {
             }
             Change::Upsert(_) | Change::Remove(_) => return false,
         };
+        now.retain(can_be);
         let before = self.referring.remove(&object).unwrap_or_default();
         let is_same = before == now;
         for needed in &now {
@@ -111,15 +114,30 @@ impl Wanted {
         self.class_settings.values().any(|known| known == key)
     }
 
+    /// Whether it is an operator who asks for an object, by the options, a class or settings, not the author of an Ingress.
+    pub(crate) fn is_of_operator(&self, object: &ObjectRef) -> bool {
+        let is_named = |key: &ObjectKey| {
+            let settings = ObjectRef { kind: Kind::ConfigMap, key: key.clone() };
+            self.referring.get(&settings).is_some_and(|named| named.contains(object))
+        };
+        let by_option = match object.kind {
+            Kind::ConfigMap => self.is_of_class(&object.key),
+            _ => self.options.default_ssl_certificate.as_ref() == Some(&object.key),
+        };
+        by_option || self.settings.iter().chain(self.class_settings.values()).any(is_named)
+    }
+
     fn of_class(&mut self, class: &IngressClass) -> BTreeSet<ObjectRef> {
         let object = ObjectRef { kind: Kind::IngressClass, key: class.meta.key.clone() };
         let named = class.parameters.as_ref().filter(|_| class.is_ours(&self.options));
-        let Some(key) = named.and_then(ClassParameters::config_map) else {
+        let config_map =
+            named.and_then(ClassParameters::config_map).map(|key| ObjectRef { kind: Kind::ConfigMap, key });
+        let Some(config_map) = config_map.filter(can_be) else {
             self.class_settings.remove(&object);
             return BTreeSet::new();
         };
-        self.class_settings.insert(object, key.clone());
-        [ObjectRef { kind: Kind::ConfigMap, key }].into()
+        self.class_settings.insert(object, config_map.key.clone());
+        [config_map].into()
     }
 
     fn is_settings(&self, key: &ObjectKey) -> bool {
@@ -154,6 +172,16 @@ impl Wanted {
 /// Stands for every Node: one that asks for node ports refers to them all.
 fn all_nodes() -> ObjectRef {
     ObjectRef { kind: Kind::Node, key: ObjectKey::new("", "*") }
+}
+
+/// Whether there can be such an object. Nothing else is asked for: what is no name is no part of a path either, and the
+/// start would wait for an answer that never comes.
+fn can_be(object: &ObjectRef) -> bool {
+    let is_name = |text: &str, dots: bool| {
+        let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || (dots && b == b'.');
+        text.len() <= 253 && text.bytes().all(is_inner) && !text.is_empty() && !text.starts_with(['-', '.'])
+    };
+    object.kind == Kind::Node || (is_name(&object.key.namespace, false) && is_name(&object.key.name, true))
 }
 
 fn of_settings(map: &ConfigMap) -> BTreeSet<ObjectRef> {
