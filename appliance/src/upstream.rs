@@ -266,8 +266,9 @@ impl Upstreams {
         if all <= max {
             return;
         }
+        let mut kept = parts(max, all);
         for endpoint in self.clusters.iter_mut().flatten().flat_map(|cluster| &mut cluster.endpoints) {
-            let kept = endpoint.idle.len() * max / all;
+            let kept = kept(endpoint.idle.len());
             endpoint.idle.drain(..endpoint.idle.len() - kept);
             // After a burst its room is given back, too.
             endpoint.idle.shrink_to(2 * kept);
@@ -286,6 +287,18 @@ impl Upstreams {
             *slot = Some(ClusterState::new(Arc::clone(cluster), random, now_ms));
         }
         slot.as_mut().expect("it was just filled")
+    }
+}
+
+/// How many each of some heaps keeps, asked one after another, where `all` together are to be `max`. What is lost by
+/// rounding goes to the next ones: hundreds of endpoints with a connection each would lose every one.
+fn parts(max: usize, all: usize) -> impl FnMut(usize) -> usize {
+    let (mut seen, mut kept) = (0, 0);
+    move |count| {
+        seen += count;
+        let part = seen * max / all - kept;
+        kept += part;
+        part
     }
 }
 

@@ -433,3 +433,17 @@ fn a_hot_key_spills_over_when_its_endpoint_has_more_than_its_bound() {
     assert_eq!(spread(0), 100, "without a bound it stays");
     assert!((26..=32).contains(&spread(125)), "{} of 100", spread(125));
 }
+
+#[test]
+fn a_bound_is_shared_by_many_small_heaps_as_by_few_large_ones() {
+    let kept = |heaps: &[usize], max| {
+        let mut part = parts(max, heaps.iter().sum());
+        heaps.iter().map(|count| part(*count)).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(&[100, 0, 300], 200), [50, 0, 150]);
+    for (heaps, max) in [([1; 400], 320), ([3; 400], 399), ([1; 400], 0)] {
+        let parts = kept(&heaps, max);
+        assert_eq!(parts.iter().sum::<usize>(), max, "as many as the bound allows");
+        assert!(parts.iter().zip(heaps).all(|(part, heap)| *part <= heap));
+    }
+}
