@@ -165,7 +165,7 @@ impl RetryStatuses {
 /// When and how often another attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RetryPolicy {
-    /// Attempts in all; 0 is no limit but the number of endpoints (`proxy-next-upstream-tries`).
+    /// Attempts in all; 0 is no limit but the time and the retry budget of the cluster (`proxy-next-upstream-tries`).
     pub tries_max: u32,
     /// After a connection error or a connection that broke before any response byte (`error`).
     pub on_error: bool,
