@@ -156,17 +156,14 @@ pub(crate) fn take_over(core: &Rc<Core>, handed: Handed) {
 
 /// Starts the connection's task. A panic in it ends this connection and nothing else.
 fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, service: Service) {
-    if !core.admits() {
-        core.metrics.refuse(Refused::ConnectionLimit);
-        return turn_away(socket, service);
-    }
     let key = core.enlist(socket.aborter());
     // Behind a PROXY header the client is not known yet.
     let is_client = match service {
         Service::Http { .. } => !core.pin().settings.forwarded.proxy_protocol,
         Service::Tcp { .. } => false,
     };
-    if is_client && !core.admits_client(key, peer.ip()) {
+    // In this order: nobody has to make room for a connection that its client may not have.
+    if (is_client && !core.admits_client(key, peer.ip())) || !core.makes_room() {
         core.dismiss(key);
         return turn_away(socket, service);
     }

@@ -309,6 +309,12 @@ impl Core {
         self.waiting_with_buffer.get() < WAITING_WITH_BUFFER_MAX
     }
 
+    /// Gives back what clients have of the bound that all cores share: tasks that do not end before their thread does are
+    /// never dropped.
+    pub(super) fn release_clients(&self) {
+        self.live.borrow_mut().values_mut().filter_map(|live| live.claim.take()).for_each(|c| self.clients.release(c));
+    }
+
     /// Whether a connection waits for a request: [`Core::end_idle`] ends it then.
     pub(crate) fn set_parked(&self, key: u64, parked: bool) {
         let wait = self.waits.get() + u64::from(parked);
@@ -332,15 +338,18 @@ impl Core {
         Some(live.claim.as_ref().map_or(0, |claim| self.clients.count(claim)))
     }
 
-    /// Whether one more client may come. At the ceiling an idle one makes room.
-    pub(crate) fn admits(&self) -> bool {
+    /// Whether there is room for the connection that was enlisted last. At the ceiling an idle one gives way.
+    pub(crate) fn makes_room(&self) -> bool {
         let ceiling = self.snapshot.borrow().settings.client.connections_max;
-        let is_below = ceiling.is_none_or(|max| self.metrics.connections.get() < u64::from(max.get()));
-        if is_below && self.share.has_room_for_client(self.timers.sockets()) {
+        let fits = ceiling.is_none_or(|max| self.metrics.connections.get() <= u64::from(max.get()));
+        if fits && self.share.has_room_for_client(self.timers.sockets()) {
             return true;
         }
         let random = |below| self.random.borrow_mut().usize(..below);
-        let Some(key) = self.parking_order.next_to_go(random, |parked| self.crowd(parked)) else { return false };
+        let Some(key) = self.parking_order.next_to_go(random, |parked| self.crowd(parked)) else {
+            self.metrics.refuse(Refused::ConnectionLimit);
+            return false;
+        };
         if let Some(live) = self.live.borrow_mut().get_mut(&key) {
             // It is on its way out: it must not be chosen twice.
             live.parked = None;

@@ -181,8 +181,13 @@ impl Running {
     }
 
     fn publish(&mut self, endpoints: &[SocketAddr]) {
+        self.publish_with(endpoints, Settings::default());
+    }
+
+    fn publish_with(&mut self, endpoints: &[SocketAddr], settings: Settings) {
         self.generation += 1;
-        let snapshot = snapshot(self.generation, endpoints);
+        let mut snapshot = snapshot(self.generation, endpoints);
+        Arc::get_mut(&mut snapshot).unwrap().settings = Arc::new(settings);
         self.workers.current.store(Some(Arc::clone(&snapshot)));
         for link in &self.workers.links {
             link.snapshots.send(Arc::clone(&snapshot)).unwrap();
@@ -359,6 +364,26 @@ fn a_dead_worker_is_replaced_within_a_tenth_of_a_second() {
         assert_eq!(get(&mut running.connect(), "/").unwrap().0, 200);
         assert!(died.elapsed() < Duration::from_millis(100), "{:?}", died.elapsed());
         assert_eq!(running.workers.control().restarts(), 1);
+    }
+}
+
+#[test]
+fn a_dead_worker_gives_back_what_its_clients_had_of_their_bound() {
+    for driver in drivers() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut running = Running::start(driver, 1, &[]);
+        let mut settings = Settings::default();
+        settings.client.connections_per_client_max = std::num::NonZeroU32::new(2);
+        running.publish_with(&[silent.local_addr().unwrap()], settings.clone());
+        let mut waiting = running.connect();
+        waiting.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+        let (_upstream, _) = silent.accept().unwrap();
+        assert!(get(&mut running.connect(), crate::faults::KILL_WORKER).is_err());
+        assert!(is_closed(&mut waiting));
+        running.publish_with(&[origin()], settings);
+        let mut again = [running.connect(), running.connect()];
+        assert!(again.iter_mut().all(|client| get(client, "/").is_ok_and(|(status, _)| status == 200)));
+        assert_ne!(get(&mut running.connect(), "/").ok().map(|(status, _)| status), Some(200), "there is a bound");
     }
 }
 

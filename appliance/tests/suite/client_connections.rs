@@ -140,6 +140,24 @@ fn idle_connections_of_who_has_many_give_way_before_one_that_waits_longer() {
 }
 
 #[test]
+fn nobody_makes_room_for_a_connection_that_its_client_may_not_have() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let keys = [("max-worker-connections", "2"), ("client-connections-max", "1")];
+        let ringress = builder(driver, &origin, &keys).workers(1).start();
+        let (lone, greedy) = (own_address(), own_address());
+        let mut first = served(lone, &ringress, "");
+        eventually("it is parked", || ringress.metric("ringress_connections_idle") == 1.0);
+        let _own = served(greedy, &ringress, "");
+        eventually("both are parked", || ringress.metric("ringress_connections_idle") == 2.0);
+        assert!((0..3).all(|_| is_refused(greedy, &ringress, "")));
+        assert_eq!(first.get("a.test", "/").expect("it was left alone").status, 200);
+        assert_eq!(ringress.metric("ringress_connections_reclaimed_total"), 0.0);
+        assert_eq!((refusals(&ringress), ringress.metric("ringress_connections")), (3, 2.0));
+    });
+}
+
+#[test]
 fn an_idle_http2_connection_gives_way_and_a_busy_one_does_not() {
     on_each_driver(|driver| {
         let origin = Origin::named("origin");

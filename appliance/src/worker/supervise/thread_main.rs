@@ -136,6 +136,7 @@ async fn finish(seat: &Seat, core: &Core, end: End, closed: impl Fn() -> bool) -
         End::Fault => {
             core.abort_all();
             settle(|| core.metrics.connections.get() == 0).await;
+            core.release_clients();
             core.access_log.hand_over(core);
             return Err(std::io::Error::other("a task of the core panicked"));
         }
