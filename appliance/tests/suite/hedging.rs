@@ -63,6 +63,21 @@ fn a_late_endpoint_is_outrun_by_another_and_its_connection_is_closed() {
 }
 
 #[test]
+fn a_status_that_asks_for_another_try_does_so_beside_hedging() {
+    on_each_driver(|driver| {
+        let failing = Origin::with(|_, peer| peer.answer(503, &[], b"").map(|()| Next::Keep));
+        let sound = Origin::named("sound");
+        let conditions = ("nginx.ingress.kubernetes.io/proxy-next-upstream", "http_503");
+        let ringress = serving(driver, &[failing.address, sound.address], &[("hedge-after", "30s"), conditions]);
+        let mut client = Connection::plain(ringress.http).expect("connect");
+        for _ in 0..4 {
+            assert_eq!(client.get("a.test", "/").expect("an answer").text(), "sound");
+        }
+        assert!(!failing.received().is_empty(), "it was asked first at times");
+    });
+}
+
+#[test]
 fn a_client_that_leaves_ends_both_tries() {
     on_each_driver(|driver| {
         let cancelled = Arc::<AtomicUsize>::default();

@@ -310,7 +310,7 @@ impl Attempts {
     }
 
     /// Whether to try once more after a response with this status; if not, it is the one to be relayed.
-    fn again_after(&mut self, core: &Core, status: u16, route: &Route, idempotent: bool) -> bool {
+    pub(super) fn again_after(&mut self, core: &Core, status: u16, route: &Route, idempotent: bool) -> bool {
         let policy = &route.retry;
         if !policy.on_status.has(status) {
             return false;

@@ -94,6 +94,11 @@ impl<'s> Exchange<'s> {
         let mut attempts = Attempts::new();
         let lost = match self.race(client, (scratch, inbox), (route, cluster), &mut attempts, after).await {
             Ok(Answered { connection, received, head, began, took }) => {
+                if attempts.again_after(&self.core, head.status, route, true) {
+                    attempts.tried.add(connection.address);
+                    self.discard((route, cluster), connection, &head, received);
+                    return self.forward_on(client, scratch, inbox, (route, cluster), body, &mut attempts).await;
+                }
                 scratch.response = *head;
                 self.times.connect = Some(took);
                 self.times.header = Some(began.elapsed());
