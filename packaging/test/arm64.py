@@ -12,6 +12,7 @@ import http.client
 import http.server
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,11 @@ def fields(folder, root):
     print(f"  deb, rpm and image are for arm64; the newest symbol is of glibc {newest}")
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
 def status(port, host):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
@@ -71,15 +77,14 @@ def serves(binary, libraries, scratch):
         file.write(MANIFEST.format(host="site.example.com", port=origin.server_port))
     emulated = ["qemu-aarch64-static", "-L", libraries, binary]
     print("  " + output(*emulated, "version").strip().splitlines()[0])
-    command = [*emulated, "run", f"--source=dir:{manifests}", "--listen-address=127.0.0.1", "--http-port=0", "--https-port=0",
+    port = free_port()
+    command = [*emulated, "run", f"--source=dir:{manifests}", "--listen-address=127.0.0.1", f"--http-port={port}", "--https-port=0",
                "--healthz-port=0", "--admin-address=127.0.0.1:0", "--workers=1", f"--state-dir={scratch}/state",
                f"--control-socket={scratch}/control.sock"]
     with open(f"{scratch}/log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     said = lambda pattern: re.search(pattern, open(f"{scratch}/log").read())
     try:
-        wait_for("listening", lambda: said(r'"kind":"http","address":"127.0.0.1:(\d+)"'), 60)
-        port = int(said(r'"kind":"http","address":"127.0.0.1:(\d+)"')[1])
         wait_for("a request is served", lambda: status(port, "site.example.com") == (200, b"from the origin\n"), 60)
         assert said(r'"driver":"epoll"'), open(f"{scratch}/log").read()
         process.terminate()
@@ -98,4 +103,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(os.path.abspath(sys.argv[1]))
