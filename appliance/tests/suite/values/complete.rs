@@ -59,8 +59,7 @@ fn every_common_option_has_an_effect_that_is_seen() {
 }
 
 /// Whose effect the tests of the crates below show, on the same code with a fake API server or in units.
-const SEEN_IN_SYNC: [&str; 5] =
-    ["certificate-authority", "health-check-timeout", "report-node-internal-ip-address", "status-update-interval", "v"];
+const SEEN_IN_SYNC: [&str; 4] = ["certificate-authority", "health-check-timeout", "status-update-interval", "v"];
 
 #[test]
 fn every_proof_is_a_test_that_names_the_option() {

@@ -205,8 +205,11 @@ fn a_leader_writes_what_the_flags_say() {
         server.put(front);
         server.put(
             json!({"kind": "Pod", "metadata": {"namespace": "ingress", "name": "p", "labels": {"app": "ringress"}},
-            "spec": {"nodeName": "n"}, "status": {"phase": "Running"}}),
+            "spec": {"nodeName": "n"},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}),
         );
+        server.put(json!({"kind": "Node", "metadata": {"name": "n"}, "status": {"addresses": [
+            {"type": "ExternalIP", "address": "192.0.2.3"}, {"type": "InternalIP", "address": "10.0.0.3"}]}}));
         let replica = || -> Builder {
             let builder = Ringress::on(driver).workers(1).kube(&server.url()).env("POD_NAMESPACE", "ingress");
             builder.env("POD_NAME", "p").flag("--election-id=mine").flag("--post-shutdown-grace-period=0")
@@ -233,6 +236,14 @@ fn a_leader_writes_what_the_flags_say() {
         last.signal(Signal::TERM);
         eventually("the last replica clears the status", || addresses(&server).is_empty());
         eventually("it ends", || last.ended().is_some());
+        let outside = replica().start();
+        eventually("the address of the Node is shown", || addresses(&server) == "192.0.2.3");
+        drop(outside);
+        let mut inside = replica().flag("--report-node-internal-ip-address").start();
+        eventually("its inner address is shown", || addresses(&server) == "10.0.0.3");
+        inside.signal(Signal::TERM);
+        eventually("it ends", || inside.ended().is_some());
+        assert_eq!(addresses(&server), "");
         let none = replica().flag("--disable-leader-election").flag("--publish-status-address=192.0.2.7").start();
         assert_eq!((none.get("a.test", "/").status, addresses(&server)), (503, String::new()));
     });

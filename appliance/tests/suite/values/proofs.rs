@@ -199,6 +199,7 @@ pub(super) const FLAGS: &[(&str, &str)] = &[
     ("shutdown-grace-period", "values/flag_effects::the_process_ends_when_the_flags_say"),
     ("publish-status-address", "values/flag_effects::a_leader_writes_what_the_flags_say"),
     ("publish-service", "values/flag_effects::a_leader_writes_what_the_flags_say"),
+    ("report-node-internal-ip-address", "values/flag_effects::a_leader_writes_what_the_flags_say"),
     ("update-status", "values/flag_effects::a_leader_writes_what_the_flags_say"),
     ("update-status-on-shutdown", "values/flag_effects::a_leader_writes_what_the_flags_say"),
     ("report-status-classes", "values/flag_effects::flags_of_metrics_act"),
