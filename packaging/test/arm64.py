@@ -8,7 +8,6 @@ what serves; how fast says nothing.
 """
 
 import glob
-import http.client
 import http.server
 import os
 import re
@@ -19,6 +18,7 @@ import tempfile
 import threading
 
 from deb import MANIFEST, Origin
+from image import get
 from supervisor import wait_for
 
 GLIBC_MAX = (2, 34)
@@ -55,18 +55,6 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def status(port, host):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", "/", headers={"Host": host})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    except OSError:
-        return 0, b""
-    finally:
-        connection.close()
-
-
 def serves(binary, libraries, scratch):
     """One request through the binary to an origin of this test."""
     origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
@@ -85,7 +73,7 @@ def serves(binary, libraries, scratch):
         process = subprocess.Popen(command, stdout=log, stderr=log)
     said = lambda pattern: re.search(pattern, open(f"{scratch}/log").read())
     try:
-        wait_for("a request is served", lambda: status(port, "site.example.com") == (200, b"from the origin\n"), 60)
+        wait_for("a request is served", lambda: get(port, "/", "site.example.com") == (200, b"from the origin\n"), 60)
         assert said(r'"driver":"epoll"'), open(f"{scratch}/log").read()
         process.terminate()
         assert process.wait(60) == 0

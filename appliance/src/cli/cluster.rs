@@ -83,7 +83,7 @@ pub(super) fn write_back(layers: &Layers, surroundings: &Surroundings) -> Result
     }
     let var = |name| surroundings.var(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let status = layers.bool("update-status").then(|| IngressStatus {
-        addresses: addresses.clone(),
+        addresses,
         service: layers.object("publish-service"),
         internal: layers.bool("report-node-internal-ip-address"),
         interval: layers.duration("status-update-interval").unwrap_or_default().max(INTERVAL_MIN),

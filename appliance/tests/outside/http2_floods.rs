@@ -189,11 +189,7 @@ fn answers_that_nobody_takes_hold_a_part_of_the_memory_and_the_oldest_of_them_en
         let (_origin, ringress) = serving(driver);
         assert_eq!(ringress.get("a.test", "/").status, 200);
         let before = ringress.resident_bytes();
-        let ended = || {
-            let page = ringress.metrics();
-            let line = page.lines().find(|line| line.starts_with("ringress_refused_total{reason=\"stalled_stream\"}"));
-            line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).unwrap_or_default()
-        };
+        let ended = || ringress.metric("ringress_refused_total{reason=\"stalled_stream\"}");
         let mut clients: Vec<Frames> = Vec::new();
         for _ in 0..8 {
             let mut frames = Frames::with(ringress.https, &[(4, 0)]).expect("a connection");

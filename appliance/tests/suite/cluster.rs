@@ -14,6 +14,7 @@ use crate::support::client::{self, Connection};
 use crate::support::load::{Kind, Load};
 use crate::support::origin::Origin;
 use crate::support::process::{Driver, Ringress, free_port, on_each_driver, own_address};
+use crate::support::web::cluster;
 use crate::support::{PATIENCE, eventually, within};
 
 /// Upgrades in a row under load, and requests of every client between two.
@@ -22,16 +23,6 @@ const REQUESTS: usize = 20;
 
 /// Questions to the webhook between two upgrades.
 const REVIEWS: usize = 5;
-
-fn cluster(origin: &Origin) -> ApiServer {
-    let server = ApiServer::start();
-    server.put(fixtures::ingress_class());
-    server.put(fixtures::service("default", "web"));
-    let address = origin.address.ip().to_string();
-    server.put(fixtures::endpoint_slice("default", "web", "web-1", &[&address], origin.address.port()));
-    server.put(fixtures::ingress("default", "a", "a.test"));
-    server
-}
 
 /// An Ingress under review, asked about as an API server asks; what is wrong with the answer, if anything.
 fn review(webhook: SocketAddr, object: &Value, expected: bool) -> Result<(), String> {

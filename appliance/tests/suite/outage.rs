@@ -18,16 +18,7 @@ struct Mortal {
 
 impl Mortal {
     fn new() -> Self {
-        let dead = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&dead);
-        let origin = Origin::with(move |request, peer| {
-            peer.read_body(request)?;
-            if flag.load(Ordering::SeqCst) {
-                return Ok(Next::Close);
-            }
-            peer.answer(200, &[], b"alive")?;
-            Ok(Next::Keep)
-        });
+        let (origin, dead) = Origin::mortal();
         Self { origin, dead }
     }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::support::client::Connection;
 use crate::support::eventually;
-use crate::support::origin::{Next, Origin};
+use crate::support::origin::Origin;
 use crate::support::process::{Ringress, on_each_driver};
 
 const DEPLOYMENTS: usize = 20;
@@ -36,16 +36,7 @@ struct Pod {
 
 impl Pod {
     fn start(number: usize) -> Self {
-        let killed = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&killed);
-        let origin = Origin::with(move |request, peer| {
-            peer.read_body(request)?;
-            if flag.load(Ordering::SeqCst) {
-                return Ok(Next::Close);
-            }
-            peer.answer(200, &[], b"alive")?;
-            Ok(Next::Keep)
-        });
+        let (origin, killed) = Origin::mortal();
         Self { origin, killed, slice: format!("web-{number}") }
     }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ringress_sync::testkit::api_server::{ApiServer, Fault, Rule, Verb};
-use ringress_sync::testkit::fixtures;
 use serde_json::{Value, json};
 
 use crate::support::client::{self, Connection};
@@ -13,17 +12,7 @@ use crate::support::eventually;
 use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::Origin;
 use crate::support::process::{Driver, Ringress, on_each_driver};
-
-/// A cluster with one host.
-fn cluster(origin: &Origin) -> ApiServer {
-    let server = ApiServer::start();
-    server.put(fixtures::ingress_class());
-    server.put(fixtures::service("default", "web"));
-    let address = origin.address.ip().to_string();
-    server.put(fixtures::endpoint_slice("default", "web", "web-1", &[&address], origin.address.port()));
-    server.put(fixtures::ingress("default", "a", "a.test"));
-    server
-}
+use crate::support::web::cluster;
 
 fn replica(driver: Driver, server: &ApiServer, pod: &str) -> Ringress {
     Ringress::on(driver)

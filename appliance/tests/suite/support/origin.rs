@@ -159,6 +159,21 @@ impl Origin {
         })
     }
 
+    /// Answers until it is told to be dead; then it ends every connection without a word.
+    pub(crate) fn mortal() -> (Self, Arc<AtomicBool>) {
+        let dead = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&dead);
+        let origin = Self::with(move |request, peer| {
+            peer.read_body(request)?;
+            if flag.load(Ordering::SeqCst) {
+                return Ok(Next::Close);
+            }
+            peer.answer(200, &[], b"alive")?;
+            Ok(Next::Keep)
+        });
+        (origin, dead)
+    }
+
     /// Sends `first` as an event, and `last` once it is told to go on.
     pub(crate) fn of_two_events() -> (Self, SyncSender<()>) {
         let (go_on, wait) = sync_channel(0);

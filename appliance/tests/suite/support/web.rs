@@ -2,7 +2,11 @@
 
 use std::net::SocketAddr;
 
+use ringress_sync::testkit::api_server::ApiServer;
+use ringress_sync::testkit::fixtures;
+
 use super::manifests::{file, ingress, service};
+use super::origin::Origin;
 use super::process::{Driver, Ringress};
 
 /// Serves `a.test` from these endpoints, with own annotations (`ringress.io/`); a dead endpoint costs a second.
@@ -11,4 +15,15 @@ pub(crate) fn serving(driver: Driver, workers: usize, endpoints: &[SocketAddr], 
     let rule = own.iter().fold(rule, |rule, (name, value)| rule.annotation(&format!("ringress.io/{name}"), value));
     let objects = service("web", endpoints).into_iter().chain([rule.build()]);
     Ringress::on(driver).workers(workers).manifest("all.json", file(objects)).start()
+}
+
+/// The same on a cluster.
+pub(crate) fn cluster(origin: &Origin) -> ApiServer {
+    let server = ApiServer::start();
+    server.put(fixtures::ingress_class());
+    server.put(fixtures::service("default", "web"));
+    let address = origin.address.ip().to_string();
+    server.put(fixtures::endpoint_slice("default", "web", "web-1", &[&address], origin.address.port()));
+    server.put(fixtures::ingress("default", "a", "a.test"));
+    server
 }
