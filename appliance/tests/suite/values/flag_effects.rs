@@ -119,36 +119,46 @@ fn flags_of_metrics_act() {
         let origin = Origin::named("main");
         let mut all = service("main", &[origin.address]);
         all.push(ingress("a").prefix("a.test", "/", "main").build());
-        let page = |flags: &[&str]| {
-            let ringress = serving(driver, all.clone(), flags);
-            assert_eq!((ringress.get("a.test", "/").status, ringress.get("b.test", "/").status), (200, 404));
-            ringress.metrics()
-        };
         const REQUESTS: &str = "nginx_ingress_controller_requests{";
         let counted =
             |page: &str| page.lines().filter(|line| line.starts_with(REQUESTS)).map(str::to_owned).collect::<Vec<_>>();
-        let plain = page(&[]);
+        // A request is counted behind its answer.
+        let settled = |ringress: &Ringress, lines: usize| {
+            let mut page = String::new();
+            eventually("what was answered is counted", || {
+                page = ringress.metrics();
+                counted(&page).len() >= lines
+            });
+            page
+        };
+        let page = |flags: &[&str], lines: usize| {
+            let ringress = serving(driver, all.clone(), flags);
+            assert_eq!((ringress.get("a.test", "/").status, ringress.get("b.test", "/").status), (200, 404));
+            settled(&ringress, lines)
+        };
+        let plain = page(&[], 1);
         let [line] = &counted(&plain)[..] else { panic!("{plain}") };
         assert!(line.contains("host=\"a.test\"") && line.contains("status=\"200\""), "{line}");
-        assert!(counted(&page(&["--enable-metrics=false"])).is_empty());
-        let told = page(&[
+        assert!(counted(&page(&["--enable-metrics=false"], 0)).is_empty());
+        let flags = [
             "--metrics-per-host=false",
             "--report-status-classes",
             "--exclude-socket-metrics=nginx_ingress_controller_connect_duration_seconds",
             "--time-buckets=0.25,7.5",
             "--length-buckets=77",
             "--size-buckets=88",
-        ]);
+        ];
+        let told = page(&flags, 1);
         let [line] = &counted(&told)[..] else { panic!("{told}") };
         assert!(!line.contains("a.test") && line.contains("status=\"2xx\""), "{line}");
         let catch_all = "--default-backend-service=default/main";
-        let undefined = |flags: &[&str]| {
+        let undefined = |flags: &[&str], lines: usize| {
             let ringress = serving(driver, all.clone(), flags);
             assert_eq!((ringress.get("a.test", "/").status, ringress.get("b.test", "/").status), (200, 200));
-            counted(&ringress.metrics())
+            counted(&settled(&ringress, lines))
         };
-        assert_eq!(undefined(&[catch_all]).len(), 1);
-        let undefined = undefined(&[catch_all, "--metrics-per-undefined-host"]);
+        assert_eq!(undefined(&[catch_all], 1).len(), 1);
+        let undefined = undefined(&[catch_all, "--metrics-per-undefined-host"], 2);
         assert!(undefined.len() == 2 && undefined.iter().any(|line| line.contains("host=\"_\"")), "{undefined:?}");
         assert!(
             plain.contains("_connect_duration_seconds_count{") && !told.contains("_connect_duration_seconds_count{")
