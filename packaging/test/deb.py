@@ -62,6 +62,15 @@ class Origin(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Quiet(http.server.ThreadingHTTPServer):
+    """Says nothing of connections that a killed proxy resets."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass
+
+
 def get(host, tls=False):
     """The status of a request to port 80 or 443; 0 when there was no answer."""
     if tls:
@@ -97,7 +106,7 @@ def main():
     arguments = parser.parse_args()
     enter()
 
-    origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
+    origin = Quiet(("127.0.0.1", 0), Origin)
     threading.Thread(target=origin.serve_forever, daemon=True).start()
     root = Root(arguments.root)
     before = root.files()

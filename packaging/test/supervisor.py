@@ -1,6 +1,6 @@
 """A stand-in for systemd: it reads the shipped unit, starts its service in a root folder and speaks the same protocols.
 
-systemd itself does not run where these tests run. What is carried out here: User, Group, ambient and bounding
+Where systemd itself can be started systemd.py does so; this runs everywhere. What is carried out here: User, Group, ambient and bounding
 capabilities, NoNewPrivileges, UMask, the State, Runtime and Logs directories, LimitNOFILE, Type=notify with
 NotifyAccess=all, MAINPID, WatchdogSec, ExecReload, Restart=on-failure with RestartSec, and a system call filter given by the test. The rest of the hardening is read by `systemd-analyze`, not enforced.
 """
