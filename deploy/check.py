@@ -27,6 +27,8 @@ CHART = DEPLOY / "helm/ringress"
 MONITORING = DEPLOY / "monitoring"
 WAYS = ("deployment-loadbalancer", "deployment-nodeport", "daemonset-hostnetwork")
 KUBERNETES = ("1.25", "1.37")
+# What the oldest does not know, in the values of the checks only.
+NEWER = ("sleep", "trafficDistribution", "resizePolicy", "unhealthyPodEvictionPolicy")
 # Kinds of operators, of which Kubernetes has no schema.
 FOREIGN = ("ServiceMonitor", "PrometheusRule")
 
@@ -60,8 +62,7 @@ def check_schema(rendered):
         if document["kind"] in FOREIGN:
             continue
         for version in KUBERNETES:
-            # An action of 1.30, in the values of the checks only.
-            if version == KUBERNETES[0] and "sleep" in json.dumps(document):
+            if version == KUBERNETES[0] and any(f'"{field}"' in json.dumps(document) for field in NEWER):
                 continue
             kubernetes_validate.validate(document, version, strict=True)
 
@@ -86,7 +87,7 @@ def check_selectors(rendered):
             continue
         assert selector.items() <= labels.items(), f"{document['kind']} finds no Pod: {selector}"
     for probe in ("livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"]["port"] in ports
+        assert container[probe]["httpGet"]["port"] in ports | {port["containerPort"] for port in container["ports"]}
     return container
 
 
@@ -144,10 +145,60 @@ def check_chart(write):
         if way in WAYS:
             check_plain(way, text, write)
         print(f"  chart, {way}: {len(rendered)} objects")
+    check_known_values()
     check_rights()
     for wrong in ("controller.knid=DaemonSet", "controller.kind=Both", "controller.service.typ=NodePort", "contoller.kind=x"):
         assert run("helm", "template", "x", CHART, "--set", wrong).returncode != 0, f"accepted: {wrong}"
     print("  chart: misspelt values are refused")
+
+
+def leaves(value, path=()):
+    """The scalars of values, each with the names that lead to it."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from leaves(inner, (*path, name))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner, path)
+    else:
+        yield path, value
+
+
+def check_known_values():
+    """A value of the ingress-nginx chart is in the objects, or the notes say that it has no effect."""
+    values = CHART / "ci/from-ingress-nginx-values.yaml"
+    text = render(values)
+    rendered = {str(value) for document in objects(text) for _, value in leaves(document)} | set(text.split())
+    notes = must("helm", "install", "ringress", CHART, "--dry-run=client", "--values", values).partition("NOTES:")[2]
+    hook = "controller.lifecycle.preStop"
+    assert hook in notes and "preStop" not in text, "a program that is not in the image is called"
+    count = 0
+    for path, value in leaves(yaml.safe_load(values.read_text())):
+        name = ".".join(path)
+        count += 1
+        if any(f"{said}." in f"{name}." for said in re.findall(r"[\w.]*\w", notes.partition("no effect here:")[2])):
+            continue
+        if isinstance(value, bool):
+            # Told by what follows from them, below.
+            continue
+        inside = any(str(value) in word for word in rendered)
+        assert inside or name == "global.image.unknown", f"{name}: {value} is neither rendered nor said to have no effect"
+    assert "registry.example/mirror/ringress:v9.8.7" in text and "--disable-leader-election" in text
+    container = check_selectors(objects(text))
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz" and container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    services = {d["metadata"]["name"]: d for d in objects(text) if d["kind"] == "Service"}
+    outside, inside = services["ringress-controller"], services["ringress-controller-internal"]
+    for service, own, other in ((outside, "outside", "inside"), (inside, "inside", "outside")):
+        labels = service["metadata"]["labels"]
+        assert "both" in labels and own in labels and other not in labels, labels
+    ports = {port["name"]: (port["port"], port["targetPort"], port.get("nodePort")) for port in inside["spec"]["ports"]}
+    assert ports == {"http": (8081, "https", 30082), "https": (8444, "https", 30445), "9000-tcp": (9000, "9000-tcp", 30902)}, ports
+    assert inside["spec"]["allocateLoadBalancerNodePorts"] is False and "allocateLoadBalancerNodePorts" not in outside["spec"]
+    # What the file of ingress-nginx says of its own image is not said of this one.
+    foreign = ("--set", "controller.image.image=ingress-nginx/controller", "--set", "controller.image.digest=sha256:0")
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert f"image: ringress:{version}\n" in render(values, *foreign)
+    print(f"  chart: {count} values of the ingress-nginx chart act, or the notes name them")
 
 
 def rights(*settings):

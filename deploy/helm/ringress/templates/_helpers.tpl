@@ -64,10 +64,29 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
-{{- define "ringress.image" -}}
+{{/* The values of ingress-nginx' own image, as a copied file of values has them, are not of this one. */}}
+{{- define "ringress.foreignImage" -}}
 {{- with .Values.controller.image -}}
-{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ with .digest }}@{{ . }}{{ end }}
+{{- if and (not .repository) (contains "ingress-nginx" .image) }}true{{ end -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "ringress.image" -}}
+{{- $global := default dict (default dict .Values.global).image -}}
+{{- with .Values.controller.image -}}
+{{- if include "ringress.foreignImage" $ -}}
+ringress:{{ $.Chart.AppVersion }}
+{{- else -}}
+{{- $registry := default $global.registry .registry -}}
+{{- default (ternary (printf "%s/%s" $registry .image) .image (not (empty $registry))) .repository -}}
+:{{ default $.Chart.AppVersion .tag }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A value as text. A file of values has all its numbers as floats, which would be written as 1.048576e+07. */}}
+{{- define "ringress.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ printf "%.0f" . }}{{ else }}{{ toString . }}{{ end -}}
 {{- end -}}
 
 {{/* The container may bind ports below 1024 in two ways. In a network namespace of its own a (safe) sysctl of the Pod
@@ -157,7 +176,10 @@ seccompProfile:
 - --validating-webhook-key=/etc/ringress/webhook/tls.key
 {{- end }}
 {{- end }}
+{{- if $c.disableLeaderElection }}
+- --disable-leader-election
+{{- end }}
 {{- range $flag, $value := $c.extraArgs }}
-- --{{ $flag }}{{ if ne (toString $value) "" }}={{ $value }}{{ end }}
+- --{{ $flag }}{{ if ne (toString $value) "" }}={{ include "ringress.text" $value }}{{ end }}
 {{- end }}
 {{- end -}}

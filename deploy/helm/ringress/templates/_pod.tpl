@@ -37,6 +37,9 @@ spec:
   {{- if or $c.priorityClassName $c.priorityClass.create }}
   priorityClassName: {{ default (include "ringress.fullname" .) $c.priorityClassName }}
   {{- end }}
+  {{- with $c.runtimeClassName }}
+  runtimeClassName: {{ . }}
+  {{- end }}
   {{- if $c.shareProcessNamespace }}
   shareProcessNamespace: true
   {{- end }}
@@ -116,17 +119,21 @@ spec:
     livenessProbe:
       {{- toYaml $c.livenessProbe | nindent 6 }}
     readinessProbe:
-      {{- toYaml $c.readinessProbe | nindent 6 }}
+      {{- include "ringress.readinessProbe" . | nindent 6 }}
     {{- with $c.startupProbe }}
     startupProbe:
       {{- toYaml . | nindent 6 }}
     {{- end }}
-    {{- with $c.lifecycle }}
+    {{- with include "ringress.lifecycle" . | fromYaml }}
     lifecycle:
       {{- toYaml . | nindent 6 }}
     {{- end }}
     resources:
       {{- toYaml $c.resources | nindent 6 }}
+    {{- with $c.resizePolicy }}
+    resizePolicy:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
     securityContext:
       {{- include "ringress.securityContext" . | nindent 6 }}
     volumeMounts:
@@ -184,6 +191,25 @@ spec:
       matchLabels:
         {{- include "ringress.selector" . | nindent 8 }}
   {{- end }}
+{{- end -}}
+
+{{/* In ingress-nginx one path is for both probes; here it says only that the process lives. */}}
+{{- define "ringress.readinessProbe" -}}
+{{- $probe := deepCopy .Values.controller.readinessProbe -}}
+{{- with $probe.httpGet }}{{ if eq .path $.Values.controller.healthCheckPath }}{{ $_ := set . "path" "/readyz" }}{{ end }}{{ end -}}
+{{ toYaml $probe }}
+{{- end -}}
+
+{{/* A file of ingress-nginx' image, which its chart runs by default: what it does is done by the SIGTERM here. */}}
+{{- define "ringress.foreignHook" -}}
+{{- $hook := default dict (default dict .Values.controller.lifecycle.preStop).exec -}}
+{{- if has "/wait-shutdown" (default list $hook.command) }}true{{ end -}}
+{{- end -}}
+
+{{- define "ringress.lifecycle" -}}
+{{- $lifecycle := deepCopy .Values.controller.lifecycle -}}
+{{- if include "ringress.foreignHook" . }}{{ $_ := unset $lifecycle "preStop" }}{{ end -}}
+{{ toYaml $lifecycle }}
 {{- end -}}
 
 {{- define "ringress.portName" -}}
