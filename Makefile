@@ -161,7 +161,9 @@ package-test-arm64:
 	python3 packaging/test/arm64.py target/arm64
 
 chart:
-	mkdir -p target/chart && $(CHART_TOOLS)/helm package deploy/helm/ringress --destination target/chart
+	rm -rf target/chart && mkdir -p target/chart
+	$(CHART_TOOLS)/helm package deploy/helm/ringress --destination target/chart \
+	  $(if $(VERSION),--version $(VERSION) --app-version $(VERSION))
 
 # Installs, serves, breaks, upgrades, removes and purges the deb in a root of its own, systemd being played by the test, and
 # again under systemd itself where it can be started; the rpm by its own tools; the image's files as a pod would run them.
@@ -175,6 +177,7 @@ package-test: deb rpm image
 	packaging/test/rpm.sh target/rpm/*.rpm
 	packaging/test/rpmlint.sh target/rpm/*.rpm
 	python3 packaging/test/image.py target/image/rootfs
+	python3 packaging/test/buildah.py target/image/ringress.tar target/image/rootfs
 	packaging/test/reproducible.sh
 
 # The same in a Debian 12 that has nothing but systemd on it, from the package archive of this machine.
@@ -192,6 +195,7 @@ release: deb rpm image chart
 	packaging/third-party sbom >target/dist/ringress.cdx.json
 	packaging/third-party licences >target/dist/THIRD-PARTY.txt
 	cd target/dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
+	python3 packaging/test/release.py target/dist
 
 # Chart, plain manifests, alert rules and dashboard. The tools are those that .ci/run lays under target/tools/chart.
 deploy: binaries

@@ -52,10 +52,11 @@ const COMMANDS: &[(&str, How)] = &[
     ("make deploy", By(".ci/run", "make deploy")),
     ("make package-test-arm64", Not("cross-builds for minutes, with packages that CI does not install")),
     ("make package-test", By(".ci/run", "make package-test")),
+    ("make package-test-fresh", Not("fetches a Debian from its archive; `make package-test` is the same on an overlay of this one")),
     ("make deb", By("Makefile", "package-test: deb rpm image")),
     ("make rpm", By("Makefile", "package-test: deb rpm image")),
     ("make image", By("Makefile", "package-test: deb rpm image")),
-    ("make release", Not("is made of targets that are tested each, and a checksum")),
+    ("make release", By(".ci/run", "make package-test release")),
     ("make long", Not(MINUTES)),
     ("make bench", Not(MINUTES)),
     ("make peers", Not(MINUTES)),
@@ -77,7 +78,7 @@ const COMMANDS: &[(&str, How)] = &[
     ("apt install ./target/deb/", By("packaging/test/deb.py", "\"apt-get\", \"install\"")),
     ("cp my-ingress.yaml /etc/ringress/manifests/", By("packaging/test/deb.py", "/etc/ringress/manifests")),
     ("rpm -i target/rpm/", By("packaging/test/rpm.sh", "run --install")),
-    ("systemctl", Not("systemd is not run; packaging/test/supervisor.py plays its part with the same unit")),
+    ("systemctl", By("packaging/test/systemd.py", "\"systemctl\", \"reload\", \"ringress\"")),
     ("install -D -m 644 ringress.json", Not("a folder of a node's kubelet; the profile itself is tested by packaging/test/image.py")),
 ];
 
