@@ -5,8 +5,10 @@
 
 #![expect(clippy::disallowed_types, reason = "the buckets of all cores need one clock")]
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -40,10 +42,18 @@ struct Client {
     buckets: Vec<(u64, u64)>,
 }
 
+/// The table as one core sees it, and what its requests have of it.
+pub(crate) struct Places {
+    table: Arc<LimitTable>,
+    /// By numbers that are the core's own.
+    held: RefCell<HashMap<u64, Key, foldhash::fast::FixedState>>,
+    next: Cell<u64>,
+}
+
 /// A counted request in flight; uncounted when dropped.
 pub(crate) struct InFlight {
-    table: Arc<LimitTable>,
-    key: Key,
+    places: Rc<Places>,
+    number: u64,
 }
 
 impl Default for LimitTable {
@@ -53,8 +63,8 @@ impl Default for LimitTable {
 }
 
 impl LimitTable {
-    /// Counts a request in, or says with what it is refused.
-    pub(crate) fn admit(self: &Arc<Self>, limits: &Limits, client: IpAddr) -> Result<Option<InFlight>, Answer> {
+    /// Counts a request in, or says with what it is refused; the key of its place, if it has one.
+    fn admit(&self, limits: &Limits, client: IpAddr) -> Result<Option<Key>, Answer> {
         if limits.exempt.iter().any(|net| net.contains(&client)) {
             return Ok(None);
         }
@@ -84,7 +94,13 @@ impl LimitTable {
         }
         state.in_flight += 1;
         drop(shard);
-        Ok(Some(InFlight { table: Arc::clone(self), key }))
+        Ok(Some(key))
+    }
+
+    fn give_back(&self, key: &Key) {
+        if let Some(client) = self.shard(key).get_mut(key) {
+            client.in_flight = client.in_flight.saturating_sub(1);
+        }
     }
 
     fn shard(&self, key: &Key) -> std::sync::MutexGuard<'_, HashMap<Key, Client>> {
@@ -95,11 +111,30 @@ impl LimitTable {
     }
 }
 
+impl Places {
+    /// None are taken.
+    pub(crate) fn new(table: Arc<LimitTable>) -> Rc<Self> {
+        Rc::new(Self { table, held: RefCell::default(), next: Cell::new(0) })
+    }
+
+    /// Counts a request in, or says with what it is refused.
+    pub(crate) fn admit(self: &Rc<Self>, limits: &Limits, client: IpAddr) -> Result<Option<InFlight>, Answer> {
+        let Some(key) = self.table.admit(limits, client)? else { return Ok(None) };
+        let number = self.next.replace(self.next.get() + 1);
+        self.held.borrow_mut().insert(number, key);
+        Ok(Some(InFlight { places: Rc::clone(self), number }))
+    }
+
+    /// Gives everything back: tasks that do not end before their thread does are never dropped.
+    pub(crate) fn release(&self) {
+        self.held.take().values().for_each(|key| self.table.give_back(key));
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some(client) = self.table.shard(&self.key).get_mut(&self.key) {
-            client.in_flight = client.in_flight.saturating_sub(1);
-        }
+        let held = self.places.held.borrow_mut().remove(&self.number);
+        held.iter().for_each(|key| self.places.table.give_back(key));
     }
 }
 
@@ -135,7 +170,8 @@ mod tests {
 
     #[test]
     fn requests_in_flight_are_given_back() {
-        let table = Arc::new(LimitTable::default());
+        let table = Arc::<LimitTable>::default();
+        let (places, others) = (Places::new(Arc::clone(&table)), Places::new(table));
         let limits = Limits {
             key: "shop/web".into(),
             in_flight: Some(1),
@@ -145,10 +181,16 @@ mod tests {
             in_flight_status: 429,
         };
         let client = IpAddr::from([10, 0, 0, 1]);
-        let held = table.admit(&limits, client).unwrap();
-        assert_eq!(table.admit(&limits, client).err(), Some(Answer::status(429)));
-        assert!(table.admit(&limits, IpAddr::from([10, 0, 0, 2])).is_ok(), "another client has its own");
+        let held = places.admit(&limits, client).unwrap();
+        assert_eq!(others.admit(&limits, client).err(), Some(Answer::status(429)), "whichever core it comes to");
+        assert!(others.admit(&limits, IpAddr::from([10, 0, 0, 2])).is_ok(), "another client has its own");
         drop(held);
-        assert!(table.admit(&limits, client).is_ok());
+        let late = places.admit(&limits, client).unwrap();
+        places.release();
+        let again = others.admit(&limits, client).unwrap();
+        drop(late);
+        assert!(places.admit(&limits, client).is_err(), "what was given back is not given back twice");
+        drop(again);
+        assert!(places.admit(&limits, client).is_ok());
     }
 }

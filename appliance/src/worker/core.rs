@@ -26,7 +26,7 @@ use crate::io::{self, Aborter, Timers};
 use crate::kept::Kept;
 use crate::limits::WAITING_WITH_BUFFER_MAX;
 use crate::metrics::{CoreMetrics, Refused};
-use crate::policy::{AuthAnswers, LimitTable, Verified};
+use crate::policy::{AuthAnswers, LimitTable, Places, Verified};
 use crate::resolve::Names;
 use crate::tls::{ClientTls, ServerTls, SharedTls, Turns};
 use crate::trace::{Active, SpanOutlet};
@@ -57,8 +57,8 @@ pub(crate) struct Core {
     pub(crate) sessions: Sessions,
     pub(crate) tls: RefCell<ServerTls>,
     pub(crate) client_tls: ClientTls,
-    /// Shared by all cores.
-    pub(crate) limits: Arc<LimitTable>,
+    /// Of the table that all cores share.
+    pub(crate) limits: Rc<Places>,
     pub(crate) verified_passwords: RefCell<Verified>,
     pub(crate) auth_answers: RefCell<AuthAnswers>,
     pub(crate) mirrors: Mirrors,
@@ -182,7 +182,7 @@ impl Core {
             checks: Checks::default(),
             sessions: Sessions::default(),
             client_tls: ClientTls::new(tls.provider())?,
-            limits,
+            limits: Places::new(limits),
             verified_passwords: RefCell::default(),
             auth_answers: RefCell::default(),
             mirrors: Mirrors::default(),
@@ -309,10 +309,11 @@ impl Core {
         self.waiting_with_buffer.get() < WAITING_WITH_BUFFER_MAX
     }
 
-    /// Gives back what clients have of the bound that all cores share: tasks that do not end before their thread does are
+    /// Gives back what clients have of the bounds that all cores share: tasks that do not end before their thread does are
     /// never dropped.
     pub(super) fn release_clients(&self) {
         self.live.borrow_mut().values_mut().filter_map(|live| live.claim.take()).for_each(|c| self.clients.release(c));
+        self.limits.release();
     }
 
     /// Whether a connection waits for a request: [`Core::end_idle`] ends it then.

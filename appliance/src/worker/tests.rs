@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use ringress_config::model::{Kind, ObjectKey, ObjectRef, Transport};
 use ringress_config::snapshot::{
     Backend, Balancing, BodyPolicy, Certificate, Certificates, Cluster, ClusterId, ClusterKey, Clusters, Endpoint,
-    HostRoutes, Hosts, HttpsRedirect, Literal, LiteralTable, PathKind, PathTable, PortKey, RetryPolicy, Route, RouteId,
-    RouteLabels, Settings, Snapshot, Timeouts,
+    HostRoutes, Hosts, HttpsRedirect, Limits, Literal, LiteralTable, PathKind, PathTable, Policies, PortKey,
+    RetryPolicy, Route, RouteId, RouteLabels, Settings, Snapshot, Timeouts,
 };
 
 use super::*;
@@ -81,7 +81,7 @@ fn serve_origin(mut stream: TcpStream) {
     }
 }
 
-fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
+fn snapshot(generation: u64, endpoints: &[SocketAddr], policies: Option<Policies>) -> Arc<Snapshot> {
     let key =
         ClusterKey { service: ObjectKey::new("default", "web"), port: PortKey::Number(80), transport: Transport::Tcp };
     let endpoints = endpoints.iter().map(|address| Endpoint { address: *address }).collect();
@@ -112,7 +112,7 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr]) -> Arc<Snapshot> {
         timeouts: Timeouts::default(),
         body: BodyPolicy { bytes_max: None, ..BodyPolicy::default() },
         retry: RetryPolicy::default(),
-        policies: None,
+        policies: policies.map(Arc::new),
     });
     let paths = PathTable::Literal(LiteralTable::new([(Literal::Below("/"), route)]));
     let generated = rcgen::generate_simple_self_signed(["default.test".to_owned()]).unwrap();
@@ -181,12 +181,12 @@ impl Running {
     }
 
     fn publish(&mut self, endpoints: &[SocketAddr]) {
-        self.publish_with(endpoints, Settings::default());
+        self.publish_with(endpoints, Settings::default(), None);
     }
 
-    fn publish_with(&mut self, endpoints: &[SocketAddr], settings: Settings) {
+    fn publish_with(&mut self, endpoints: &[SocketAddr], settings: Settings, policies: Option<Policies>) {
         self.generation += 1;
-        let mut snapshot = snapshot(self.generation, endpoints);
+        let mut snapshot = snapshot(self.generation, endpoints, policies);
         Arc::get_mut(&mut snapshot).unwrap().settings = Arc::new(settings);
         self.workers.current.store(Some(Arc::clone(&snapshot)));
         for link in &self.workers.links {
@@ -374,16 +374,43 @@ fn a_dead_worker_gives_back_what_its_clients_had_of_their_bound() {
         let mut running = Running::start(driver, 1, &[]);
         let mut settings = Settings::default();
         settings.client.connections_per_client_max = std::num::NonZeroU32::new(2);
-        running.publish_with(&[silent.local_addr().unwrap()], settings.clone());
+        running.publish_with(&[silent.local_addr().unwrap()], settings.clone(), None);
         let mut waiting = running.connect();
         waiting.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
         let (_upstream, _) = silent.accept().unwrap();
         assert!(get(&mut running.connect(), crate::faults::KILL_WORKER).is_err());
         assert!(is_closed(&mut waiting));
-        running.publish_with(&[origin()], settings);
+        running.publish_with(&[origin()], settings, None);
         let mut again = [running.connect(), running.connect()];
         assert!(again.iter_mut().all(|client| get(client, "/").is_ok_and(|(status, _)| status == 200)));
         assert_ne!(get(&mut running.connect(), "/").ok().map(|(status, _)| status), Some(200), "there is a bound");
+    }
+}
+
+#[test]
+fn a_dead_worker_gives_back_what_its_clients_had_in_flight() {
+    for driver in drivers() {
+        let limits = Limits {
+            key: "default/web".into(),
+            in_flight: Some(1),
+            rates: Box::default(),
+            exempt: Box::default(),
+            rate_status: 503,
+            in_flight_status: 503,
+        };
+        let policies = Some(Policies { limits: Some(Arc::new(limits)), ..Policies::default() });
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut running = Running::start(driver, 1, &[]);
+        running.publish_with(&[silent.local_addr().unwrap()], Settings::default(), policies.clone());
+        let mut waiting = running.connect();
+        waiting.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+        let (_upstream, _) = silent.accept().unwrap();
+        assert_eq!(get(&mut running.connect(), "/").unwrap().0, 503, "one at a time");
+        // Refused or cut off, it does what it says.
+        let _either = get(&mut running.connect(), crate::faults::KILL_WORKER);
+        assert!(is_closed(&mut waiting));
+        running.publish_with(&[origin()], Settings::default(), policies);
+        assert_eq!(get(&mut running.connect(), "/").unwrap().0, 200);
     }
 }
 
