@@ -105,7 +105,7 @@ async fn establish(core: &Rc<Core>, key: u64, client: &mut Client, kind: Listene
     // Nothing else has had it.
     let Stream::Plain(mut socket) = client.stream.take() else { return false };
     if core.pin().settings.forwarded.proxy_protocol {
-        let Some((proxied, behind)) = proxied(core, key, &mut socket, client.facts.peer).await else { return false };
+        let Ok((proxied, behind)) = proxied(core, key, &mut socket, client.facts.peer).await else { return false };
         client.early = behind.into();
         if let Some((from, to)) = proxied.addresses {
             (client.facts.peer, client.facts.port) = (from, to);
@@ -127,13 +127,22 @@ async fn establish(core: &Rc<Core>, key: u64, client: &mut Client, kind: Listene
     true
 }
 
-/// Reads the PROXY header of connection `key`. `None` ends a connection that has none, or whose client has too many.
+/// Why a connection that has to begin with a PROXY header is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unserved {
+    /// It does not, or not in time.
+    NoHeader,
+    /// Its client, which is here, has as many connections as it may have.
+    ClientLimit(SocketAddr),
+}
+
+/// Reads the PROXY header of connection `key`.
 pub(crate) async fn proxied(
     core: &Core,
     key: u64,
     socket: &mut Socket,
     peer: SocketAddr,
-) -> Option<(Proxied, Vec<u8>)> {
+) -> Result<(Proxied, Vec<u8>), Unserved> {
     socket.shutdown_after(HANDSHAKE);
     match proxy_protocol::read(socket).await {
         Ok((read, behind)) => {
@@ -141,17 +150,18 @@ pub(crate) async fn proxied(
             // What an untrusted hop says of the client is read and not believed.
             let trusted = core.pin().settings.forwarded.is_trusted(peer.ip());
             let read = if trusted { read } else { Proxied { addresses: None } };
+            let client = read.addresses.map_or(peer, |(client, _)| client);
             let admitted = match read.addresses {
-                Some((client, _)) => core.admits_client(key, client.ip()),
+                Some(_) => core.admits_client(key, client.ip()),
                 // A connection that the hop makes on its own behalf.
                 None => trusted || core.admits_client(key, peer.ip()),
             };
-            admitted.then_some((read, behind))
+            if admitted { Ok((read, behind)) } else { Err(Unserved::ClientLimit(client)) }
         }
         Err(error) => {
             core.metrics.refuse(Refused::BadRequest);
             tracing::debug!(%peer, %error, "a connection without a PROXY header was closed");
-            None
+            Err(Unserved::NoHeader)
         }
     }
 }

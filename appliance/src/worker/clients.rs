@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -19,18 +19,30 @@ const SHARDS: usize = 64;
 #[expect(clippy::disallowed_types, reason = "the bound holds across cores; locked at the ends of a connection only")]
 type Shard = std::sync::Mutex<HashMap<Network, u32>>;
 
-/// What counts as one client: an address of IPv4, or the /64 of one of IPv6, as a single machine has that many.
+/// What counts as one client: an address of IPv4, however it is written, or the /64 of one of IPv6, as a single machine has
+/// that many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Network(u64);
 
 impl Network {
     fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
-            // Nothing that is routed begins like this in IPv6.
-            IpAddr::V4(address) => Self(0xffff << 32 | u64::from(address.to_bits())),
-            IpAddr::V6(address) => Self((address.to_bits() >> 64) as u64),
+            IpAddr::V4(address) => Self::of_v4(address),
+            IpAddr::V6(address) => translated(address).map_or(Self((address.to_bits() >> 64) as u64), Self::of_v4),
         }
     }
+
+    fn of_v4(address: Ipv4Addr) -> Self {
+        // Nothing that is routed begins like this in IPv6.
+        Self(0xffff << 32 | u64::from(address.to_bits()))
+    }
+}
+
+/// The client behind a translator of the well-known prefix 64:ff9b::/96 (RFC 6052): all of IPv4 is one /64 there.
+fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    const PREFIX: u128 = 0x0064_ff9b << 96;
+    let bits = address.to_bits();
+    (bits & !u128::from(u32::MAX) == PREFIX).then(|| Ipv4Addr::from_bits(bits as u32))
 }
 
 /// Connections of all clients with the process, while they are bounded. It has no entry without a connection.
@@ -170,6 +182,17 @@ mod tests {
         let _first = clients.claim(ip("2001:db8:0:1::1"), max).unwrap();
         assert!(clients.claim(ip("2001:db8:0:1:ffff::2"), max).is_none());
         assert!(clients.claim(ip("2001:db8:0:2::1"), max).is_some());
+    }
+
+    #[test]
+    fn behind_a_translator_to_ipv6_every_address_of_ipv4_is_a_client() {
+        let clients = Clients::new(Arc::default());
+        let max = NonZeroU32::new(1);
+        let _first = clients.claim(ip("64:ff9b::10.0.0.1"), max).unwrap();
+        assert!(clients.claim(ip("64:ff9b::10.0.0.2"), max).is_some());
+        assert!(clients.claim(ip("10.0.0.1"), max).is_none(), "it is the same one");
+        let _local = clients.claim(ip("64:ff9b:1::10.0.0.1"), max).unwrap();
+        assert!(clients.claim(ip("64:ff9b:1::10.0.0.2"), max).is_none(), "no such prefix");
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::support::client::Connection;
-use crate::support::eventually;
 use crate::support::frames::{Frames, get};
 use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::Origin;
 use crate::support::process::{Builder, Driver, Ringress, on_each_driver, own_address};
 use crate::support::services::{self, config_map, free, tcp_echo};
+use crate::support::{PATIENCE, eventually, within};
 
 const MAX: usize = 3;
 
@@ -116,6 +116,45 @@ fn connections_to_tcp_services_count_as_well() {
         assert!(echoes().is_none() && is_refused(client, &ringress, ""));
         drop(held);
         eventually("a place is given back", || echoes().is_some());
+    });
+}
+
+#[test]
+fn the_line_of_a_session_over_the_bound_says_503_behind_a_proxy_header_too() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("sessions");
+        let keys = [
+            ("client-connections-max", "1"),
+            ("stream-access-log-path", path.to_str().expect("its name")),
+            ("log-format-stream", "$status $remote_addr"),
+        ];
+        let ringress = serving(driver, &origin, &keys);
+        let [plain, behind] = [(); 2].map(|()| free(own_address()));
+        let mut objects = services::service("echo", "TCP", &[tcp_echo(b"")]);
+        objects.push(config_map("tcp", &[(plain, "default/echo:7"), (behind, "default/echo:7:PROXY")]));
+        ringress.apply("tcp.json", file(objects));
+        let (hop, web) = (own_address(), own_address());
+        for (port, client, header) in [
+            (plain, web.to_string(), String::new()),
+            (behind, "192.0.2.7".to_owned(), "PROXY TCP4 192.0.2.7 192.0.2.200 1000 80\r\n".to_owned()),
+        ] {
+            let source = if port == plain { web } else { hop };
+            let at = SocketAddr::new(ringress.http.ip(), port);
+            let open = || {
+                let mut connection = Connection::from(source, at).expect("the system's queue takes it");
+                let mut echo = [0; 1];
+                let sent = connection.send(format!("{header}x").as_bytes());
+                let is_served = sent.and_then(|()| connection.read_exact(&mut echo)).is_ok();
+                is_served.then_some(connection)
+            };
+            let _first = open().expect("an echo");
+            assert!(open().is_none());
+            let line = format!("503 {client}");
+            let read = || std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(within(PATIENCE, || read().lines().any(|written| written == line)), "{line} in {}", read());
+        }
     });
 }
 
