@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub use access_log::{AccessLogSettings, Escape, LogFormat, LogPart, LogVariable};
 pub use authorities::{Authorities, AuthoritiesError, Distrust};
 pub use blocks::{Blocks, TextRule};
-pub use certificate::{Certificate, CertificateError, Certificates, ServerCertificate, not_after_of};
+pub use certificate::{Certificate, CertificateError, Certificates, Origin, ServerCertificate, not_after_of};
 pub use client_auth::{AuthContext, ClientAuth, ClientCertificate, ClientVerdict, ClientVerify};
 pub use cluster::{
     Balancer, Balancing, CircuitLimits, Cluster, ClusterId, ClusterKey, Clusters, Endpoint, HashBy, Places, PortKey,
@@ -55,7 +55,7 @@ pub use policy::{
 pub use ring::Ring;
 pub use route::{
     Backend, BodyPolicy, HttpsRedirect, PathKind, RESPONSE_HEAD_BYTES_MAX, RetryPolicy, RetryStatuses, Route, RouteId,
-    RouteLabels, Timeouts, UpstreamProtocol, WeightedCluster,
+    RouteLabels, Timeouts, Tries, UpstreamProtocol, WeightedCluster,
 };
 pub use search::{GROUPS_MAX, Groups, Search};
 pub use sessions::{EndpointKey, Sessions};

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::accept::proxy_protocol;
 use crate::access_log::{Session, Trail};
 use crate::error::Failure;
-use crate::http::client;
+use crate::http::client::{self, Unserved};
 use crate::io::Socket;
 use crate::limits::STREAM_CONNECT;
 use crate::metrics::Refused;
@@ -34,8 +34,13 @@ pub(crate) async fn run(core: &Rc<Core>, key: u64, mut socket: Socket, mut peer:
     let mut line = Line { peer, local, begun: Instant::now(), key: None, trail: Trail::default() };
     let mut early = Vec::new();
     if service.receives_proxy {
-        let Some((proxied, behind)) = client::proxied(core, key, &mut socket, peer).await else {
-            return line.write(core, 400, Carried::default());
+        let (proxied, behind) = match client::proxied(core, key, &mut socket, peer).await {
+            Ok(read) => read,
+            Err(Unserved::NoHeader) => return line.write(core, 400, Carried::default()),
+            Err(Unserved::ClientLimit(client)) => {
+                line.peer = client;
+                return line.write(core, 503, Carried::default());
+            }
         };
         early = behind;
         peer = proxied.addresses.map_or(peer, |(client, _)| client);
@@ -107,6 +112,7 @@ impl Line {
 /// A connection to an endpoint; when one cannot be reached, to the next.
 async fn dial(core: &Rc<Core>, cluster: &Arc<Cluster>, settings: &StreamSettings, trail: &mut Trail) -> Option<Socket> {
     let (mut tried, start) = (Tried::default(), Instant::now());
+    let tries = settings.tries.of(cluster.endpoints.len());
     for attempt in 1_u32.. {
         let lease = core.upstreams.borrow_mut().choose(core, cluster, &Hint::default(), &tried)?;
         let address = lease.address();
@@ -127,7 +133,7 @@ async fn dial(core: &Rc<Core>, cluster: &Arc<Cluster>, settings: &StreamSettings
             }
         }
         let late = !settings.tries_timeout.is_zero() && start.elapsed() >= settings.tries_timeout;
-        if attempt >= settings.tries || late {
+        if attempt >= tries || late {
             return None;
         }
         core.metrics.retries.increment();

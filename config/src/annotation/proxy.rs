@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Annotations;
 use crate::intent::RoutePolicy;
-use crate::snapshot::{RESPONSE_HEAD_BYTES_MAX, RetryStatuses, UpstreamWords};
+use crate::snapshot::{RESPONSE_HEAD_BYTES_MAX, RetryStatuses, Tries, UpstreamWords};
 use crate::value::{self, Expected, Source};
 
 pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
@@ -22,7 +22,7 @@ pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
     source.get("proxy-buffering", value::on_off);
     words(source, policy);
     let retry = &mut policy.retry;
-    set(&mut retry.tries_max, source.get("proxy-next-upstream-tries", value::natural));
+    set(&mut retry.tries, source.get("proxy-next-upstream-tries", value::natural).map(Tries::new));
     set(&mut retry.budget, source.get("proxy-next-upstream-timeout", value::seconds));
     if let Some(conditions) = source.get("proxy-next-upstream", conditions) {
         retry.on_error = conditions.error;
@@ -178,7 +178,8 @@ mod tests {
         assert_eq!((policy.body.bytes_max, policy.body.buffer), (Some(8 << 20), false));
         let retry = policy.retry;
         assert_eq!((retry.on_error, retry.on_timeout, retry.non_idempotent), (true, false, true));
-        assert_eq!((retry.tries_max, retry.budget), (0, Duration::from_secs(30)));
+        assert_eq!((retry.tries, retry.budget), (Tries::EachEndpoint, Duration::from_secs(30)));
+        assert_eq!([1, 20, 500].map(|endpoints| retry.tries.of(endpoints)), [3, 20, 32]);
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub(super) static ROWS: &[Row] = &[
         "Max gap between two reads from the backend (so it is the idle limit of websockets and gRPC streams); 504 if nothing was sent yet."),
     row("proxy-next-upstream", Proxy, "set of nginx conditions", "error timeout", Path, Medium, P1, Differs("the last answer is relayed as it is where no further try is made; a request that is hedged (ringress.io/hedge-after) is not tried again for its status"), Default,
         "Failures that move a request to the next endpoint: error timeout invalid_header http_500/502/503/504/403/404/429 non_idempotent off."),
-    row("proxy-next-upstream-tries", Proxy, "int, 0 = no limit", "3", Path, Low, P1, Honoured, Default,
+    row("proxy-next-upstream-tries", Proxy, "int, 0 = every endpoint once", "3", Path, Low, P1, Differs("0 is as many tries as there are endpoints, three at least and 32 at most, and not without end"), Default,
         "Total attempts. With a single endpoint the same pod is tried again."),
     row("proxy-next-upstream-timeout", Proxy, "int s, 0 = no limit", "0", Path, Low, P1, Honoured, Default,
         "Time budget for all attempts."),

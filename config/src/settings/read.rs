@@ -16,7 +16,7 @@ use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
 use crate::options::Options;
 use crate::snapshot::{
     CipherList, ClientSettings, ExternalAuth, FieldSettings, ForwardedSettings, Settings, StreamSettings, TicketKey,
-    TlsSettings, TlsVersions, UpstreamSettings, parse_groups,
+    TlsSettings, TlsVersions, Tries, UpstreamSettings, parse_groups,
 };
 use crate::value::{self, Expected, Source};
 
@@ -192,14 +192,12 @@ fn upstream(keys: &mut Keys<'_>) -> UpstreamSettings {
 
 fn streams(keys: &mut Keys<'_>) -> StreamSettings {
     let default = StreamSettings::default();
-    // nginx takes 0 tries for no limit; the time bounds them all the same.
-    let tries = keys.get("proxy-stream-next-upstream-tries", value::natural).unwrap_or(default.tries);
-    let tries = if tries == 0 { u32::MAX } else { tries };
+    let tries = keys.get("proxy-stream-next-upstream-tries", value::natural).map_or(default.tries, Tries::new);
     let next = keys.get("proxy-stream-next-upstream", value::bool).unwrap_or(true);
     let tries_timeout = keys.get("proxy-stream-next-upstream-timeout", value::time);
     StreamSettings {
         idle_timeout: keys.get("proxy-stream-timeout", value::time).unwrap_or(default.idle_timeout),
-        tries: if next { tries } else { 1 },
+        tries: if next { tries } else { Tries::new(1) },
         tries_timeout: tries_timeout.unwrap_or(default.tries_timeout),
         responses: keys.get("proxy-stream-responses", value::natural).unwrap_or(default.responses),
     }

@@ -9,7 +9,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer as _, X509Certificate};
 
 use super::Sharded;
 use crate::model::ObjectKey;
@@ -26,6 +26,19 @@ pub struct Certificate {
     pub not_after: i64,
     /// SHA-256 of the leaf, lower-case hex.
     pub fingerprint: String,
+    /// What else is told of it.
+    pub origin: Origin,
+}
+
+/// Who issued a certificate, and as what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Common name of the issuer; empty for none.
+    pub common_name: Box<str>,
+    /// Its organization.
+    pub organization: Box<str>,
+    /// In decimal.
+    pub serial: Box<str>,
 }
 
 /// Why a certificate cannot be used. The text never holds any part of a key.
@@ -75,8 +88,8 @@ impl Certificate {
             rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch,
             other => bad(&other),
         })?;
-        let Facts { names, not_after } = facts;
-        Ok(Self { secret, key: Arc::new(certified), names, not_after, fingerprint })
+        let Facts { names, not_after, origin } = facts;
+        Ok(Self { secret, key: Arc::new(certified), names, not_after, fingerprint, origin })
     }
 
     /// The kind of its key.
@@ -98,6 +111,7 @@ impl Certificate {
 struct Facts {
     names: Box<[Box<str>]>,
     not_after: i64,
+    origin: Origin,
 }
 
 impl Facts {
@@ -116,7 +130,15 @@ impl Facts {
             let common = parsed.subject().iter_common_name().filter_map(|cn| cn.as_str().ok());
             names.extend(common.map(|cn| Box::from(cn.to_ascii_lowercase())));
         }
-        Ok(Self { names: names.into(), not_after: parsed.validity().not_after.timestamp() })
+        let issuer = parsed.issuer();
+        let text =
+            |part: Option<&AttributeTypeAndValue<'_>>| part.and_then(|p| p.as_str().ok()).unwrap_or_default().into();
+        let origin = Origin {
+            common_name: text(issuer.iter_common_name().next()),
+            organization: text(issuer.iter_organization().next()),
+            serial: parsed.tbs_certificate.serial.to_string().into(),
+        };
+        Ok(Self { names: names.into(), not_after: parsed.validity().not_after.timestamp(), origin })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Routes: what is done with a request that a host and a path matched.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,11 +163,47 @@ impl RetryStatuses {
     }
 }
 
+/// How often something is tried in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tries {
+    /// So often at most.
+    UpTo(NonZeroU32),
+    /// Every endpoint once, within bounds (`0`): what nobody reaches must not be tried for ever, and one request must not
+    /// spend what all have to spend on further attempts.
+    EachEndpoint,
+}
+
+impl Tries {
+    /// Of one endpoint alone, and the default.
+    const MIN: u32 = 3;
+    /// See [`Tries::EachEndpoint`].
+    const EACH_MAX: u32 = 32;
+
+    /// As nginx counts: 0 is no number.
+    pub fn new(number: u32) -> Self {
+        NonZeroU32::new(number).map_or(Self::EachEndpoint, Self::UpTo)
+    }
+
+    /// How many these are where there are so many endpoints.
+    pub fn of(self, endpoints: usize) -> u32 {
+        match self {
+            Self::UpTo(number) => number.get(),
+            Self::EachEndpoint => u32::try_from(endpoints).unwrap_or(u32::MAX).clamp(Self::MIN, Self::EACH_MAX),
+        }
+    }
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self::new(Self::MIN)
+    }
+}
+
 /// When and how often another attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RetryPolicy {
-    /// Attempts in all; 0 is no limit but the time and the retry budget of the cluster (`proxy-next-upstream-tries`).
-    pub tries_max: u32,
+    /// Attempts in all (`proxy-next-upstream-tries`).
+    pub tries: Tries,
     /// After a connection error or a connection that broke before any response byte (`error`).
     pub on_error: bool,
     /// After a timeout (`timeout`).
@@ -188,7 +225,7 @@ pub struct RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            tries_max: 3,
+            tries: Tries::default(),
             on_error: true,
             on_timeout: true,
             on_invalid: false,

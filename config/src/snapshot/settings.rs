@@ -9,7 +9,7 @@ use rustls::{CipherSuite, NamedGroup};
 
 use super::AccessLogSettings;
 use super::TlsVersions;
-use super::{Blocks, Compression, StreamLogSettings, Tracing};
+use super::{Blocks, Compression, StreamLogSettings, Tracing, Tries};
 
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -236,8 +236,8 @@ impl Default for ForwardedSettings {
 pub struct StreamSettings {
     /// A session ends when neither side speaks for so long (`proxy-stream-timeout`).
     pub idle_timeout: Duration,
-    /// Endpoints that a connection tries (`proxy-stream-next-upstream`, `-tries`); at least one.
-    pub tries: u32,
+    /// Endpoints that a connection tries (`proxy-stream-next-upstream`, `-tries`).
+    pub tries: Tries,
     /// No further endpoint is tried after so long (`proxy-stream-next-upstream-timeout`); zero is no bound.
     pub tries_timeout: Duration,
     /// Datagrams that answer one of the client, after which a UDP session is over (`proxy-stream-responses`).
@@ -247,6 +247,6 @@ pub struct StreamSettings {
 impl Default for StreamSettings {
     fn default() -> Self {
         let timeout = Duration::from_secs(600);
-        Self { idle_timeout: timeout, tries: 3, tries_timeout: timeout, responses: 1 }
+        Self { idle_timeout: timeout, tries: Tries::default(), tries_timeout: timeout, responses: 1 }
     }
 }

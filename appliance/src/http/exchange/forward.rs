@@ -70,6 +70,8 @@ pub(super) struct Attempts {
     asked: Instant,
     /// What pays for further ones.
     account: Option<RetryAccount>,
+    /// Endpoints that there were to choose from.
+    endpoints: usize,
 }
 
 impl<'s> Exchange<'s> {
@@ -299,6 +301,7 @@ impl Attempts {
             trail: Trail::default(),
             asked: now,
             account: None,
+            endpoints: 0,
         }
     }
 
@@ -326,7 +329,7 @@ impl Attempts {
     /// Whether tries and time are left.
     fn has_room(&self, route: &Route) -> bool {
         let policy = &route.retry;
-        (policy.tries_max == 0 || self.count < policy.tries_max)
+        self.count < policy.tries.of(self.endpoints)
             && (policy.budget.is_zero() || self.began.elapsed() < policy.budget)
     }
 
@@ -448,6 +451,7 @@ impl<'s> Exchange<'s> {
         let chosen = core.upstreams.borrow_mut().choose(core, cluster, &self.hint, &attempts.tried);
         let lease = chosen.ok_or(Failure::NoEndpoint)?;
         attempts.account = Some(lease.account());
+        attempts.endpoints = cluster.endpoints.len();
         attempts.trail.begin(lease.address());
         lease.admit(core)?;
         Ok(lease)

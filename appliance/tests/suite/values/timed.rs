@@ -137,6 +137,9 @@ fn failures_are_tried_again_as_often_as_is_said() {
         }
         let twice: Pairs = &[("proxy-next-upstream-tries", "2")];
         assert_eq!((attempts(driver, "GET", twice, &[]), attempts(driver, "GET", &[], twice)), (2, 2));
+        // Of one endpoint alone, no request takes what is there for all to be tried again.
+        let endless: Pairs = &[("proxy-next-upstream-tries", "0")];
+        assert_eq!((attempts(driver, "GET", endless, &[]), attempts(driver, "GET", &[], endless)), (3, 3));
         assert_eq!(attempts(driver, "POST", &[], &[("retry-non-idempotent", "true")]), 3);
         assert_eq!(attempts(driver, "POST", &[("proxy-next-upstream", "error non_idempotent")], &[]), 3);
     });
