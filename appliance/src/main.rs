@@ -23,7 +23,7 @@ use ringress::worker::{self, Gate, ListenAddress, ListenerKind, Placement, Strea
 use ringress::{check, explain, logging, metrics, report, shadow, top, upgrade};
 use ringress_sync::{
     KubeSettings, PodIdentity, Publisher, SourceSettings, StatusAddresses, StatusSettings, SyncHandle, SyncSettings,
-    WebhookAuthority, WebhookCertificate, WebhookSettings, WorkerLink, WriteSettings,
+    WebhookAuthority, WebhookCertificate, WebhookSettings, WebhookSocket, WorkerLink, WriteSettings,
 };
 
 /// Gives memory back after a crowd of connections.
@@ -195,11 +195,11 @@ fn serve(
         spans,
         gate: succession.gate.clone(),
     };
+    let webhook = webhook_socket(settings, succession, &mut inherited);
     let mut workers = worker::start(worker_settings, inherited)?;
     let _exporter = SpanExporter::start(spans_out, Arc::clone(&workers.current))?;
 
-    let sync =
-        ringress_sync::spawn(sync_settings(settings, succession.predecessor.is_some()), publisher(&mut workers))?;
+    let sync = ringress_sync::spawn(sync_settings(settings, webhook), publisher(&mut workers))?;
     let sources = Sources {
         control: Arc::new(Control {
             sync: sync.clone(),
@@ -267,6 +267,7 @@ impl<F: Fn(&Serving)> Process for Running<'_, F> {
     fn give(&self) -> io::Result<Vec<Given>> {
         let mut sockets = self.serving.workers.give()?;
         sockets.extend(self.admin_sockets.give()?);
+        sockets.extend(self.serving.sync.webhook_socket()?.map(Given::of_process));
         if let Some(control) = self.control {
             sockets.push(control.give()?);
         }
@@ -338,14 +339,24 @@ fn listen_addresses(listeners: &HttpListeners, ips: &[IpAddr], inherited: &Inher
     listen
 }
 
-fn sync_settings(settings: &RunSettings, takes_over: bool) -> SyncSettings {
+/// Taken before the ports of services are: what nobody wants is closed with them.
+fn webhook_socket(settings: &RunSettings, succession: &Succession, inherited: &mut Inherited) -> WebhookSocket {
+    let listener = settings.webhook.as_ref().and_then(|webhook| inherited.take_listener(webhook.address));
+    match listener {
+        Some(listener) => WebhookSocket::Inherited(Arc::new(listener)),
+        None if succession.predecessor.is_some() => WebhookSocket::Beside,
+        None => WebhookSocket::Own,
+    }
+}
+
+fn sync_settings(settings: &RunSettings, socket: WebhookSocket) -> SyncSettings {
     let mut source = match &settings.source {
         Source::Folder(path) => SourceSettings::Dir(path.clone()),
         Source::Kube(kube) => SourceSettings::Kube(kube_settings(kube)),
     };
     let webhook = settings.webhook.as_ref().map(|webhook| WebhookSettings {
         address: webhook.address,
-        takes_over,
+        socket,
         certificate: match webhook.certificate.clone() {
             cli::WebhookCertificate::Files(chain, key) => WebhookCertificate::Files { chain, key },
             cli::WebhookCertificate::Secret(secret, _) => WebhookCertificate::Secret(secret),
@@ -438,6 +449,8 @@ impl ControlPlane for Control {
             objects: status.objects.clone(),
             findings: Arc::clone(&status.rejected),
             last_change: status.last_change,
+            changed: status.changed.objects.iter().map(ToString::to_string).collect(),
+            changed_more: status.changed.more,
             propagation: status.propagation.adopted,
             builds: status.builds.published,
             build_time: status.builds.busy,

@@ -9,6 +9,7 @@ use ringress_config::compile::Review;
 use ringress_config::model::Ingress;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::webhook::Offered;
 use crate::{SyncError, SyncStatus};
 
 /// The longest that [`SyncHandle::sync`] waits.
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     started: Instant,
     /// Another process takes this one's place, whether or not [`Command::Resign`] got through.
     resigned: AtomicBool,
+    /// What the webhook listens on.
+    pub(crate) webhook: Arc<Offered>,
 }
 
 impl Shared {
@@ -49,6 +52,7 @@ impl Shared {
             heartbeat: AtomicU64::new(0),
             started: Instant::now(),
             resigned: AtomicBool::new(false),
+            webhook: Arc::default(),
         }
     }
 
@@ -123,6 +127,14 @@ impl SyncHandle {
         self.shared.resigned.store(true, Ordering::SeqCst);
         // A full channel means that the thread is stuck; then it resigns at its end, or the lead runs out by itself.
         let _full = self.commands.try_send(Command::Resign);
+    }
+
+    /// The socket that the webhook listens on, for a successor; none while there is none.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn webhook_socket(&self) -> std::io::Result<Option<std::net::TcpListener>> {
+        self.shared.webhook.load().as_ref().map(|listener| listener.try_clone()).transpose()
     }
 
     /// Ends the thread and waits for it, for 20 s at most. Workers go on with what they have.

@@ -28,7 +28,7 @@ pub use once::{ClusterObjects, read_cluster};
 pub use publish::{Publisher, WorkerLink};
 pub use settings::{
     KubeSettings, PodIdentity, SourceSettings, StatusAddresses, StatusSettings, SyncSettings, WebhookAuthority,
-    WebhookCertificate, WebhookSettings, WriteSettings,
+    WebhookCertificate, WebhookSettings, WebhookSocket, WriteSettings,
 };
-pub use status::{Builds, Propagation, SyncStatus};
+pub use status::{Builds, Changed, Propagation, SyncStatus};
 pub use thread::spawn;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ringress_config::model::ObjectKey;
 use ringress_config::options::Options;
 
-pub use crate::webhook::{WebhookCertificate, WebhookSettings};
+pub use crate::webhook::{WebhookCertificate, WebhookSettings, WebhookSocket};
 
 /// Where objects come from.
 #[derive(Clone, Debug)]

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ringress_config::diagnostics::Finding;
+use ringress_config::model::ObjectRef;
+
+/// Objects that one change names.
+const CHANGED_MAX: usize = 8;
 
 /// One consistent view, replaced as a whole on every publish and acknowledgement.
 #[derive(Clone, Debug, Default)]
@@ -29,10 +33,31 @@ pub struct SyncStatus {
     pub rejected: Arc<[Finding]>,
     /// When the newest snapshot was published.
     pub last_change: Option<SystemTime>,
+    /// What led to it.
+    pub changed: Changed,
     /// What the newest snapshot took to reach the workers.
     pub propagation: Propagation,
     /// Cost of all builds so far.
     pub builds: Builds,
+}
+
+/// The objects that changed from one snapshot to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// The first ones, each once.
+    pub objects: Vec<ObjectRef>,
+    /// Changes of others.
+    pub more: usize,
+}
+
+impl Changed {
+    /// One more.
+    pub(crate) fn note(&mut self, object: &ObjectRef) {
+        if self.objects.contains(object) {
+            return;
+        }
+        if self.objects.len() < CHANGED_MAX { self.objects.push(object.clone()) } else { self.more += 1 }
+    }
 }
 
 /// The way of the newest snapshot, as durations since its oldest change was noticed.

@@ -16,7 +16,7 @@ use crate::handle::{Command, Ends, Shared};
 use crate::pace::Pace;
 use crate::publish::Publishing;
 use crate::state::{Good, Saver, StateFile};
-use crate::status::Propagation;
+use crate::status::{Changed, Propagation};
 use crate::watch::folder::Folder;
 use crate::watch::kube::Kube;
 use crate::watch::{Change, Source};
@@ -63,7 +63,8 @@ pub fn spawn(settings: SyncSettings, publisher: Publisher) -> Result<SyncHandle,
     let mut control = Control::new(source, saver, compiler, publishing, shared);
     (control.held, control.writing) = (held, writing);
     if let Some(webhook) = &settings.webhook {
-        control.webhook = Some(Webhook::start(webhook, handle.commands.clone())?);
+        let offered = Arc::clone(&control.shared.webhook);
+        control.webhook = Some(Webhook::start(webhook, handle.commands.clone(), offered)?);
     }
     std::thread::Builder::new()
         .name(THREAD_NAME.to_owned())
@@ -127,6 +128,8 @@ struct Control {
     resigning: Option<JoinHandle<()>>,
     /// Ends with the thread.
     webhook: Option<Webhook>,
+    /// Since the last build.
+    changed: Changed,
     compiler: Compiler,
     publishing: Publishing,
     shared: Arc<Shared>,
@@ -171,6 +174,7 @@ impl Control {
             writing: None,
             resigning: None,
             webhook: None,
+            changed: Changed::default(),
             compiler,
             publishing,
             shared,
@@ -311,9 +315,11 @@ impl Control {
             saver.note_change();
         }
         for change in changes {
+            let reference = change.reference();
             if let Some(writing) = &self.writing {
-                writing.changed(&change.reference());
+                writing.changed(&reference);
             }
+            self.changed.note(&reference);
             if self.webhook.as_ref().is_some_and(|webhook| webhook.take(&change)) {
                 continue;
             }
@@ -354,7 +360,9 @@ impl Control {
         if let Some(writing) = &self.writing {
             writing.served(&compiled.served);
         }
+        let changed = std::mem::take(&mut self.changed);
         if compiled.changed || self.publishing.generation() == 0 {
+            self.status.changed = changed;
             self.publishing.publish(&compiled.snapshot, noticed);
             self.published_at = Instant::now();
             self.status.last_change = Some(SystemTime::now());

@@ -6,12 +6,14 @@ mod certificate;
 mod review;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -66,15 +68,29 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where the webhook listens and what it shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct WebhookSettings {
     /// `--validating-webhook`.
     pub address: SocketAddr,
-    /// Another process listens there still, which this one replaces: it gets all calls until this one can answer.
-    pub takes_over: bool,
+    /// The socket there.
+    pub socket: WebhookSocket,
     /// What it shows.
     pub certificate: WebhookCertificate,
 }
+
+/// Which socket the webhook listens on. A process that this one replaces gets all calls until this one can answer.
+#[derive(Clone, Debug)]
+pub enum WebhookSocket {
+    /// One of its own.
+    Own,
+    /// One beside that of the process before, which did not hand it over.
+    Beside,
+    /// That of the process before, with the calls that wait in its queue.
+    Inherited(Arc<StdListener>),
+}
+
+/// The socket that is listened on, for a successor; nothing before and after.
+pub(crate) type Offered = ArcSwapOption<StdListener>;
 
 /// Where the certificate comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +112,7 @@ pub(crate) struct Webhook {
     secret: Option<(ObjectKey, Arc<Shown>)>,
     /// Until it listens.
     bound: Option<Bound>,
+    offered: Arc<Offered>,
     /// Dropped at the end.
     end: watch::Sender<()>,
     /// Closed when nothing listens any more.
@@ -104,15 +121,27 @@ pub(crate) struct Webhook {
 
 /// The address is this process's, or this one's too, and no call comes yet.
 struct Bound {
-    socket: TcpSocket,
+    socket: Socket,
     runtime: Handle,
     listener: oneshot::Sender<TcpListener>,
 }
 
+enum Socket {
+    New(TcpSocket),
+    Inherited(Arc<StdListener>),
+}
+
 impl Bound {
-    fn listen(self) -> io::Result<()> {
+    fn listen(self, offered: &Offered) -> io::Result<()> {
         let _inside = self.runtime.enter();
-        let listener = self.socket.listen(BACKLOG)?;
+        let listener = match self.socket {
+            Socket::New(socket) => socket.listen(BACKLOG)?,
+            Socket::Inherited(listener) => {
+                listener.set_nonblocking(true)?;
+                TcpListener::from_std(listener.try_clone()?)?
+            }
+        };
+        offered.store(Some(Arc::new(listener.as_fd().try_clone_to_owned()?.into())));
         info!(address = %listener.local_addr()?, "the validating webhook listens");
         // Its thread is there for as long as the webhook is.
         let _ended = self.listener.send(listener);
@@ -122,7 +151,11 @@ impl Bound {
 
 impl Webhook {
     /// Binds and starts, and listens unless it takes over. Questions go to `commands`.
-    pub(crate) fn start(settings: &WebhookSettings, commands: mpsc::Sender<Command>) -> Result<Self, SyncError> {
+    pub(crate) fn start(
+        settings: &WebhookSettings,
+        commands: mpsc::Sender<Command>,
+        offered: Arc<Offered>,
+    ) -> Result<Self, SyncError> {
         let failed = |cause: io::Error| SyncError::Webhook { address: settings.address, cause };
         let (shown, files, secret) = match &settings.certificate {
             WebhookCertificate::Files { chain, key } => {
@@ -136,12 +169,16 @@ impl Webhook {
         };
         let acceptor = TlsAcceptor::from(shown.server_config().map_err(failed)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let socket = bind(settings.address, settings.takes_over).map_err(failed)?;
+        let beside = !matches!(settings.socket, WebhookSocket::Own);
+        let socket = match &settings.socket {
+            WebhookSocket::Inherited(listener) => Socket::Inherited(Arc::clone(listener)),
+            WebhookSocket::Own | WebhookSocket::Beside => Socket::New(bind(settings.address, beside).map_err(failed)?),
+        };
         let (listener, listening) = oneshot::channel();
         let mut bound = Some(Bound { socket, runtime: runtime.handle().clone(), listener });
-        if !settings.takes_over {
+        if !beside {
             // A taken address is told at once.
-            bound.take().map_or(Ok(()), Bound::listen).map_err(failed)?;
+            bound.take().map_or(Ok(()), |bound| bound.listen(&offered)).map_err(failed)?;
         }
         let (end, ending) = watch::channel(());
         let (at_end, ended) = oneshot::channel::<()>();
@@ -160,12 +197,13 @@ impl Webhook {
                 drop(at_end);
             })
             .map_err(failed)?;
-        Ok(Self { secret, bound, end, ended })
+        Ok(Self { secret, bound, offered, end, ended })
     }
 
     /// Takes no further calls, which go to who listens there, too, and ends once those that were taken are answered; who waits
     /// answers questions meanwhile.
     pub(crate) async fn finish(self) {
+        self.offered.store(None);
         drop(self.end);
         // Nothing is ever sent. A thread that is stuck is left behind.
         let _ended = tokio::time::timeout(END_TIMEOUT, self.ended).await;
@@ -176,7 +214,7 @@ impl Webhook {
         if self.secret.as_ref().is_some_and(|(_, shown)| !shown.is_some()) {
             return;
         }
-        if let Some(Err(cause)) = self.bound.take().map(Bound::listen) {
+        if let Some(Err(cause)) = self.bound.take().map(|bound| bound.listen(&self.offered)) {
             error!("the validating webhook cannot listen: {cause}");
         }
     }
@@ -202,10 +240,10 @@ async fn follow(files: Option<Files>) {
 }
 
 /// Beside another process where this one replaces it, else alone; and so that another can come beside this one.
-fn bind(address: SocketAddr, takes_over: bool) -> io::Result<TcpSocket> {
+fn bind(address: SocketAddr, beside: bool) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
-    socket.set_reuseport(takes_over)?;
+    socket.set_reuseport(beside)?;
     socket.bind(address)?;
     socket.set_reuseport(true)?;
     Ok(socket)

@@ -10,7 +10,7 @@ use ringress_sync::testkit::api_server::{ApiServer, Verb};
 use ringress_sync::testkit::fixtures::{ingress, ingress_class, service};
 use ringress_sync::testkit::rig::{Rig, own_address};
 use ringress_sync::testkit::workers::eventually;
-use ringress_sync::{SourceSettings, SyncError, SyncSettings, WebhookCertificate, WebhookSettings};
+use ringress_sync::{SourceSettings, SyncError, SyncSettings, WebhookCertificate, WebhookSettings, WebhookSocket};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ impl Asker {
             folder,
             settings: WebhookSettings {
                 address,
-                takes_over: false,
+                socket: WebhookSocket::Own,
                 certificate: WebhookCertificate::Files { chain: certificate, key },
             },
             tls,
@@ -141,7 +141,7 @@ fn a_successor_takes_no_call_before_it_can_answer() {
     server.put(ingress("n", "first", "a.test"));
     server.down();
     let mut settings = asker.settings(Rig::server_settings(&server));
-    settings.webhook.as_mut().unwrap().takes_over = true;
+    settings.webhook.as_mut().unwrap().socket = WebhookSocket::Beside;
     let successor = Rig::start(settings).unwrap();
     let refused = || !asker.ask(&ingress("n", "second", "a.test")).0;
     assert!((0..20).all(|_| refused()));
@@ -151,6 +151,28 @@ fn a_successor_takes_no_call_before_it_can_answer() {
     drop(old);
     assert!((0..8).all(|_| refused()));
     drop(successor);
+}
+
+#[test]
+fn a_successor_takes_the_socket_over_and_answers_what_waited_meanwhile() {
+    let (server, asker) = (server(), Asker::new());
+    let old = Rig::start(asker.settings(Rig::server_settings(&server))).unwrap().ready();
+    let listener = old.handle.webhook_socket().unwrap().expect("it listens");
+    let mut away = ApiServer::start();
+    away.put(ingress_class());
+    away.put(ingress("n", "first", "a.test"));
+    away.down();
+    let mut settings = asker.settings(Rig::server_settings(&away));
+    settings.webhook.as_mut().unwrap().socket = WebhookSocket::Inherited(Arc::new(listener));
+    let successor = Rig::start(settings).unwrap();
+    assert!((0..20).all(|_| !asker.ask(&ingress("n", "second", "a.test")).0), "the one before answers");
+    drop(old);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| asker.ask(&ingress("n", "second", "a.test")).0);
+        away.up();
+        let _successor = successor.ready();
+        assert!(!waiting.join().expect("an answer"));
+    });
 }
 
 #[test]
@@ -167,7 +189,7 @@ fn a_folder_is_reviewed_for_too_and_bad_settings_are_told_at_the_start() {
     assert_eq!(address, asker.address());
     // A process that replaces the other listens beside it until that one is gone.
     let mut taking_over = settings.clone();
-    taking_over.webhook.as_mut().unwrap().takes_over = true;
+    taking_over.webhook.as_mut().unwrap().socket = WebhookSocket::Beside;
     let successor = Rig::start(taking_over).unwrap().ready();
     (0..20).for_each(|_| assert!(!asker.ask(&ingress("n", "second", "a.test")).0));
     drop(rig);

@@ -14,7 +14,7 @@ use ringress_sync::testkit::fixtures::{ingress, ingress_class, service};
 use ringress_sync::testkit::rig::{Rig, own_address};
 use ringress_sync::testkit::workers::eventually;
 use ringress_sync::{
-    PodIdentity, SourceSettings, WebhookAuthority, WebhookCertificate, WebhookSettings, WriteSettings,
+    PodIdentity, SourceSettings, WebhookAuthority, WebhookCertificate, WebhookSettings, WebhookSocket, WriteSettings,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -36,14 +36,14 @@ fn server() -> ApiServer {
 
 /// A replica with a webhook, and where that is.
 fn replica(server: &ApiServer, pod: &str) -> (Rig, SocketAddr) {
-    replica_at(own_address(), false, server, pod)
+    replica_at(own_address(), WebhookSocket::Own, server, pod)
 }
 
-fn replica_at(address: SocketAddr, takes_over: bool, server: &ApiServer, pod: &str) -> (Rig, SocketAddr) {
+fn replica_at(address: SocketAddr, socket: WebhookSocket, server: &ApiServer, pod: &str) -> (Rig, SocketAddr) {
     let secret = ObjectKey::new("ingress", "hook");
     let mut settings = Rig::server_settings(server);
     settings.webhook =
-        Some(WebhookSettings { address, takes_over, certificate: WebhookCertificate::Secret(secret.clone()) });
+        Some(WebhookSettings { address, socket, certificate: WebhookCertificate::Secret(secret.clone()) });
     if let SourceSettings::Kube(kube) = &mut settings.source {
         kube.write = Some(Box::new(WriteSettings {
             pod: Some(PodIdentity { namespace: "ingress".to_owned(), name: pod.to_owned() }),
@@ -114,7 +114,7 @@ fn a_successor_takes_no_call_before_it_has_a_certificate() {
     let (_old, address) = replica(&old, "p0");
     eventually("it is trusted", || call(&old, address).is_some());
     new.fault(Rule::on(Verb::Write, Fault::Status(500)).of("secrets"));
-    let (successor, _) = replica_at(address, true, &new, "p1");
+    let (successor, _) = replica_at(address, WebhookSocket::Beside, &new, "p1");
     assert!((0..20).all(|_| call(&old, address).is_some()));
     new.heal();
     eventually("it takes calls, too", || call(&new, address).is_some());

@@ -57,6 +57,8 @@ struct Status<'a> {
     streams: Vec<Stream>,
     rejected: Vec<Rejected<'a>>,
     last_change: Option<String>,
+    last_change_objects: &'a [String],
+    last_change_more: usize,
 }
 
 /// A port of a TCP or UDP service.
@@ -115,6 +117,8 @@ async fn status(State(sources): State<Arc<Sources>>) -> Response {
         streams: sources.workers.streams().into_iter().map(Stream::new).collect(),
         rejected: control.findings.iter().map(Rejected::new).collect(),
         last_change: control.last_change.and_then(timestamp),
+        last_change_objects: &control.changed,
+        last_change_more: control.changed_more,
     };
     Json(status).into_response()
 }

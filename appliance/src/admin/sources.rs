@@ -51,6 +51,10 @@ pub struct ControlStatus {
     pub findings: Arc<[Finding]>,
     /// When the newest snapshot was published.
     pub last_change: Option<SystemTime>,
+    /// The first objects that it was about.
+    pub changed: Vec<String>,
+    /// How many others.
+    pub changed_more: usize,
     /// From the notice of the newest change to its adoption by the last worker.
     pub propagation: Option<Duration>,
     /// Snapshots published since the start.

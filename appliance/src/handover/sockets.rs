@@ -1,7 +1,7 @@
 //! Listening sockets that were there before this process.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -47,7 +47,7 @@ pub enum PassedError {
 
 impl Given {
     /// A socket that ends with this process.
-    pub(crate) fn of_process(socket: impl Into<Socket>) -> Self {
+    pub fn of_process(socket: impl Into<Socket>) -> Self {
         Self { socket: socket.into(), keeper: Keeper::Process }
     }
 
@@ -105,6 +105,11 @@ impl Inherited {
         self.0.extract_if(.., |given| given.is_at(transport, address)).collect()
     }
 
+    /// Takes the socket that listens at an address where no core does.
+    pub fn take_listener(&mut self, address: SocketAddr) -> Option<TcpListener> {
+        self.take(Transport::Tcp, address).pop().map(|given| given.socket.into())
+    }
+
     /// Takes the socket of a path.
     pub(crate) fn take_path(&mut self, path: &Path) -> Option<UnixListener> {
         let is_there = |given: &Given| given.socket.local_addr().is_ok_and(|own| own.as_pathname() == Some(path));
@@ -125,7 +130,7 @@ impl Inherited {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::net::{TcpStream, UdpSocket};
 
     use super::*;
 

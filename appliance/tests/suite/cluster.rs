@@ -73,6 +73,16 @@ fn with_webhook(driver: Driver, server: &ApiServer, folder: &tempfile::TempDir, 
         .start()
 }
 
+/// The sockets that listen at an address, by the numbers that the kernel has for them.
+fn listening_at(address: SocketAddr) -> Vec<String> {
+    let SocketAddr::V4(v4) = address else { panic!("tests are on IPv4") };
+    let wanted = format!("{:08X}:{:04X}", v4.ip().to_bits().swap_bytes(), v4.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let listening = rows.filter(|row| row.get(1) == Some(&&*wanted) && row.get(3) == Some(&"0A"));
+    listening.map(|row| row[9].to_owned()).collect()
+}
+
 #[test]
 fn upgrades_on_an_api_server_lose_no_request_no_review_and_no_change() {
     on_each_driver(|driver| {
@@ -81,6 +91,7 @@ fn upgrades_on_an_api_server_lose_no_request_no_review_and_no_change() {
         let address = own_address();
         let webhook = SocketAddr::from((address, free_port(address)));
         let mut ringress = with_webhook(driver, &server, &folder, webhook);
+        let socket = listening_at(webhook);
         let load = Load::start(&ringress, &[Kind::KeepAlive, Kind::Fresh, Kind::Tls, Kind::Http2]);
         let (stop, count) = (AtomicBool::new(false), AtomicUsize::new(0));
         let failures = std::thread::scope(|scope| {
@@ -100,6 +111,7 @@ fn upgrades_on_an_api_server_lose_no_request_no_review_and_no_change() {
             asking.join().expect("the asker")
         });
         assert_eq!(failures, [""; 0]);
+        assert_eq!(listening_at(webhook), socket, "the socket of the webhook goes from process to process");
         load.wait(REQUESTS);
         load.stop();
         let shown = || server.get("Ingress", "default", "h0").expect("it")["status"]["loadBalancer"].clone();

@@ -108,6 +108,7 @@ fn status_has_the_fields_of_the_contract() {
         status.objects.insert("Ingress", 3);
         status.findings = [Finding::error(&object, "spec.rules[0].host", "is not a name")].into();
         status.last_change = Some(UNIX_EPOCH + Duration::from_secs(1));
+        (status.changed, status.changed_more) = (vec!["Ingress default/a".to_owned()], 2);
     });
     worker_adopts(&running.fake, 0, 7);
     let status: Value = serde_json::from_str(&fetch(&running.admin, "/api/status").1).unwrap();
@@ -115,6 +116,7 @@ fn status_has_the_fields_of_the_contract() {
         "version": env!("CARGO_PKG_VERSION"), "driver": "epoll", "workers": 2, "source": "dir:/m",
         "source_reachable": true, "last_known_good": false, "ready": false, "draining": false, "generation": 7,
         "adopted": [7, 0], "connections": [0, 0], "objects": {"Ingress": 3}, "streams": [], "last_change": "1970-01-01T00:00:01Z",
+        "last_change_objects": ["Ingress default/a"], "last_change_more": 2,
         "rejected": [{
             "object": "Ingress shop/web", "field": "spec.rules[0].host", "severity": "error", "message": "is not a name"
         }],
