@@ -61,6 +61,8 @@ pub(crate) const CHECKS_MAX: usize = 64;
 pub(crate) const CHECK_ANSWER_BYTES_MAX: usize = 4 << 10;
 /// Clusters with health checks that `/metrics` shows.
 pub(crate) const CHECKED_CLUSTERS_SHOWN_MAX: usize = 1000;
+/// Ingresses without endpoints that metrics name.
+pub(crate) const ORPHANS_SHOWN_MAX: usize = 1000;
 /// Answers of external authentication that a core keeps (`auth-cache-key`).
 pub(crate) const AUTH_ANSWERS_MAX: usize = 4096;
 /// Bytes of all these answers.

@@ -143,6 +143,17 @@ pub struct RequestMetricsSettings {
     pub controller_pod: String,
 }
 
+impl RequestMetricsSettings {
+    /// The labels that ingress-nginx puts on what is about the controller.
+    pub(crate) fn controller(&self) -> Vec<(&'static str, &str)> {
+        vec![
+            ("controller_class", &self.controller_class),
+            ("controller_namespace", &self.controller_namespace),
+            ("controller_pod", &self.controller_pod),
+        ]
+    }
+}
+
 /// From a core to the admin thread.
 enum Announcement {
     /// A series that has just been allocated.

@@ -1,5 +1,6 @@
 //! `/metrics`: what the cores count, and what is known of sources, snapshots and certificates.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,11 +10,12 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use ringress_config::diagnostics::Severity;
-use ringress_config::snapshot::Snapshot;
+use ringress_config::snapshot::{Backend, Snapshot};
+use rustls::SignatureAlgorithm;
 
 use super::api::{self, Shown};
 use super::sources::{ControlStatus, Sources};
-use crate::limits::CHECKED_CLUSTERS_SHOWN_MAX;
+use crate::limits::{CHECKED_CLUSTERS_SHOWN_MAX, ORPHANS_SHOWN_MAX};
 use crate::metrics::{Page, RequestMetricsSettings, float};
 use crate::ocsp::{Outcome, Staples};
 
@@ -27,6 +29,7 @@ pub(super) async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
     write_control(&mut page, &sources.control.status(), sources.metrics.settings());
     if let Some(snapshot) = sources.control.snapshot() {
         write_certificates(&mut page, &snapshot, sources.metrics.settings());
+        write_orphans(&mut page, &snapshot, sources.metrics.settings());
         write_staples(&mut page, &sources.staples);
         write_health(&mut page, &snapshot);
         let shared = snapshot.tickets.as_ref().map_or(0, |keys| keys.iter().count());
@@ -79,11 +82,22 @@ fn write_control(page: &mut Page, status: &ControlStatus, settings: &RequestMetr
     });
     page.gauges("ringress_findings", "Objects refused, changed or remarked on", findings);
 
-    let controller = vec![
-        ("controller_class", settings.controller_class.as_str()),
-        ("controller_namespace", settings.controller_namespace.as_str()),
-        ("controller_pod", settings.controller_pod.as_str()),
-    ];
+    let controller = settings.controller();
+    let version =
+        vec![("build", option_env!("RINGRESS_COMMIT").unwrap_or("unknown")), ("release", env!("CARGO_PKG_VERSION"))];
+    let build = controller.iter().copied().chain(version).chain([("repository", env!("CARGO_PKG_REPOSITORY"))]);
+    page.gauges("nginx_ingress_controller_build_info", "Version, as labels", [(build.collect(), 1.0)]);
+    // Dashboards find controllers by this name; a generation stands for a configuration.
+    page.gauges(
+        "nginx_ingress_controller_config_hash",
+        "Generation of the newest snapshot",
+        [(controller.clone(), float(status.generation))],
+    );
+    page.counters(
+        "nginx_ingress_controller_errors",
+        "Changes that could not be served as a whole, which does not happen: see ringress_findings",
+        [(controller.clone(), 0.0)],
+    );
     // Alerts of ingress-nginx users fire when this is 0: a reload was refused. Nothing is reloaded here; what comes
     // nearest is a source that cannot be read.
     page.gauges(
@@ -126,6 +140,58 @@ fn write_certificates(page: &mut Page, snapshot: &Snapshot, settings: &RequestMe
         (labels, expiry)
     });
     page.gauges("nginx_ingress_controller_ssl_expire_time_seconds", "When the certificate of a host expires", rows);
+    let rows = shown.iter().map(|shown| {
+        let certificate = shown.certificate;
+        let labels = vec![
+            ("class", settings.controller_class.as_str()),
+            ("host", shown.host.as_str()),
+            ("identifier", certificate.fingerprint.as_str()),
+            ("issuer_common_name", &*certificate.origin.common_name),
+            ("issuer_organization", &*certificate.origin.organization),
+            ("namespace", certificate.secret.as_ref().map_or("", |key| &*key.namespace)),
+            ("public_key_algorithm", algorithm(certificate.algorithm())),
+            ("secret_name", certificate.secret.as_ref().map_or("", |key| &*key.name)),
+            ("serial_number", &*certificate.origin.serial),
+        ];
+        (labels, 1.0)
+    });
+    page.gauges("nginx_ingress_controller_ssl_certificate_info", "The certificate of a host, as labels", rows);
+}
+
+fn algorithm(algorithm: SignatureAlgorithm) -> &'static str {
+    match algorithm {
+        SignatureAlgorithm::RSA => "RSA",
+        SignatureAlgorithm::ECDSA => "ECDSA",
+        SignatureAlgorithm::ED25519 => "Ed25519",
+        _ => "other",
+    }
+}
+
+/// Ingresses of which a path leads nowhere, the first ones.
+fn write_orphans(page: &mut Page, snapshot: &Snapshot, settings: &RequestMetricsSettings) {
+    let mut orphans = BTreeSet::new();
+    for route in api::routes(snapshot).filter(|route| !route.labels.ingress.is_empty()) {
+        let parts = match &route.backend {
+            Backend::Cluster(id) => std::slice::from_ref(id).to_vec(),
+            Backend::Weighted(parts) => parts.iter().map(|part| part.cluster).collect(),
+            Backend::Status(_) => Vec::new(),
+        };
+        for cluster in parts.into_iter().filter_map(|id| snapshot.clusters.get(id)) {
+            if cluster.endpoints.is_empty() && orphans.len() < ORPHANS_SHOWN_MAX {
+                let kind = if cluster.missing { "no-service" } else { "no-endpoint" };
+                orphans.insert((&*route.labels.namespace, &*route.labels.ingress, kind));
+            }
+        }
+    }
+    let rows = orphans.into_iter().map(|(namespace, ingress, kind)| {
+        let own = [("ingress", ingress), ("namespace", namespace), ("type", kind)];
+        (settings.controller().into_iter().chain(own).collect(), 1.0)
+    });
+    page.gauges(
+        "nginx_ingress_controller_orphan_ingress",
+        "Ingresses without a Service, or one without endpoints",
+        rows,
+    );
 }
 
 fn write_staples(page: &mut Page, staples: &Staples) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use hdrhistogram::Histogram;
-use ringress_config::snapshot::{Route, RouteLabels};
+use ringress_config::snapshot::{ClusterKey, Route, RouteLabels};
 
 use super::counters::CoreCounters;
 use super::layout::Layout;
@@ -76,11 +76,13 @@ impl Method {
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome {
+pub struct Outcome<'a> {
     /// Its method.
     pub method: Method,
     /// Status sent to the client.
     pub status: u16,
+    /// The canary that took it.
+    pub canary: Option<&'a ClusterKey>,
     /// First byte of the request to last byte of the response (nginx' `$request_time`).
     pub duration: Duration,
     /// Opening the upstream connection (`$upstream_connect_time`); zero on a reused one, `None` without upstream.
@@ -122,11 +124,20 @@ struct State {
 #[derive(Default)]
 struct RouteSlot {
     labels: Option<Arc<RouteLabels>>,
-    /// Method and status → series, searched in turn: a route has few.
-    series: Vec<(SeriesKey, Arc<RouteSeries>)>,
+    /// Searched in turn: a route has few.
+    series: Vec<Arc<RouteSeries>>,
 }
 
-type SeriesKey = (Method, u16);
+impl RouteSlot {
+    /// The series of a method, a status and a canary.
+    #[inline]
+    fn find(&self, (method, status, canary): SeriesKey<'_>) -> Option<&Arc<RouteSeries>> {
+        let is_it = |s: &&Arc<RouteSeries>| s.method == method && s.status == status && s.canary.as_deref() == canary;
+        self.series.iter().find(is_it)
+    }
+}
+
+type SeriesKey<'a> = (Method, u16, Option<&'a ClusterKey>);
 
 impl CoreMetrics {
     pub(super) fn new(
@@ -147,7 +158,7 @@ impl CoreMetrics {
 
     /// Counts a request that has ended; `route` is `None` when none was found.
     #[inline]
-    pub fn record(&self, route: Option<&Route>, outcome: &Outcome) {
+    pub fn record(&self, route: Option<&Route>, outcome: &Outcome<'_>) {
         let state = &mut *self.state.borrow_mut();
         let microseconds = u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX);
         state.durations.saturating_record(microseconds);
@@ -159,13 +170,13 @@ impl CoreMetrics {
     }
 
     #[inline]
-    fn record_route(&self, state: &mut State, route: &Route, outcome: &Outcome) {
+    fn record_route(&self, state: &mut State, route: &Route, outcome: &Outcome<'_>) {
         let status = if self.layout.status_classes { outcome.status / 100 } else { outcome.status };
-        let key = (outcome.method, status);
+        let key = (outcome.method, status, outcome.canary);
         if let Some(slot) = state.routes.get(route.id.0 as usize)
             && let Some(labels) = &slot.labels
             && Arc::ptr_eq(labels, &route.labels)
-            && let Some((_, series)) = slot.series.iter().find(|(k, _)| *k == key)
+            && let Some(series) = slot.find(key)
             && !series.is_retired()
         {
             series.record(&self.layout, outcome);
@@ -174,9 +185,9 @@ impl CoreMetrics {
         }
     }
 
-    /// The series of a route, method and status that were not met since the route's last change.
+    /// The series of what was not met since the route's last change.
     #[cold]
-    fn allocate(&self, state: &mut State, route: &Route, key: SeriesKey) -> Option<Arc<RouteSeries>> {
+    fn allocate(&self, state: &mut State, route: &Route, key: SeriesKey<'_>) -> Option<Arc<RouteSeries>> {
         if !self.layout.undefined_hosts && route.labels.ingress.is_empty() && &*route.labels.host == "_" {
             return None;
         }
@@ -190,17 +201,17 @@ impl CoreMetrics {
             slot.series.clear();
         }
         slot.labels = Some(Arc::clone(&route.labels));
-        slot.series.retain(|(_, series)| !series.is_retired());
+        slot.series.retain(|series| !series.is_retired());
         state.series -= before - slot.series.len();
-        if let Some((_, series)) = slot.series.iter().find(|(k, _)| *k == key) {
+        if let Some(series) = slot.find(key) {
             return Some(Arc::clone(series));
         }
         if state.series >= SERIES_MAX || slot.series.len() >= SERIES_PER_ROUTE_MAX {
             self.counters.series_dropped.increment();
             return None;
         }
-        let series = Arc::new(RouteSeries::new(&self.layout, Arc::clone(&route.labels), key.0, key.1));
-        slot.series.push((key, Arc::clone(&series)));
+        let series = Arc::new(RouteSeries::new(&self.layout, Arc::clone(&route.labels), key));
+        slot.series.push(Arc::clone(&series));
         state.series += 1;
         state.unannounced.push_back(Arc::clone(&series));
         self.announce(state);
@@ -254,7 +265,7 @@ impl State {
     fn sweep(&mut self) {
         for slot in &mut self.routes {
             let before = slot.series.len();
-            slot.series.retain(|(_, series)| !series.is_retired());
+            slot.series.retain(|series| !series.is_retired());
             self.series -= before - slot.series.len();
             if slot.series.is_empty() {
                 *slot = RouteSlot::default();

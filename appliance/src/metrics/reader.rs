@@ -47,6 +47,8 @@ struct SeriesKey {
     labels: Arc<RouteLabels>,
     method: Method,
     status: u16,
+    /// As in the access log; empty for none.
+    canary: String,
 }
 
 type SeriesRow = (SeriesKey, Vec<Arc<RouteSeries>>);
@@ -81,8 +83,12 @@ impl Reader {
             match announcement {
                 Announcement::Durations(durations) => gathered.durations.add(now, &durations),
                 Announcement::Series(series) => {
-                    let key =
-                        SeriesKey { labels: self.labels(&series.labels), method: series.method, status: series.status };
+                    let key = SeriesKey {
+                        labels: self.labels(&series.labels),
+                        method: series.method,
+                        status: series.status,
+                        canary: series.canary.as_ref().map(ToString::to_string).unwrap_or_default(),
+                    };
                     gathered.series.entry(key).or_default().push(series);
                 }
             }
@@ -117,7 +123,7 @@ impl Reader {
         let mut first = Page::default();
         self.write_cores(&mut first);
         self.write_durations(&mut first);
-        process::write(&mut first, &self.counters);
+        process::write(&mut first, &self.counters, &self.settings.controller());
         Scrape { reader: Arc::clone(self), rows, first: Some(page + &first.into_text()), metric: 0, row: 0 }
     }
 
@@ -187,7 +193,7 @@ impl Reader {
 
     fn row_labels<'a>(&'a self, key: &'a SeriesKey, status: &'a str) -> Labels<'a> {
         let mut labels = vec![
-            ("canary", ""),
+            ("canary", key.canary.as_str()),
             ("controller_class", self.settings.controller_class.as_str()),
             ("controller_namespace", self.settings.controller_namespace.as_str()),
             ("controller_pod", self.settings.controller_pod.as_str()),

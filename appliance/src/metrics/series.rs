@@ -1,9 +1,9 @@
-//! The counters of one route, method and status on one core.
+//! The counters of one route, method, status and canary on one core.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use ringress_config::snapshot::RouteLabels;
+use ringress_config::snapshot::{ClusterKey, RouteLabels};
 
 use super::RequestMetric;
 use super::cell::Counter;
@@ -16,20 +16,26 @@ pub(super) struct RouteSeries {
     pub(super) method: Method,
     /// A status, or its first digit when statuses are counted by class.
     pub(super) status: u16,
+    /// Boxed, as few requests have one.
+    pub(super) canary: Option<Box<ClusterKey>>,
     cells: Box<[Counter]>,
     /// Set by the admin thread once no route has these labels: the core lets go of it then.
     retired: AtomicBool,
 }
 
 impl RouteSeries {
-    pub(super) fn new(layout: &Layout, labels: Arc<RouteLabels>, method: Method, status: u16) -> Self {
+    pub(super) fn new(
+        layout: &Layout,
+        labels: Arc<RouteLabels>,
+        (method, status, canary): (Method, u16, Option<&ClusterKey>),
+    ) -> Self {
         let cells = (0..layout.cells).map(|_| Counter::default()).collect();
-        Self { labels, method, status, cells, retired: AtomicBool::new(false) }
+        Self { labels, method, status, canary: canary.cloned().map(Box::new), cells, retired: AtomicBool::new(false) }
     }
 
     /// Counts one request.
     #[inline]
-    pub(super) fn record(&self, layout: &Layout, outcome: &Outcome) {
+    pub(super) fn record(&self, layout: &Layout, outcome: &Outcome<'_>) {
         self.cells[0].increment();
         for histogram in &layout.histograms {
             let value = match histogram.metric {

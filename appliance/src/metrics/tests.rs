@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringress_config::model::{Kind, ObjectKey, ObjectRef};
+use ringress_config::model::{Kind, ObjectKey, ObjectRef, Transport};
 use ringress_config::snapshot::{
-    Backend, BodyPolicy, HttpsRedirect, PathKind, RetryPolicy, Route, RouteId, RouteLabels, Timeouts,
+    Backend, BodyPolicy, ClusterKey, HttpsRedirect, PathKind, PortKey, RetryPolicy, Route, RouteId, RouteLabels,
+    Timeouts,
 };
 
 use super::*;
@@ -54,10 +55,11 @@ fn route(id: u32, ingress: &str, path: &str) -> Route {
     }
 }
 
-fn outcome(status: u16) -> Outcome {
+fn outcome(status: u16) -> Outcome<'static> {
     Outcome {
         method: Method::Get,
         status,
+        canary: None,
         duration: Duration::from_millis(7),
         connect: Some(Duration::ZERO),
         header: Some(Duration::from_millis(5)),
@@ -93,12 +95,16 @@ fn requests_of_all_cores_add_up_by_route_method_and_status() {
     b.record(Some(&web), &outcome(200));
     b.record(Some(&web), &Outcome { method: Method::of(b"POST"), ..outcome(418) });
     b.record(None, &outcome(400));
+    let canary =
+        ClusterKey { service: ObjectKey::new("shop", "new"), port: PortKey::Number(80), transport: Transport::Tcp };
+    b.record(Some(&web), &Outcome { canary: Some(&canary), ..outcome(200) });
     let page = page(&reader);
     let requests = "nginx_ingress_controller_requests";
     let all = ["ingress=\"web\"", "path=\"/shop\"", "host=\"shop.example\"", "canary=\"\"", "service=\"web\""];
     assert_eq!(value(&page, requests, &[&all[..], &["method=\"GET\"", "status=\"200\""]].concat()), 4.0);
     assert_eq!(value(&page, requests, &["method=\"POST\"", "status=\"418\"", "controller_pod=\"pod-0\""]), 1.0);
     assert_eq!(value(&page, requests, &["status=\"418\"", "controller_class=\"k8s.io/ingress-nginx\""]), 1.0);
+    assert_eq!(value(&page, requests, &["canary=\"shop-new-80\"", "service=\"web\"", "status=\"200\""]), 1.0);
 }
 
 #[test]

@@ -135,6 +135,100 @@ fn requests_are_counted_under_the_names_of_ingress_nginx() {
     });
 }
 
+/// Names that dashboards and alerts of ingress-nginx ask for (its collectors), without their prefix, and the labels of each.
+const OF_INGRESS_NGINX: &[(&str, &[&str])] = &[
+    ("requests", REQUEST),
+    ("connect_duration_seconds_count", REQUEST),
+    ("header_duration_seconds_count", REQUEST),
+    ("response_duration_seconds_count", REQUEST),
+    ("request_duration_seconds_count", REQUEST),
+    ("request_size_count", REQUEST),
+    ("response_size_count", REQUEST),
+    ("bytes_sent_count", REQUEST),
+    ("success", CONTROLLER),
+    ("errors", CONTROLLER),
+    ("config_hash", CONTROLLER),
+    ("config_last_reload_successful", CONTROLLER),
+    ("config_last_reload_successful_timestamp_seconds", CONTROLLER),
+    ("ssl_expire_time_seconds", &["class", "host", "identifier", "namespace", "secret_name"]),
+    (
+        "ssl_certificate_info",
+        &["class", "host", "identifier", "issuer_common_name", "issuer_organization", "namespace"],
+    ),
+    ("ssl_certificate_info", &["public_key_algorithm", "secret_name", "serial_number"]),
+    ("orphan_ingress", &["controller_class", "controller_namespace", "controller_pod", "ingress", "namespace", "type"]),
+    ("build_info", &["build", "controller_class", "controller_namespace", "controller_pod", "release", "repository"]),
+    ("nginx_process_connections", PROCESS),
+    ("nginx_process_connections_total", PROCESS),
+    ("nginx_process_requests_total", CONTROLLER),
+    ("nginx_process_num_procs", CONTROLLER),
+    ("nginx_process_cpu_seconds_total", CONTROLLER),
+    ("nginx_process_resident_memory_bytes", CONTROLLER),
+    ("nginx_process_virtual_memory_bytes", CONTROLLER),
+    ("nginx_process_read_bytes_total", CONTROLLER),
+    ("nginx_process_write_bytes_total", CONTROLLER),
+    ("nginx_process_oldest_start_time_seconds", CONTROLLER),
+];
+const CONTROLLER: &[&str] = &["controller_class", "controller_namespace", "controller_pod"];
+const PROCESS: &[&str] = &["controller_class", "controller_namespace", "controller_pod", "state"];
+const REQUEST: &[&str] = &[
+    "canary",
+    "controller_class",
+    "controller_namespace",
+    "controller_pod",
+    "host",
+    "ingress",
+    "method",
+    "namespace",
+    "path",
+    "service",
+    "status",
+];
+
+#[test]
+fn every_name_of_ingress_nginx_is_there_with_its_labels() {
+    on_each_driver(|driver| {
+        let [main, new] = ["main", "new"].map(Origin::named);
+        let mut objects = service("main", &[main.address]);
+        objects.extend(service("new", &[new.address]));
+        objects.extend(service("empty", &[]));
+        objects.push(ingress("a").prefix("a.test", "/", "main").build());
+        let mut canary = ingress("b").prefix("a.test", "/", "new").build();
+        canary["metadata"]["annotations"] = json!({
+            "nginx.ingress.kubernetes.io/canary": "true",
+            "nginx.ingress.kubernetes.io/canary-by-header": "try",
+        });
+        objects.push(canary);
+        objects.push(ingress("lost").prefix("lost.test", "/", "nobody").build());
+        objects.push(ingress("idle").prefix("idle.test", "/", "empty").build());
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects)).start();
+        assert_eq!(ringress.get("a.test", "/").text(), "main");
+        let with = [("try", "always")];
+        let mut connection = client::Connection::plain(ringress.http).expect("connect");
+        assert_eq!(connection.request("GET", "a.test", "/", &with, b"").expect("an answer").text(), "new");
+        let canaried = r#"nginx_ingress_controller_requests{canary="default-new-80""#;
+        eventually("both are counted", || {
+            let metrics = ringress.metrics();
+            metrics.contains(canaried) && metrics.contains(r#"nginx_ingress_controller_requests{canary="","#)
+        });
+        let metrics = ringress.metrics();
+        for (name, labels) in OF_INGRESS_NGINX {
+            let start = format!("nginx_ingress_controller_{name}{{");
+            let line = metrics.lines().find(|line| line.starts_with(&start));
+            let line = line.unwrap_or_else(|| panic!("no {name} in {metrics}"));
+            for label in *labels {
+                assert!(line.contains(&format!("{label}=\"")), "{label} of {line}");
+            }
+        }
+        for (ingress, kind) in [("lost", "no-service"), ("idle", "no-endpoint")] {
+            let own = format!(r#"ingress="{ingress}",namespace="default",type="{kind}"}} 1"#);
+            assert!(metrics.contains(&own), "{own} in {metrics}");
+        }
+        let orphans = metrics.lines().filter(|line| line.starts_with("nginx_ingress_controller_orphan_ingress{"));
+        assert_eq!(orphans.count(), 2);
+    });
+}
+
 #[test]
 fn a_sync_returns_when_the_change_is_served() {
     on_each_driver(|driver| {
@@ -149,6 +243,11 @@ fn a_sync_returns_when_the_change_is_served() {
             }
             if turn > 0 {
                 assert_eq!(ringress.get(&format!("h{}.test", turn - 1), "/").status, 404, "change {turn}");
+                assert_eq!(
+                    ringress.status()["last_change_objects"],
+                    json!(["Ingress default/changing"]),
+                    "and no more"
+                );
             }
         }
     });

@@ -155,7 +155,8 @@ impl ClusterTable {
                 Some((object, user)) => (Some(object.clone()), Arc::clone(&user.wish)),
                 None => (None, Arc::clone(defaults)),
             };
-            let Resolved { endpoints, protocol, problem, note } = endpoints::resolve(&key, wish.address, around);
+            let Resolved { endpoints, protocol, problem, note, missing } =
+                endpoints::resolve(&key, wish.address, around);
             known.on_nodes = wish.address == UpstreamAddress::NodePort;
             if (&known.problem, &known.note, &known.decided_by) != (&problem, &note, &decided_by) {
                 touched.extend(known.users.keys().cloned());
@@ -166,8 +167,10 @@ impl ClusterTable {
                 report_default(&key, known.problem.as_deref(), reports);
             }
             let old = self.clusters.get(known.id);
-            let is_same =
-                |old: &Cluster| *old.endpoints == *endpoints && old.balancing == balancing && old.protocol == protocol;
+            let is_same = |old: &Cluster| {
+                let stays = (old.protocol, old.missing) == (protocol, missing);
+                stays && *old.endpoints == *endpoints && old.balancing == balancing
+            };
             if old.is_some_and(|old| is_same(old)) {
                 continue;
             }
@@ -175,6 +178,7 @@ impl ClusterTable {
             self.identity = self.identity.max(identity);
             let new = Cluster::new(known.id, identity, key, endpoints.into(), balancing)
                 .with_protocol(protocol)
+                .with_missing(missing)
                 .with_vitals(old.map(|old| &**old));
             self.clusters.set(known.id, Some(Arc::new(new)));
             self.changed = true;

@@ -30,6 +30,8 @@ pub(super) struct Resolved {
     pub(super) problem: Option<String>,
     /// What is done in place of what was asked for.
     pub(super) note: Option<String>,
+    /// There is no such Service.
+    pub(super) missing: bool,
 }
 
 impl Resolved {
@@ -42,7 +44,7 @@ impl Resolved {
 pub(super) fn resolve(key: &ClusterKey, address: UpstreamAddress, known: Known<'_>) -> Resolved {
     let Known { store, options, here } = known;
     let Some(service) = store.services.get(&key.service) else {
-        return Resolved::problem(format!("Service {} does not exist", key.service));
+        return Resolved { missing: true, ..Resolved::problem(format!("Service {} does not exist", key.service)) };
     };
     let port = port_of(service, key);
     if let Some(name) = &service.external_name {
@@ -71,7 +73,7 @@ pub(super) fn resolve(key: &ClusterKey, address: UpstreamAddress, known: Known<'
         }
     }
     let endpoints = usable(&subsets(key, store), port, here);
-    Resolved { endpoints, protocol, problem: None, note }
+    Resolved { endpoints, protocol, note, ..Resolved::default() }
 }
 
 /// The addresses of a Service: those of its slices, else of its Endpoints.

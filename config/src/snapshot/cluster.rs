@@ -212,6 +212,8 @@ pub struct Cluster {
     pub balancing: Balancing,
     /// How its port says that it is spoken to (`appProtocol`).
     pub protocol: Option<UpstreamProtocol>,
+    /// There is no such Service.
+    pub missing: bool,
     /// Made of endpoints and balancing.
     places: Arc<Places>,
     /// What health checks found; `None` without any.
@@ -230,12 +232,17 @@ impl Cluster {
         let name: Arc<str> = key.to_string().into();
         let places = Arc::new(Places::new(&name, &endpoints, &balancing));
         let vitals = balancing.health_check.as_ref().map(|_| Vitals::new(&endpoints, None));
-        Self { id, identity, key, name, endpoints, balancing, protocol: None, places, vitals }
+        Self { id, identity, key, name, endpoints, balancing, protocol: None, missing: false, places, vitals }
     }
 
     /// The same, spoken to as its port says.
     pub fn with_protocol(self, protocol: Option<UpstreamProtocol>) -> Self {
         Self { protocol, ..self }
+    }
+
+    /// The same; whether its Service is missing.
+    pub fn with_missing(self, missing: bool) -> Self {
+        Self { missing, ..self }
     }
 
     /// The same, with what health checks found before.

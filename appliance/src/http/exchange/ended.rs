@@ -86,6 +86,7 @@ impl Exchange<'_> {
             &Outcome {
                 method: Method::of(head.method_bytes(bytes)),
                 status: ended.status,
+                canary: self.alternative(),
                 duration,
                 connect: self.times.connect,
                 header: self.times.header,
