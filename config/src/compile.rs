@@ -195,11 +195,14 @@ impl Compiler {
     /// The Ingress versions that go on serving because the newer one is refused. Whoever starts again from a state
     /// hands them to [`restore`](Self::restore) before the first compilation.
     pub fn held(&self) -> impl Iterator<Item = &Arc<Ingress>> {
-        self.ingresses.iter().filter_map(|(key, translated)| {
-            let accepted = translated.accepted.as_ref()?;
-            let is_current = self.store.ingresses.get(key).is_some_and(|current| Arc::ptr_eq(current, accepted));
-            (!is_current).then_some(accepted)
-        })
+        self.ingresses.keys().filter_map(|key| self.held_of(key))
+    }
+
+    /// That of one Ingress.
+    pub fn held_of(&self, key: &ObjectKey) -> Option<&Arc<Ingress>> {
+        let accepted = self.ingresses.get(key)?.accepted.as_ref()?;
+        let is_current = self.store.ingresses.get(key).is_some_and(|current| Arc::ptr_eq(current, accepted));
+        (!is_current).then_some(accepted)
     }
 
     /// Takes in what was [`held`](Self::held) when this was last run. A held version counts only where the newest one

@@ -104,8 +104,8 @@ async fn open(settings: &SyncSettings) -> Result<Opened, SyncError> {
     if let Some(folder) = &settings.state_dir {
         let file = StateFile::new(folder.clone(), kube.identity());
         match file.load() {
-            Ok(Some(mut loaded)) => {
-                held = std::mem::take(&mut loaded.held);
+            Ok(Some(loaded)) => {
+                held.clone_from(&loaded.held);
                 kube.seed(loaded);
             }
             Ok(None) => {}
@@ -373,6 +373,9 @@ impl Control {
             self.status.builds.unchanged += 1;
         }
         self.show();
+        if self.source.settle(&self.compiler) {
+            self.take_in();
+        }
     }
 
     /// Takes in what the workers say and answers who waits for it.

@@ -8,6 +8,7 @@ pub(crate) mod kube;
 
 use std::sync::Arc;
 
+use ringress_config::compile::Compiler;
 use ringress_config::diagnostics::Finding;
 use ringress_config::model::{Object, ObjectRef};
 
@@ -102,6 +103,14 @@ impl Source {
         match self {
             Self::Folder(folder) => folder.reachable(),
             Self::Kube(kube) => kube.reachable(),
+        }
+    }
+
+    /// Takes in which earlier versions of Ingresses serve on; true when [`take`](Self::take) has something then.
+    pub(crate) fn settle(&mut self, compiler: &Compiler) -> bool {
+        match self {
+            Self::Folder(_) => false,
+            Self::Kube(kube) => kube.settle(|key| compiler.held_of(key)),
         }
     }
 

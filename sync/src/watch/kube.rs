@@ -8,6 +8,7 @@ mod backoff;
 mod client;
 mod feed;
 mod link;
+mod references;
 mod row;
 mod store;
 mod wanted;
@@ -28,6 +29,7 @@ use crate::watch::Change;
 use crate::write::{Published, Seen};
 use crate::{KubeSettings, SyncError};
 use feed::News;
+use references::NAMED_MAX;
 use row::Row;
 use store::Store;
 use wanted::Wanted;
@@ -44,14 +46,14 @@ const NEWS_MAX: usize = 256;
 /// News taken in one go, so that a flood does not hold up publishing.
 const BATCH_MAX: usize = 4096;
 
-/// Watches on single Secrets, and as many on single ConfigMaps, at most, beside those that operators name.
-const NAMED_MAX: usize = 200;
-
 /// Turns given to the feeds before what they have told is taken in…
 const CATCH_UP_YIELDS: usize = 16;
 
 /// …and how often at most, when more and more comes.
 const CATCH_UP_ROUNDS: usize = 256;
+
+/// How long changes wait for others without which they would do harm.
+const HOLD_MAX: Duration = Duration::from_secs(2);
 
 /// How long the server is waited for at the start before the last known good objects are served in its place.
 const SERVER_PATIENCE: Duration = Duration::from_secs(2);
@@ -89,6 +91,10 @@ pub(crate) struct Kube {
     first_wanted: FeedId,
     /// Told by the feeds and not yet taken.
     changes: Vec<Change>,
+    /// Since when changes wait for others.
+    holding: Option<Instant>,
+    /// Whether references may have changed since watches last followed them.
+    stale: bool,
     /// Stands in for a server that is away at the start.
     last_good: LastGood,
     /// Whether everything needed has been listed once.
@@ -115,6 +121,8 @@ impl Kube {
             unwatched: BTreeSet::new(),
             first_wanted: 0,
             changes: Vec::new(),
+            holding: None,
+            stale: false,
             last_good: LastGood::None,
             listed: false,
             findings: None,
@@ -135,7 +143,8 @@ impl Kube {
             kube.start(Feed::Named(ObjectRef { kind: Kind::Node, key }));
         }
         kube.first_wanted = kube.next_id;
-        kube.watch_nodes();
+        kube.stale = true;
+        kube.follow();
         Ok(kube)
     }
 
@@ -152,6 +161,9 @@ impl Kube {
     /// it can; the first complete list then tells only what differs from it.
     pub(crate) fn seed(&mut self, loaded: Loaded) {
         let mut objects = Vec::new();
+        for ingress in &loaded.held {
+            self.wanted.hold(ingress);
+        }
         for object in loaded.objects {
             if let Some(store) = self.store_for(&object) {
                 store.seed(object.clone());
@@ -167,7 +179,7 @@ impl Kube {
     pub(crate) async fn changed(&mut self) {
         let patience = match &self.last_good {
             LastGood::Waiting { from, .. } => Some(*from),
-            LastGood::None | LastGood::Served => None,
+            LastGood::None | LastGood::Served => self.holding.map(|since| since + HOLD_MAX),
         };
         tokio::select! {
             // Cancel-safe: news that was received is taken in at once. The sender is held here, so it never ends.
@@ -182,6 +194,7 @@ impl Kube {
             let Ok((id, news)) = self.news.try_recv() else { break };
             self.take_in(id, news);
         }
+        self.follow();
         self.ready_changes()
     }
 
@@ -201,22 +214,11 @@ impl Kube {
                 Vec::new()
             }
         };
-        if self.listed && !self.awaits_some() {
+        if self.listed && !self.holds() {
             self.last_good = LastGood::None;
             changes.append(&mut self.changes);
         }
         changes
-    }
-
-    /// Whether somebody has just come to need the Nodes, or the settings of a class, and they are still to come: told
-    /// before them, requests would be answered 503 meanwhile. A list that fails or takes too long is not waited for.
-    fn awaits_some(&self) -> bool {
-        let is_one = |feed: &Feed| match feed {
-            Feed::All(kind) => *kind == Kind::Node,
-            Feed::Named(object) => object.kind == Kind::ConfigMap && self.wanted.is_of_class(&object.key),
-        };
-        let mut coming = self.feeds.values().filter(|watched| !watched.listed && watched.is_reached());
-        coming.any(|watched| is_one(&watched.feed))
     }
 
     /// What has changed, with the events received so far.
@@ -231,6 +233,7 @@ impl Kube {
             while let Ok((id, news)) = self.news.try_recv() {
                 self.take_in(id, news);
             }
+            self.follow();
         }
         self.take()
     }
@@ -310,12 +313,27 @@ impl Kube {
         let Some(watched) = self.feeds.get_mut(&id) else { return };
         // Only when they differ: a storm of changes must not copy thousands of findings for each of them.
         let is_change = matches!(news, News::Applied(_) | News::Deleted(_));
+        // Who refers to what is known when everything has been listed.
+        let sifts = self.listed && watched.feed == Feed::All(Kind::Secret);
+        let (wanted, private) = (&self.wanted, &self.private);
+        let needed = |key: &ObjectKey| wanted.needs_secret(key) || private.contains(key);
+        // Whether a Secret that somebody refers to may have come or gone.
+        let concerns = match (&watched.feed, &news) {
+            (Feed::All(Kind::Secret), News::Applied(row)) => needed(&row.key),
+            (Feed::All(Kind::Secret), News::Deleted(key)) => needed(key),
+            (Feed::All(kind), _) => *kind == Kind::Secret,
+            (Feed::Named(object), _) => object.kind == Kind::Secret,
+        };
         match news {
-            News::Listed(rows) => {
+            News::Listed(mut rows) => {
                 watched.reached();
                 watched.listed = true;
+                if sifts {
+                    watched.store.sift(&mut rows, needed);
+                }
                 watched.store.list(rows, &mut self.changes);
             }
+            News::Applied(row) if sifts && !needed(&row.key) => watched.store.bare(&row.key, &mut self.changes),
             News::Applied(row) => watched.store.apply(*row, &mut self.changes),
             News::Deleted(key) => watched.store.delete(&key, &mut self.changes),
             News::Reached => {
@@ -339,11 +357,14 @@ impl Kube {
             self.note_settings();
         }
         self.stand_in(id);
-        let is_secrets = matches!(&self.feeds[&id].feed, Feed::All(Kind::Secret));
-        if needs_others || is_secrets {
-            self.watch_wanted();
+        self.stale |= needs_others || concerns;
+        if !self.listed {
+            self.follow();
+            self.listed = self.is_complete();
+            if self.listed {
+                self.strip_secrets();
+            }
         }
-        self.listed = self.listed || self.is_complete();
     }
 
     /// A ConfigMap that is known already may have become the settings of a class.
@@ -365,58 +386,6 @@ impl Kube {
             None if is_missing && !is_listed => drop(self.start(Feed::All(Kind::Endpoints))),
             Some(id) if is_listed => self.end(id),
             Some(_) | None => {}
-        }
-    }
-
-    /// Starts and ends the watch on all Nodes.
-    fn watch_nodes(&mut self) {
-        let feed = Feed::All(Kind::Node);
-        let running = self.feeds.iter().find(|(_, watched)| watched.feed == feed).map(|(&id, _)| id);
-        match running {
-            None if self.wanted.nodes() => drop(self.start(feed)),
-            Some(id) if !self.wanted.nodes() => self.end(id),
-            None | Some(_) => {}
-        }
-    }
-
-    /// Starts and ends watches as references come and go.
-    fn watch_wanted(&mut self) {
-        self.watch_nodes();
-        let config_maps = self.wanted.config_maps().cloned().collect();
-        self.watch_named(Kind::ConfigMap, config_maps);
-        let tls = self.feeds.values().find(|watched| watched.feed == Feed::All(Kind::Secret));
-        let Some(tls) = tls.filter(|watched| watched.listed) else { return };
-        let missing = self.wanted.secrets().filter(|key| !tls.store.contains(key)).cloned().collect();
-        self.watch_named(Kind::Secret, missing);
-    }
-
-    fn watch_named(&mut self, kind: Kind, mut wanted: BTreeSet<ObjectKey>) {
-        let mut ended = Vec::new();
-        let mut watched = 0;
-        for (&id, feed) in &self.feeds {
-            let Some(object) = feed.named().filter(|object| object.kind == kind) else { continue };
-            // What is left in `wanted` is what no feed has.
-            if !wanted.remove(&object.key) && id >= self.first_wanted {
-                ended.push(id);
-            } else {
-                watched += 1;
-            }
-        }
-        if !ended.is_empty() || !self.unwatched.is_empty() {
-            self.findings = None;
-        }
-        for id in ended {
-            self.end(id);
-        }
-        self.unwatched.retain(|object| object.kind != kind);
-        for (index, key) in wanted.into_iter().enumerate() {
-            let object = ObjectRef { kind, key };
-            if watched + index < NAMED_MAX || self.wanted.is_of_operator(&object) {
-                self.start(Feed::Named(object));
-            } else {
-                self.unwatched.insert(object);
-                self.findings = None;
-            }
         }
     }
 
@@ -458,8 +427,14 @@ impl Kube {
             .filter(|other| other.feed == Feed::All(kind) || other.named().is_some_and(|named| named.kind == kind))
             .map(|other| &other.store)
             .collect();
-        let gone = watched.store.objects().map(Object::reference);
-        self.changes.extend(gone.filter(|o| !others.iter().any(|store| store.contains(&o.key))).map(Change::Remove));
+        for object in watched.store.objects() {
+            let reference = object.reference();
+            match others.iter().find_map(|store| store.get(&reference.key)) {
+                Some(known) if known == object => {}
+                Some(known) => self.changes.push(Change::Upsert(known.clone())),
+                None => self.changes.push(Change::Remove(reference)),
+            }
+        }
     }
 
     fn is_complete(&self) -> bool {

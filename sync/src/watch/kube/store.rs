@@ -15,6 +15,8 @@ use crate::watch::Change;
 pub(crate) struct Store {
     kind: Kind,
     objects: HashMap<ObjectKey, Object>,
+    /// They are there, and nobody needs to know more.
+    bare: HashSet<ObjectKey>,
     findings: BTreeMap<ObjectKey, Vec<Finding>>,
     /// Since [`take_findings_changed`](Store::take_findings_changed).
     findings_changed: bool,
@@ -22,11 +24,12 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, objects: HashMap::new(), findings: BTreeMap::new(), findings_changed: false }
+        Self { kind, objects: HashMap::new(), bare: HashSet::new(), findings: BTreeMap::new(), findings_changed: false }
     }
 
-    /// Takes in an object without saying so: it came from the state on disk.
+    /// Takes in an object without saying so: it came from the state on disk, or another store has told it.
     pub(crate) fn seed(&mut self, object: Object) {
+        self.bare.remove(&object.meta().key);
         self.objects.insert(object.meta().key.clone(), object);
     }
 
@@ -48,6 +51,7 @@ impl Store {
     /// An object that was added or changed. One that cannot be used keeps its last usable form.
     pub(crate) fn apply(&mut self, row: Row, changes: &mut Vec<Change>) {
         let Row { key, object, findings, .. } = row;
+        self.bare.remove(&key);
         self.findings_changed |= if findings.is_empty() {
             self.findings.remove(&key).is_some()
         } else {
@@ -61,8 +65,41 @@ impl Store {
         }
     }
 
+    /// Takes from a complete list what nobody needs.
+    pub(crate) fn sift(&mut self, rows: &mut Vec<Row>, needed: impl Fn(&ObjectKey) -> bool) {
+        self.bare.clear();
+        rows.retain(|row| {
+            let is_needed = needed(&row.key);
+            if !is_needed {
+                self.bare.insert(row.key.clone());
+            }
+            is_needed
+        });
+    }
+
+    /// Forgets what nobody needs any more.
+    pub(crate) fn strip(&mut self, needed: impl Fn(&ObjectKey) -> bool, changes: &mut Vec<Change>) {
+        let known = self.objects.keys().chain(self.findings.keys());
+        let unneeded: HashSet<ObjectKey> = known.filter(|key| !needed(key)).cloned().collect();
+        for key in unneeded {
+            self.bare(&key, changes);
+        }
+    }
+
+    /// An object that was added or changed and that nobody needs.
+    pub(crate) fn bare(&mut self, key: &ObjectKey, changes: &mut Vec<Change>) {
+        self.delete(key, changes);
+        self.bare.insert(key.clone());
+    }
+
+    /// Whether nothing but its being there is known of an object.
+    pub(crate) fn is_bare(&self, key: &ObjectKey) -> bool {
+        self.bare.contains(key)
+    }
+
     /// An object that is gone.
     pub(crate) fn delete(&mut self, key: &ObjectKey, changes: &mut Vec<Change>) {
+        self.bare.remove(key);
         self.findings_changed |= self.findings.remove(key).is_some();
         if self.objects.remove(key).is_some() {
             changes.push(Change::Remove(ObjectRef { kind: self.kind, key: key.clone() }));
@@ -71,6 +108,10 @@ impl Store {
 
     pub(crate) fn contains(&self, key: &ObjectKey) -> bool {
         self.objects.contains_key(key)
+    }
+
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Object> {
+        self.objects.get(key)
     }
 
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Object> {

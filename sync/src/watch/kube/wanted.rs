@@ -35,8 +35,14 @@ pub(crate) struct Wanted {
     options: Options,
     /// By who refers, what is referred to.
     referring: HashMap<ObjectRef, BTreeSet<ObjectRef>>,
+    /// What earlier versions of an Ingress name: one serves on while newer ones are refused, which is known at the next
+    /// [`settle`](Self::settle).
+    earlier: HashMap<ObjectKey, BTreeSet<ObjectRef>>,
     /// References to each object.
     needed: HashMap<ObjectRef, usize>,
+    /// Secrets that nobody has referred to any more at some time since the last
+    /// [`take_dropped`](Self::take_dropped).
+    dropped: Vec<ObjectKey>,
 }
 
 impl Wanted {
@@ -50,7 +56,9 @@ impl Wanted {
             class_settings: HashMap::new(),
             options: options.clone(),
             referring: HashMap::new(),
+            earlier: HashMap::new(),
             needed: always.into_iter().chain(nodes).map(|object| (object, 1)).collect(),
+            dropped: Vec::new(),
         }
     }
 
@@ -73,21 +81,72 @@ impl Wanted {
         now.retain(can_be);
         let before = self.referring.remove(&object).unwrap_or_default();
         let is_same = before == now;
-        for needed in &now {
-            *self.needed.entry(needed.clone()).or_default() += 1;
+        self.count(&now);
+        if matches!(change, Change::Remove(_)) {
+            let earlier = self.earlier.remove(&object.key).filter(|_| object.kind == Kind::Ingress);
+            self.discount(&earlier.unwrap_or_default());
+        } else if object.kind == Kind::Ingress && !is_same && !before.is_empty() {
+            self.keep(&object.key, &before);
         }
-        for needed in &before {
-            if let Some(count) = self.needed.get_mut(needed) {
-                *count -= 1;
-                if *count == 0 {
-                    self.needed.remove(needed);
-                }
-            }
-        }
+        self.discount(&before);
         if !now.is_empty() {
             self.referring.insert(object, now);
         }
         !is_same
+    }
+
+    /// Takes in a version of an Ingress that serves although there may be a newer one.
+    pub(crate) fn hold(&mut self, ingress: &Ingress) {
+        let named = self.of_ingress(ingress);
+        self.keep(&ingress.meta.key, &named);
+    }
+
+    /// What is kept of earlier versions of Ingresses is what the version names that is held; true when less is needed now.
+    pub(crate) fn settle<'a>(&mut self, held: impl Fn(&ObjectKey) -> Option<&'a Arc<Ingress>>) -> bool {
+        let mut is_less = false;
+        for (key, before) in std::mem::take(&mut self.earlier) {
+            if let Some(ingress) = held(&key) {
+                self.hold(ingress);
+            }
+            is_less |= self.earlier.get(&key) != Some(&before);
+            self.discount(&before);
+        }
+        is_less
+    }
+
+    fn keep(&mut self, key: &ObjectKey, named: &BTreeSet<ObjectRef>) {
+        let known = self.earlier.entry(key.clone()).or_default();
+        let more: BTreeSet<ObjectRef> = named.difference(known).filter(|object| can_be(object)).cloned().collect();
+        known.extend(more.iter().cloned());
+        self.count(&more);
+    }
+
+    fn count(&mut self, named: &BTreeSet<ObjectRef>) {
+        for object in named {
+            *self.needed.entry(object.clone()).or_default() += 1;
+        }
+    }
+
+    fn discount(&mut self, named: &BTreeSet<ObjectRef>) {
+        for object in named {
+            if let Some(count) = self.needed.get_mut(object) {
+                *count -= 1;
+                if *count == 0 {
+                    self.needed.remove(object);
+                    self.dropped.extend((object.kind == Kind::Secret).then(|| object.key.clone()));
+                }
+            }
+        }
+    }
+
+    /// Secrets that may be needed no more.
+    pub(crate) fn take_dropped(&mut self) -> Vec<ObjectKey> {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Whether a Secret is needed.
+    pub(crate) fn needs_secret(&self, key: &ObjectKey) -> bool {
+        self.needed.contains_key(&ObjectRef { kind: Kind::Secret, key: key.clone() })
     }
 
     /// The needed Secrets.
@@ -219,11 +278,34 @@ mod tests {
         assert_eq!(names(&wanted), ["n/s", "other/auth"]);
         assert!(!wanted.note(&ingress("b", "s", "")), "nothing new");
         assert!(wanted.note(&ingress("a", "s2", "")));
+        assert_eq!(names(&wanted), ["n/s", "n/s2", "other/auth"], "nobody knows yet whether the newest is accepted");
+        assert!(wanted.settle(|_| None));
         assert_eq!(names(&wanted), ["n/s", "n/s2"]);
         let remove = |name: &str| Change::Remove(ObjectRef { kind: Kind::Ingress, key: ObjectKey::new("n", name) });
         assert!(wanted.note(&remove("b")));
         assert_eq!(names(&wanted), ["n/s2"]);
         wanted.note(&remove("a"));
+        assert_eq!(wanted.secrets().count(), 0);
+    }
+
+    #[test]
+    fn what_a_held_version_names_is_needed_until_it_is_held_no_more() {
+        let mut wanted = wanted(None, None);
+        let Change::Upsert(Object::Ingress(held)) = ingress("a", "s", "auth") else { panic!("no Ingress") };
+        wanted.note(&ingress("a", "s", "auth"));
+        wanted.note(&ingress("a", "s", "refused"));
+        wanted.note(&ingress("a", "s2", "refused"));
+        assert_eq!(names(&wanted), ["n/auth", "n/refused", "n/s", "n/s2"]);
+        let is_a = |key: &ObjectKey| (&*key.name == "a").then_some(&held);
+        assert!(wanted.settle(is_a), "the second version is neither held nor the newest");
+        assert_eq!(names(&wanted), ["n/auth", "n/refused", "n/s", "n/s2"]);
+        assert!(!wanted.settle(is_a), "nothing new");
+        wanted.note(&ingress("a", "s2", ""));
+        assert!(wanted.settle(|_| None));
+        assert_eq!(names(&wanted), ["n/s2"]);
+        wanted.hold(&held);
+        assert_eq!(names(&wanted), ["n/auth", "n/s", "n/s2"]);
+        wanted.note(&Change::Remove(ObjectRef { kind: Kind::Ingress, key: held.meta.key.clone() }));
         assert_eq!(wanted.secrets().count(), 0);
     }
 
@@ -263,7 +345,7 @@ mod tests {
             Arc::make_mut(ingress).annotations = [(UPSTREAM_ADDRESS.into(), " node-port".into())].into_iter().collect();
         }
         assert!(wanted.note(&asking) && wanted.nodes());
-        assert!(wanted.note(&ingress("a", "s", "")) && !wanted.nodes());
+        assert!(wanted.note(&ingress("a", "s", "")) && wanted.settle(|_| None) && !wanted.nodes());
         let options = Options { upstream_address: UpstreamAddress::NodePort, ..Options::default() };
         assert!(Wanted::new(&options).nodes());
     }

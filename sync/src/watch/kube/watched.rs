@@ -27,6 +27,8 @@ pub(super) struct Watched {
     /// Whether a snapshot is complete without it when the server refuses it.
     pub(super) optional: bool,
     pub(super) listed: bool,
+    /// Whether changes may wait for its first list.
+    pub(super) is_awaited: bool,
     failing: Option<Failure>,
     pub(super) task: AbortHandle,
 }
@@ -37,7 +39,7 @@ impl Watched {
             Feed::All(kind) => matches!(kind, Kind::IngressClass | Kind::Node),
             Feed::Named(_) => true,
         };
-        Self { feed, store, optional, listed: false, failing: None, task }
+        Self { feed, store, optional, listed: false, is_awaited: true, failing: None, task }
     }
 
     /// The object that this is a watch on, if it is on one.
