@@ -228,11 +228,16 @@ def check_rights():
     _, plain, granted = rights(f"{webhook}.enabled=true")
     assert not granted & (watched | managed), granted & (watched | managed)
     assert any("webhook-certificate" in argument for argument in plain["args"])
-    for setting in ("controller.enableTopologyAwareRouting=true", "controller.upstreamAddress=node-port", "rbac.readNodes=true"):
+    by_flag = ("controller.extraArgs.upstream-address=node-port", "controller.extraArgs.enable-topology-aware-routing=true")
+    by_value = ("controller.enableTopologyAwareRouting=true", "controller.upstreamAddress=node-port", "rbac.readNodes=true")
+    for setting in by_value + by_flag:
         _, container, granted = rights(setting)
         assert watched <= granted, f"{setting}: {granted}"
         names = {variable["name"] for variable in container["env"]}
-        assert ("NODE_NAME" in names) == ("Topology" in setting), f"{setting}: {names}"
+        assert ("NODE_NAME" in names) == ("topology" in setting.lower()), f"{setting}: {names}"
+    for setting in ("controller.extraArgs.upstream-address=cluster-ip", "controller.extraArgs.enable-topology-aware-routing=false"):
+        _, _, granted = rights(setting)
+        assert not granted & watched, f"{setting}: {granted}"
     rendered, container, granted = rights(f"{webhook}.enabled=true", f"{webhook}.selfManaged=true")
     assert managed <= granted, granted
     arguments = set(container["args"])

@@ -82,7 +82,9 @@ pub fn start(settings: LogSettings) -> Result<LogGuard, LogError> {
 /// every reset of a flood, strangers would fill the log.
 fn targets(most: LevelFilter) -> Targets {
     let library = if most <= LevelFilter::INFO { LevelFilter::ERROR } else { most };
-    Targets::new().with_default(most).with_target("h2", library)
+    // Every failed request of an outage is a line of kube's; ours says once what is wrong.
+    let kube = if most <= LevelFilter::INFO { LevelFilter::OFF } else { most };
+    Targets::new().with_default(most).with_target("h2", library).with_target("kube_client", kube)
 }
 
 fn level(level: LogLevel) -> LevelFilter {
@@ -164,6 +166,13 @@ mod tests {
         let mut out = Vec::new();
         write_lines(&waiting, &mut out);
         assert_eq!(out, b"a1b");
+    }
+
+    #[test]
+    fn what_kube_says_of_every_failed_request_is_for_who_looks_for_it() {
+        let is_told = |most| targets(most).would_enable("kube_client::client::builder", &tracing::Level::ERROR);
+        assert!(!is_told(LevelFilter::INFO) && is_told(LevelFilter::DEBUG));
+        assert!(targets(LevelFilter::INFO).would_enable("ringress_sync::watch", &tracing::Level::WARN));
     }
 
     #[test]

@@ -36,7 +36,10 @@ fn server() -> ApiServer {
     let mut refused = ingress("shop", "refused", "r.test");
     refused["metadata"]["annotations"] = json!({"nginx.ingress.kubernetes.io/server-snippet": "return 200;"});
     server.put(refused);
-    server.put(ingress("shop", "a", "a.test"));
+    let mut named = ingress("shop", "a", "a.test");
+    named["metadata"]["annotations"] = json!({"nginx.ingress.kubernetes.io/custom-headers": "headers"});
+    server.put(named);
+    server.put(json!({"kind": "ConfigMap", "metadata": {"namespace": "shop", "name": "headers"}, "data": {}}));
     // A Secret of another type, and one whose certificate is none: an event on a Secret.
     server.put(certificate_secret("shop", "opaque", "Opaque", "o.test"));
     server.put(ingress_tls("shop", "o", "o.test", "opaque"));

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use ringress_sync::SourceSettings;
 use ringress_sync::testkit::api_server::{ApiServer, Fault, Rule, Verb};
-use ringress_sync::testkit::fixtures::{endpoint_slice, ingress, ingress_class, ingress_tls, service};
+use ringress_sync::testkit::fixtures::{
+    certificate_secret, endpoint_slice, ingress, ingress_class, ingress_tls, service,
+};
 use ringress_sync::testkit::rig::Rig;
 use ringress_sync::testkit::workers::{eventually, within};
 use serde_json::json;
@@ -94,6 +96,23 @@ fn a_refused_optional_kind_is_reported_and_does_not_hold_up() {
     server.heal();
     eventually("granted later, it is read", || rig.handle.status().objects.get("IngressClass") == Some(&1));
     assert!(!rig.reports("IngressClass *"));
+}
+
+#[test]
+fn a_server_that_has_not_read_its_roles_yet_is_not_taken_at_its_word() {
+    let server = server_with(&["a.test"]);
+    server.fault(Rule::on(Verb::List, Fault::Status(403)).of("ingressclasses"));
+    let rig = Rig::on_server(&server);
+    eventually("it is told", || rig.reports("IngressClass *"));
+    let told = Instant::now();
+    while told.elapsed() < Duration::from_millis(800) {
+        assert_eq!(rig.generation(), 0, "nothing is served without what may come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    server.heal();
+    let rig = rig.ready();
+    assert!(rig.generation() == 1 && rig.serves("a.test"));
+    eventually("nothing is left to tell", || !rig.reports("IngressClass *"));
 }
 
 #[test]

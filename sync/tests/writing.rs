@@ -246,6 +246,22 @@ fn a_refused_object_has_one_event_whatever_happens() {
 }
 
 #[test]
+fn a_namespace_that_is_being_deleted_keeps_no_event_from_others() {
+    let server = server_with(&["a.test"]);
+    server.put(json!({"kind": "Namespace",
+        "metadata": {"name": "ending", "deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+    for namespace in ["ending", "n"] {
+        let mut bad = ingress(namespace, "bad", &format!("{namespace}.test"));
+        bad["metadata"]["annotations"] = json!({"nginx.ingress.kubernetes.io/server-snippet": "return 200;"});
+        server.put(bad);
+    }
+    let _rig = replica(&server, write_settings("p", fixed(&["1.1.1.1"]))).ready();
+    eventually("the other is told", || server.all("events").len() == 1);
+    assert_eq!(server.all("events")[0]["metadata"]["namespace"], "n");
+    assert_eq!(server.requests(Verb::Write, "events"), 2);
+}
+
+#[test]
 fn a_process_that_is_replaced_gives_the_lead_back_at_once_and_empties_nothing() {
     let server = server_with(&["a.test"]);
     put_pod(&server, "p", "n1");

@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     NotFound,
     /// It is another version than was thought, or it exists already.
     Conflict,
+    /// The namespace is being deleted: nothing can be made in it any more.
+    Ending,
     /// The account may not.
     Refused(String),
     /// The server is away, or cannot; a later attempt may succeed.
@@ -32,6 +34,7 @@ impl std::fmt::Display for Failure {
         match self {
             Self::NotFound => f.write_str("the object does not exist"),
             Self::Conflict => f.write_str("the object has been changed meanwhile"),
+            Self::Ending => f.write_str("the namespace is being deleted"),
             Self::Refused(message) | Self::Other(message) => f.write_str(message),
         }
     }
@@ -44,10 +47,17 @@ impl Failure {
         match status.code {
             404 => Self::NotFound,
             409 => Self::Conflict,
+            403 if is_ending(status) => Self::Ending,
             401 | 403 => Self::Refused(message),
             _ => Self::Other(message),
         }
     }
+}
+
+/// Whether it is the namespace that stands in the way, not a right.
+fn is_ending(status: &kube::core::Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// The resources that are read or written one by one.

@@ -179,6 +179,7 @@ impl Keeper {
 fn about(what: &str, failure: Failure) -> Failure {
     match failure {
         Failure::Conflict => Failure::Conflict,
+        Failure::Ending => Failure::Ending,
         Failure::NotFound => Failure::Refused(format!("{what} does not exist")),
         Failure::Refused(message) => Failure::Refused(format!("{what}: {message}")),
         Failure::Other(message) => Failure::Other(format!("{what}: {message}")),

@@ -25,10 +25,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// A finding that goes and comes back is not told again sooner than after this.
 const SILENCE: Duration = Duration::from_secs(600);
 
-/// Pause after the server said that this account may not.
+/// How long a namespace is left alone in which the server said that this account may not.
 const REFUSED_PAUSE: Duration = Duration::from_secs(300);
 
-/// Pause after another failure.
+/// Refusals in a row after which the pause between them grows no more.
+const REFUSALS_MAX: u32 = 8;
+
+/// Pause after another failure, and after a refusal at first.
 const FAILED_PAUSE: Duration = Duration::from_secs(5);
 
 /// Longest message that the API takes.
@@ -45,6 +48,8 @@ pub(crate) struct Book {
     at: (usize, usize),
     /// By digest, when it was told.
     told: HashMap<u64, Instant>,
+    /// Namespaces in which nothing may be written, and since when.
+    refused: HashMap<Arc<str>, Instant>,
 }
 
 impl Book {
@@ -61,6 +66,11 @@ impl Book {
 
     /// The next finding that nobody has been told of. It counts as told from now on.
     fn next(&mut self, now: Instant) -> Option<Finding> {
+        let refused = self.refused.len();
+        self.refused.retain(|_, since| now.saturating_duration_since(*since) < REFUSED_PAUSE);
+        if self.refused.len() < refused {
+            self.at = (0, 0);
+        }
         loop {
             let (pass, index) = self.at;
             let Some(finding) = self.findings.get(index) else {
@@ -76,12 +86,19 @@ impl Book {
             let is_object = resource(finding.object.kind).is_some() && &*finding.object.key.name != "*";
             if finding.severity == wanted
                 && is_object
+                && !self.refused.contains_key(event_namespace(finding))
                 && let Entry::Vacant(untold) = self.told.entry(digest(finding))
             {
                 untold.insert(now);
                 return Some(finding.clone());
             }
         }
+    }
+
+    /// Others need not wait for a namespace in which this account may not write.
+    fn refuse(&mut self, finding: &Finding, now: Instant) {
+        self.told.remove(&digest(finding));
+        self.refused.insert(event_namespace(finding).into(), now);
     }
 
     /// It could not be told: once more.
@@ -161,7 +178,7 @@ impl Rate {
 /// Writes events while this process leads, until the lead's sender is gone. `me` names the process.
 pub(crate) async fn run(api: Api, desk: Desk, mut lead: watch::Receiver<Lead>, me: String) {
     let mut rate = Rate { left: BURST, filled: Instant::now() };
-    let mut refused = false;
+    let mut refusals = 0;
     loop {
         if lead.wait_for(|lead| lead.is_some_and(|until| Instant::now() < until)).await.is_err() {
             return;
@@ -173,21 +190,26 @@ pub(crate) async fn run(api: Api, desk: Desk, mut lead: watch::Receiver<Lead>, m
         let next = desk.open().next(Instant::now());
         let Some(finding) = next else {
             rate.left += 1;
-            desk.news.notified().await;
+            // A right may have been given meanwhile.
+            let _news = tokio::time::timeout(REFUSED_PAUSE, desk.news.notified()).await;
             continue;
         };
         let Some(until) = *lead.borrow() else { continue };
         let telling = tokio::time::timeout_at(until.into(), tell(&api, &finding, &me));
         let pause = match telling.await {
             Ok(Ok(())) => {
-                refused = false;
+                refusals = 0;
                 continue;
             }
             Ok(Err(Failure::Refused(message))) => {
-                if !std::mem::replace(&mut refused, true) {
+                if refusals == 0 {
                     warn!("events cannot be written: {message}");
                 }
-                REFUSED_PAUSE
+                desk.open().refuse(&finding, Instant::now());
+                // It may be so in every namespace.
+                tokio::time::sleep(REFUSED_PAUSE.min(FAILED_PAUSE.saturating_mul(1 << refusals))).await;
+                refusals = (refusals + 1).min(REFUSALS_MAX);
+                continue;
             }
             Ok(Err(failure)) => {
                 debug!("an event cannot be written: {failure}");
@@ -212,7 +234,7 @@ async fn tell(api: &Api, finding: &Finding, me: &str) -> Result<(), Failure> {
     };
     let event = event(finding, metadata["uid"].as_str().unwrap_or_default(), me, &jiff::Timestamp::now().to_string());
     match api.create(Resource::Event, event_namespace(finding), &event).await {
-        Ok(_) | Err(Failure::Conflict | Failure::NotFound) => Ok(()),
+        Ok(_) | Err(Failure::Conflict | Failure::NotFound | Failure::Ending) => Ok(()),
         Err(failure) => Err(failure),
     }
 }
@@ -293,6 +315,19 @@ mod tests {
         assert_eq!(told(&mut book, now), ["new"]);
         book.put_back(&more[0]);
         assert_eq!(told(&mut book, now), ["w"]);
+    }
+
+    #[test]
+    fn a_namespace_in_which_nothing_may_be_written_holds_up_no_other() {
+        let now = Instant::now();
+        let mut book = Book::default();
+        let mut other = finding(Severity::Error, "b", "other");
+        other.object.key.namespace = "other".into();
+        book.findings(&[finding(Severity::Error, "a", "one"), finding(Severity::Error, "c", "two"), other].into(), now);
+        let first = book.next(now).expect("an untold one");
+        book.refuse(&first, now);
+        assert_eq!(told(&mut book, now), ["other"]);
+        assert_eq!(told(&mut book, now + REFUSED_PAUSE), ["one", "two"], "it is tried again");
     }
 
     #[test]

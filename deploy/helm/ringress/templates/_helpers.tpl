@@ -44,7 +44,14 @@
 
 {{- define "ringress.readsNodes" -}}
 {{- $c := .Values.controller -}}
-{{- or .Values.rbac.readNodes $c.enableTopologyAwareRouting (eq $c.upstreamAddress "node-port") -}}
+{{- $byFlag := eq (toString (index $c.extraArgs "upstream-address")) "node-port" -}}
+{{- or .Values.rbac.readNodes (include "ringress.asksForZone" . | eq "true") (eq $c.upstreamAddress "node-port") $byFlag -}}
+{{- end -}}
+
+{{- define "ringress.asksForZone" -}}
+{{- $c := .Values.controller -}}
+{{- $flag := "enable-topology-aware-routing" -}}
+{{- or $c.enableTopologyAwareRouting (and (hasKey $c.extraArgs $flag) (ne (toString (index $c.extraArgs $flag)) "false")) -}}
 {{- end -}}
 
 {{- define "ringress.selector" -}}

@@ -76,7 +76,7 @@ spec:
       valueFrom:
         fieldRef:
           fieldPath: metadata.namespace
-    {{- if $c.enableTopologyAwareRouting }}
+    {{- if eq (include "ringress.asksForZone" .) "true" }}
     - name: NODE_NAME
       valueFrom:
         fieldRef:

@@ -254,6 +254,10 @@ fn write(inner: &mut Inner, method: &Method, target: &Target, body: &[u8]) -> Re
     if !target.namespace.is_empty() {
         object["metadata"]["namespace"] = json!(target.namespace);
     }
+    let namespace = inner.store.get("Namespace", "", &target.namespace);
+    if namespace.is_some_and(|namespace| namespace["metadata"]["deletionTimestamp"].is_string()) {
+        return Err(Refused::Terminating);
+    }
     match &target.name {
         None => inner.store.create(target.resource, object),
         Some(_) => inner.store.update(target.resource, &key, object),
@@ -266,6 +270,11 @@ fn answer(result: Result<Value, Refused>) -> Response {
         Err(Refused::NotFound) => failure(StatusCode::NOT_FOUND, "not found"),
         Err(Refused::Conflict) => failure(StatusCode::CONFLICT, "the object has been modified"),
         Err(Refused::AlreadyExists) => failure(StatusCode::CONFLICT, "already exists"),
+        Err(Refused::Terminating) => {
+            let mut status = status(StatusCode::FORBIDDEN, "the namespace is being terminated");
+            status["details"] = json!({"causes": [{"reason": "NamespaceTerminating"}]});
+            (StatusCode::FORBIDDEN, axum::Json(status)).into_response()
+        }
         Err(Refused::Invalid) => failure(StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
     }
 }

@@ -51,6 +51,8 @@ pub(super) enum Refused {
     Conflict,
     AlreadyExists,
     Invalid,
+    /// The namespace is being deleted.
+    Terminating,
 }
 
 /// Plural name and API version by plural name.

@@ -1,6 +1,7 @@
 //! A running feed: what it is of, where that is on the server, what it has told, and how it does.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use ringress_config::diagnostics::Finding;
 use ringress_config::model::{Kind, ObjectKey, ObjectRef};
@@ -10,6 +11,10 @@ use tracing::{info, warn};
 use super::TLS_SECRET;
 use super::feed::{Failure, Subject};
 use super::store::Store;
+
+/// How long the server has to refuse before that is taken for its word: one that starts refuses everybody for a moment,
+/// as it has not read its roles yet.
+const REFUSED_FOR: Duration = Duration::from_secs(2);
 
 /// A feed's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +35,8 @@ pub(super) struct Watched {
     /// Whether changes may wait for its first list.
     pub(super) is_awaited: bool,
     failing: Option<Failure>,
+    /// Since when the server has said nothing but that this account may not.
+    refused: Option<Instant>,
     pub(super) task: AbortHandle,
 }
 
@@ -39,7 +46,7 @@ impl Watched {
             Feed::All(kind) => matches!(kind, Kind::IngressClass | Kind::Node),
             Feed::Named(_) => true,
         };
-        Self { feed, store, optional, listed: false, is_awaited: true, failing: None, task }
+        Self { feed, store, optional, listed: false, is_awaited: true, failing: None, refused: None, task }
     }
 
     /// The object that this is a watch on, if it is on one.
@@ -55,8 +62,9 @@ impl Watched {
         self.failing.is_none()
     }
 
+    /// Whether it is settled that the account may not read this.
     pub(super) fn is_refused(&self) -> bool {
-        self.failing.as_ref().is_some_and(|failure| failure.refused)
+        self.refused.is_some_and(|since| since.elapsed() >= REFUSED_FOR)
     }
 
     /// Whether the server is too old, or too new, for the kind.
@@ -66,6 +74,7 @@ impl Watched {
 
     /// True when it had been failing.
     pub(super) fn reached(&mut self) -> bool {
+        self.refused = None;
         let failed = self.failing.take();
         if failed.is_some() {
             info!(feed = %self.feed, "the API server answers again");
@@ -77,6 +86,7 @@ impl Watched {
         if self.failing.as_ref() != Some(&failure) {
             warn!(feed = %self.feed, verb = failure.verb, "the API server cannot be used: {}", failure.message);
         }
+        self.refused = failure.refused.then(|| self.refused.unwrap_or_else(Instant::now));
         self.failing = Some(failure);
     }
 
