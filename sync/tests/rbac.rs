@@ -117,7 +117,9 @@ fn run_with(server: &ApiServer, namespace: Option<&str>, addresses: StatusAddres
         server.asked().keys().any(|asked| asked.verb == verb && asked.resource == resource)
     };
     eventually("every feed watches", || {
-        ["ingresses", "services", "endpointslices", "secrets"].iter().all(|kind| asked("watch", kind))
+        let of_cluster: &[&str] = if namespace.is_none() { &["ingressclasses", "namespaces"] } else { &[] };
+        let all = ["ingresses", "services", "endpointslices", "secrets", "configmaps"];
+        all.iter().chain(of_cluster).all(|kind| asked("watch", kind))
     });
     let needs_nodes = upstreams == UpstreamAddress::NodePort;
     eventually("so does that of Nodes, where they are needed", || !needs_nodes || asked("watch", "nodes"));

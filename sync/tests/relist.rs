@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use ringress_sync::SourceSettings;
 use ringress_sync::testkit::api_server::{ApiServer, Fault, Rule, Verb};
-use ringress_sync::testkit::fixtures::{
-    certificate_secret, endpoint_slice, ingress, ingress_class, ingress_tls, service,
-};
+use ringress_sync::testkit::fixtures::{endpoint_slice, ingress, ingress_class, ingress_tls, service};
 use ringress_sync::testkit::rig::Rig;
 use ringress_sync::testkit::workers::{eventually, within};
 use serde_json::json;
