@@ -17,7 +17,7 @@ use super::core_metrics::Method;
 use super::counters::{CoreCounters, Refused};
 use super::layout::{HistogramLayout, Layout};
 use super::series::RouteSeries;
-use super::text::{Buckets, Labels, Page, without_header};
+use super::text::{Buckets, LabelText, Labels, Page};
 use super::window::DurationWindow;
 pub(crate) use traffic::{Traffic, TrafficRow};
 
@@ -52,6 +52,9 @@ struct SeriesKey {
 }
 
 type SeriesRow = (SeriesKey, Vec<Arc<RouteSeries>>);
+
+/// A series as it stands on the page.
+type PageRow = (LabelText, Vec<Arc<RouteSeries>>);
 
 impl Reader {
     pub(super) fn new(
@@ -119,7 +122,8 @@ impl Reader {
     /// A page of all metrics of the cores, in parts, after `page` as its first.
     pub fn scrape(self: &Arc<Self>, page: String) -> Scrape {
         self.gather();
-        let rows = self.lock().series.iter().map(|(key, cores)| (key.clone(), cores.clone())).collect();
+        let row = |(key, cores): (&SeriesKey, &Vec<_>)| (self.row_labels(key), cores.clone());
+        let rows = self.lock().series.iter().map(row).collect();
         let mut first = Page::default();
         self.write_cores(&mut first);
         self.write_durations(&mut first);
@@ -171,43 +175,46 @@ impl Reader {
     }
 
     /// A part of the page: some rows of one request metric.
-    fn write_rows(&self, metric: RequestMetric, rows: &[SeriesRow], range: Range<usize>) -> String {
+    fn write_rows(&self, metric: RequestMetric, rows: &[PageRow], range: Range<usize>) -> String {
         let (name, help) = metric.words();
         let name = format!("{NGINX_PREFIX}{name}");
-        let continued = range.start > 0;
-        let statuses: Vec<String> = rows[range.clone()].iter().map(|(key, _)| self.status(key.status)).collect();
-        let rows = rows[range].iter().zip(&statuses);
-        let mut page = Page::default();
-        if metric == RequestMetric::Requests {
-            let rows = rows.map(|((key, cores), status)| {
-                (self.row_labels(key, status), float(cores.iter().map(|core| core.requests()).sum()))
-            });
-            page.counters(&name, help, rows);
-        } else if let Some(histogram) = self.layout.histograms.iter().find(|h| h.metric == metric) {
-            let rows = rows.map(|((key, cores), status)| (self.row_labels(key, status), merge(histogram, cores)));
-            page.histograms(&name, help, rows);
+        let (is_first, rows) = (range.start == 0, &rows[range]);
+        let histogram = self.layout.histograms.iter().find(|histogram| histogram.metric == metric);
+        let lines = histogram.map_or(1, |histogram| histogram.les.len() + 2);
+        let mut page = Page::for_lines(lines, rows.iter().map(|(labels, _)| labels));
+        if is_first {
+            page.begin(&name, help, if histogram.is_some() { "histogram" } else { "counter" });
         }
-        let text = page.into_text();
-        if continued { without_header(text) } else { text }
+        for (labels, cores) in rows {
+            match histogram {
+                Some(histogram) => page.histogram(&name, labels, &histogram.les, &merge(histogram, cores)),
+                None => page.line([&name, ""], labels, "", cores.iter().map(|core| core.requests()).sum::<u64>()),
+            }
+        }
+        page.into_text()
     }
 
-    fn row_labels<'a>(&'a self, key: &'a SeriesKey, status: &'a str) -> Labels<'a> {
-        let mut labels = vec![
+    fn row_labels(&self, key: &SeriesKey) -> LabelText {
+        let RequestMetricsSettings { controller_class, controller_namespace, controller_pod, per_host, .. } =
+            &self.settings;
+        let host = [("host", &*key.labels.host)];
+        let labels = [
             ("canary", key.canary.as_str()),
-            ("controller_class", self.settings.controller_class.as_str()),
-            ("controller_namespace", self.settings.controller_namespace.as_str()),
-            ("controller_pod", self.settings.controller_pod.as_str()),
+            ("controller_class", controller_class),
+            ("controller_namespace", controller_namespace),
+            ("controller_pod", controller_pod),
+        ];
+        let status = self.status(key.status);
+        let others = [
             ("ingress", &*key.labels.ingress),
             ("method", key.method.as_str()),
             ("namespace", &*key.labels.namespace),
             ("path", &*key.labels.path),
             ("service", &*key.labels.service),
-            ("status", status),
+            ("status", status.as_str()),
         ];
-        if self.settings.per_host {
-            labels.push(("host", &*key.labels.host));
-        }
-        labels
+        let host: &[_] = if *per_host { &host } else { &[] };
+        LabelText::new(&[&labels[..], host, &others].concat())
     }
 
     fn status(&self, status: u16) -> String {
@@ -218,7 +225,7 @@ impl Reader {
 /// The parts of a page, made one at a time, so that a large page neither fills the memory nor holds up the thread.
 pub struct Scrape {
     reader: Arc<Reader>,
-    rows: Vec<SeriesRow>,
+    rows: Vec<PageRow>,
     first: Option<String>,
     /// Index of the request metric being written.
     metric: usize,
@@ -247,7 +254,7 @@ impl Iterator for Scrape {
     }
 }
 
-fn merge<'a>(histogram: &'a HistogramLayout, cores: &[Arc<RouteSeries>]) -> Buckets<'a> {
+fn merge(histogram: &HistogramLayout, cores: &[Arc<RouteSeries>]) -> Buckets {
     let size = histogram.bounds.len() + 1;
     let mut counts = vec![0; size];
     let mut sum: u64 = 0;
@@ -258,7 +265,7 @@ fn merge<'a>(histogram: &'a HistogramLayout, cores: &[Arc<RouteSeries>]) -> Buck
         }
         sum = sum.wrapping_add(cells[size].get());
     }
-    Buckets { bounds: &histogram.labels, counts, sum: float(sum) * histogram.unit.scale() }
+    Buckets { counts, sum: float(sum) * histogram.unit.scale() }
 }
 
 type CoreRow = (&'static str, &'static str, fn(&CoreCounters) -> u64);

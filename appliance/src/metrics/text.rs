@@ -1,9 +1,12 @@
-//! Prometheus text, by the `prometheus` crate's data types and encoder.
+//! Prometheus text, by the `prometheus` crate's data types and encoder; what is by route is written line by line.
+
+use std::fmt::{Display, Write as _};
 
 use prometheus::TextEncoder;
-use prometheus::proto::{
-    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType, Quantile, Summary,
-};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType, Quantile, Summary};
+
+/// Bytes of a line besides its labels, roughly.
+const LINE_BYTES: usize = 96;
 
 /// Labels of one sample.
 pub(crate) type Labels<'a> = Vec<(&'a str, &'a str)>;
@@ -14,10 +17,37 @@ pub(crate) struct Page {
     text: String,
 }
 
+/// Labels of one sample as they stand between the braces.
+pub(crate) struct LabelText(String);
+
+impl LabelText {
+    /// Sorted by the caller.
+    pub(crate) fn new(labels: &[(&str, &str)]) -> Self {
+        let mut text = String::with_capacity(256);
+        for (name, value) in labels {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            text.push_str(name);
+            text.push_str("=\"");
+            for piece in value.split_inclusive(['\\', '"', '\n']) {
+                let (plain, last) = piece.split_at(piece.trim_end_matches(['\\', '"', '\n']).len());
+                text.push_str(plain);
+                text.push_str(match last {
+                    "\\" => "\\\\",
+                    "\"" => "\\\"",
+                    "\n" => "\\n",
+                    _ => "",
+                });
+            }
+            text.push('"');
+        }
+        Self(text)
+    }
+}
+
 /// Buckets of a histogram, not yet cumulated.
-pub(crate) struct Buckets<'a> {
-    /// Upper bounds.
-    pub(crate) bounds: &'a [f64],
+pub(crate) struct Buckets {
     /// Observations of each bucket, and above the last.
     pub(crate) counts: Vec<u64>,
     /// Sum of all observations.
@@ -25,6 +55,12 @@ pub(crate) struct Buckets<'a> {
 }
 
 impl Page {
+    /// A page with room for `lines` with each of some labels.
+    pub(crate) fn for_lines<'a>(lines: usize, labels: impl Iterator<Item = &'a LabelText>) -> Self {
+        let room = labels.map(|labels| lines * (labels.0.len() + LINE_BYTES)).sum();
+        Self { text: String::with_capacity(room) }
+    }
+
     /// What was written.
     pub(crate) fn into_text(self) -> String {
         self.text
@@ -59,19 +95,31 @@ impl Page {
         self.gauges(name, help, [(Vec::new(), value)]);
     }
 
-    /// A family of histograms.
-    pub(crate) fn histograms<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl IntoIterator<Item = (Labels<'a>, Buckets<'a>)>,
-    ) {
-        let metrics = rows.into_iter().map(|(labels, buckets)| {
-            let mut metric = sample(&labels);
-            metric.set_histogram(histogram(&buckets));
-            metric
-        });
-        self.family(name, help, MetricType::HISTOGRAM, metrics.collect());
+    /// What stands before a family that is written line by line.
+    pub(crate) fn begin(&mut self, name: &str, help: &str, kind: &str) {
+        self.text.extend(["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"]);
+    }
+
+    /// One sample. There are a million of these where there are ten thousand Ingresses: everything is text already.
+    pub(crate) fn line(&mut self, name: [&str; 2], labels: &LabelText, more: &str, value: impl Display) {
+        let text = &mut self.text;
+        for piece in [name[0], name[1], "{", &labels.0, more, "} "] {
+            text.push_str(piece);
+        }
+        // Writing to a string does not fail.
+        let _ = write!(text, "{value}");
+        text.push('\n');
+    }
+
+    /// One histogram; `bounds` are the last labels of its buckets, that of what is above all of them included.
+    pub(crate) fn histogram(&mut self, name: &str, labels: &LabelText, bounds: &[Box<str>], buckets: &Buckets) {
+        let mut total = 0;
+        for (bound, count) in bounds.iter().zip(&buckets.counts) {
+            total += count;
+            self.line([name, "_bucket"], labels, bound, total);
+        }
+        self.line([name, "_sum"], labels, "", buckets.sum);
+        self.line([name, "_count"], labels, "", total);
     }
 
     /// A summary without labels.
@@ -106,15 +154,6 @@ impl Page {
     }
 }
 
-/// Cuts the `# HELP` and `# TYPE` lines off a page of one family, for the second and later parts of a large one.
-pub(crate) fn without_header(mut text: String) -> String {
-    while text.starts_with('#') {
-        let end = text.find('\n').map_or(text.len(), |newline| newline + 1);
-        text.drain(..end);
-    }
-    text
-}
-
 fn sample(labels: &[(&str, &str)]) -> Metric {
     let pairs = labels.iter().map(|(name, value)| {
         let mut pair = LabelPair::default();
@@ -125,19 +164,17 @@ fn sample(labels: &[(&str, &str)]) -> Metric {
     Metric::from_label(pairs.collect())
 }
 
-fn histogram(buckets: &Buckets<'_>) -> Histogram {
-    let mut total = 0;
-    let mut rows = Vec::with_capacity(buckets.bounds.len());
-    for (bound, count) in buckets.bounds.iter().zip(&buckets.counts) {
-        total += count;
-        let mut bucket = Bucket::default();
-        bucket.set_upper_bound(*bound);
-        bucket.set_cumulative_count(total);
-        rows.push(bucket);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_as_the_encoder_writes_them() {
+        let labels = [("a", "plain"), ("b", "\"q\" \\ \n end"), ("c", "")];
+        let (mut quick, mut whole) = (Page::default(), Page::default());
+        quick.begin("n_total", "Help", "counter");
+        quick.line(["n", "_total"], &LabelText::new(&labels), "", 3.5);
+        whole.counters("n_total", "Help", [(labels.to_vec(), 3.5)]);
+        assert_eq!(quick.into_text(), whole.into_text());
     }
-    let mut histogram = Histogram::default();
-    histogram.set_bucket(rows);
-    histogram.set_sample_count(total + buckets.counts.last().copied().unwrap_or(0));
-    histogram.set_sample_sum(buckets.sum);
-    histogram
 }
