@@ -15,10 +15,13 @@ mod session;
 mod two_choices;
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
 use ringress_config::snapshot::{Cluster, Clusters, UpstreamSettings, Vital};
 
 use crate::worker::Core;
@@ -50,6 +53,8 @@ pub(crate) struct Upstreams {
     idle: usize,
     /// Where the next connection is evicted when there are too many.
     evict_next: usize,
+    /// Which core of how many this is.
+    seat: (usize, usize),
 }
 
 struct ClusterState {
@@ -113,6 +118,11 @@ impl Now<'_> {
 }
 
 impl Upstreams {
+    /// Those of a core, by its number and how many there are.
+    pub(crate) fn of_core(index: usize, cores: usize) -> Self {
+        Self { seat: (index, cores), ..Self::default() }
+    }
+
     /// The endpoint for an attempt, passing over those tried while others are left. `None` without endpoints.
     ///
     /// A request may still be on an older snapshot: its cluster's present endpoints are chosen from, and when the
@@ -130,7 +140,7 @@ impl Upstreams {
             let endpoint = random.choice(&*cluster.endpoints)?;
             return Some(Lease::unknown(endpoint.address, now_ms));
         };
-        let state = self.state(present, random, now_ms);
+        let state = self.state(present, now_ms);
         let policy = state.shared.policy.get();
         if tried.count == 0 {
             state.shared.budget.save(policy.retry_percent);
@@ -207,7 +217,7 @@ impl Upstreams {
             match clusters.get(state.cluster.id) {
                 Some(cluster) if Arc::ptr_eq(cluster, &state.cluster) => {}
                 Some(cluster) if cluster.identity == state.cluster.identity => {
-                    state.reconcile(Arc::clone(cluster), now_ms);
+                    state.reconcile(Arc::clone(cluster), start(cluster, self.seat), now_ms);
                 }
                 _ => *slot = None,
             }
@@ -276,7 +286,7 @@ impl Upstreams {
         self.idle = self.count();
     }
 
-    fn state(&mut self, cluster: &Arc<Cluster>, random: &mut fastrand::Rng, now_ms: u64) -> &mut ClusterState {
+    fn state(&mut self, cluster: &Arc<Cluster>, now_ms: u64) -> &mut ClusterState {
         let index = cluster.id.index();
         if self.clusters.len() <= index {
             self.clusters.resize_with(index + 1, || None);
@@ -284,10 +294,19 @@ impl Upstreams {
         let slot = &mut self.clusters[index];
         // The cluster is one of the adopted snapshot, so another identity can only be an older one.
         if slot.as_ref().is_none_or(|state| state.cluster.identity != cluster.identity) {
-            *slot = Some(ClusterState::new(Arc::clone(cluster), random, now_ms));
+            *slot = Some(ClusterState::new(Arc::clone(cluster), start(cluster, self.seat), now_ms));
         }
         slot.as_mut().expect("it was just filled")
     }
+}
+
+/// The endpoint that a core begins with: cores are at equal distances from each other, and each process begins elsewhere,
+/// so that a few requests do not all meet the same endpoint.
+fn start(cluster: &Cluster, (index, cores): (usize, usize)) -> usize {
+    let count = cluster.endpoints.len().max(1);
+    let of_process = SeedableRandomState::with_seed(0, SharedSeed::global_random());
+    let base = of_process.hash_one(&*cluster.name) as usize % count;
+    (base + index * count / cores.max(1)) % count
 }
 
 /// How many each of some heaps keeps, asked one after another, where `all` together are to be `max`. What is lost by
@@ -303,15 +322,14 @@ fn parts(max: usize, all: usize) -> impl FnMut(usize) -> usize {
 }
 
 impl ClusterState {
-    fn new(cluster: Arc<Cluster>, random: &mut fastrand::Rng, now_ms: u64) -> Self {
+    fn new(cluster: Arc<Cluster>, next: usize, now_ms: u64) -> Self {
         let shared = Shared::new(cluster.balancing.resilience, cluster.balancing.limits, now_ms);
         let known = |(at, address)| EndpointState::new(Member::new(address, &shared), vital(&cluster, at));
         let endpoints: Vec<_> = addresses(&cluster).map(known).collect();
-        let next = if endpoints.is_empty() { 0 } else { random.usize(..endpoints.len()) };
         Self { cluster, endpoints, next, shared }
     }
 
-    fn reconcile(&mut self, cluster: Arc<Cluster>, now_ms: u64) {
+    fn reconcile(&mut self, cluster: Arc<Cluster>, start: usize, now_ms: u64) {
         self.shared.policy.set(cluster.balancing.resilience);
         self.shared.circuit.limits.set(cluster.balancing.limits);
         let mut before = std::mem::take(&mut self.endpoints);
@@ -328,7 +346,7 @@ impl ClusterState {
                 None => EndpointState::new(new(address), vital(&cluster, at)),
             })
             .collect();
-        self.next = if self.endpoints.is_empty() { 0 } else { self.next % self.endpoints.len() };
+        self.next = if is_first { start } else { self.next % self.endpoints.len().max(1) };
         self.cluster = cluster;
     }
 }

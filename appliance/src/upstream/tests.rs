@@ -44,7 +44,7 @@ impl World {
     }
 
     fn pick(&mut self, cluster: &Arc<Cluster>, hint: &Hint<'_>, tried: &Tried) -> Option<Rc<Member>> {
-        let state = self.upstreams.state(cluster, &mut self.random, self.now_ms);
+        let state = self.upstreams.state(cluster, self.now_ms);
         let picked = state.pick(&mut Attempt { hint, tried, now_ms: self.now_ms, random: &mut self.random })?;
         Some(Rc::clone(&picked.member))
     }
@@ -70,7 +70,7 @@ impl World {
 
     /// Ejects an endpoint for ten seconds.
     fn eject(&mut self, cluster: &Arc<Cluster>, port: u16) {
-        let state = self.upstreams.state(cluster, &mut self.random, self.now_ms);
+        let state = self.upstreams.state(cluster, self.now_ms);
         let endpoint = state.endpoints.iter().find(|endpoint| endpoint.member.address.port() == port).unwrap();
         let until = (0..3).find_map(|_| endpoint.member.health.failed(self.now_ms, &Resilience::default()));
         state.shared.ejected_until_ms.set(until.unwrap());
@@ -94,14 +94,22 @@ fn every_endpoint_has_its_turn() {
 }
 
 #[test]
-fn cores_start_at_different_endpoints() {
-    let cluster = cluster(1, &[1, 2, 3, 4, 5, 6, 7, 8]);
-    let first = |seed| {
-        let mut world = World { random: fastrand::Rng::with_seed(seed), ..World::new() };
-        world.ports(&cluster, 1)[0]
-    };
-    let firsts: std::collections::BTreeSet<_> = (0..40).map(first).collect();
-    assert!(firsts.len() > 5, "{firsts:?}");
+fn cores_begin_at_equal_distances_so_that_few_requests_meet_different_endpoints() {
+    let (none, cluster) = (cluster(1, &[]), cluster(1, &[1, 2, 3, 4]));
+    for (cores, each, from_nothing) in [(1, 4, false), (2, 2, false), (4, 1, false), (4, 1, true)] {
+        let mut ports: Vec<u16> = (0..cores)
+            .flat_map(|index| {
+                let mut world = World { upstreams: Upstreams::of_core(index, cores), ..World::new() };
+                if from_nothing {
+                    assert!(world.ports(&none, 1).is_empty());
+                    world.adopt(&cluster);
+                }
+                world.ports(&cluster, each)
+            })
+            .collect();
+        ports.sort_unstable();
+        assert_eq!(ports, [1, 2, 3, 4], "{cores} cores");
+    }
 }
 
 #[test]

@@ -178,7 +178,7 @@ impl Core {
             metrics,
             access_log: CoreLog::new(access_log),
             spans,
-            upstreams: RefCell::default(),
+            upstreams: RefCell::new(Upstreams::of_core(index, cores)),
             checks: Checks::default(),
             sessions: Sessions::default(),
             client_tls: ClientTls::new(tls.provider())?,
