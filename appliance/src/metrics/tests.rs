@@ -148,6 +148,7 @@ fn traffic_is_summed_by_host_and_ingress_over_routes_statuses_and_cores() {
     assert_eq!(durations.len(), traffic["bounds"].as_array().unwrap().len() + 1);
     assert_eq!(durations.iter().filter_map(serde_json::Value::as_u64).sum::<u64>(), 3);
     assert_eq!((traffic["workers"].as_array().unwrap().len(), &traffic["rows_left_off"]), (2, &0.into()));
+    assert_eq!((&traffic["requests"], &traffic["server_errors"]), (&4.into(), &1.into()));
 }
 
 #[test]

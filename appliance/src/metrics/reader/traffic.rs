@@ -24,6 +24,12 @@ pub(crate) struct Traffic {
     pub(crate) quantiles: Vec<(f64, f64)>,
     /// Upper bounds of the buckets of `durations`, in seconds; the last bucket has none.
     pub(crate) bounds: Vec<f64>,
+    /// Requests of all rows, those that are left off among them.
+    #[serde(default)]
+    pub(crate) requests: u64,
+    /// Of these, answered with 5xx.
+    #[serde(default)]
+    pub(crate) server_errors: u64,
     /// Those with the most requests first.
     pub(crate) rows: Vec<TrafficRow>,
     /// Rows that are not among them.
@@ -122,10 +128,12 @@ impl Reader {
         });
         let mut rows: Vec<TrafficRow> = rows.collect();
         rows.sort_by(|a, b| b.requests.cmp(&a.requests).then_with(|| a.name().cmp(&b.name())));
+        let sum = |of: fn(&TrafficRow) -> u64| rows.iter().map(of).sum();
+        let (requests, server_errors) = (sum(|row| row.requests), sum(|row| row.server_errors));
         let rows_left_off = rows.len().saturating_sub(ROWS_MAX);
         rows.truncate(ROWS_MAX);
         let bounds = durations.map(|layout| layout.labels.to_vec()).unwrap_or_default();
-        Traffic { workers: self.workers(), quantiles, bounds, rows, rows_left_off }
+        Traffic { workers: self.workers(), quantiles, bounds, requests, server_errors, rows, rows_left_off }
     }
 
     fn workers(&self) -> Vec<WorkerTraffic> {
