@@ -24,6 +24,7 @@ pub mod lifecycle;
 mod limits;
 mod local_socket;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod ocsp;
 mod offload;

@@ -8,10 +8,14 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 pub(crate) const H2_STREAM_WINDOW: u32 = 64 << 10;
 /// The same for all streams of a connection: what a flood of unread bodies costs at most.
 pub(crate) const H2_CONNECTION_WINDOW: u32 = 128 << 10;
-/// What answers to HTTP/2 clients that take none of them may hold, on one core; the oldest are ended beyond it.
-pub(crate) const H2_STALLED_BYTES_MAX: usize = 24 << 20;
-/// The same for answers that were taken in part: slow clients, mostly.
-pub(crate) const H2_STALLED_BEGUN_BYTES_MAX: usize = 256 << 20;
+/// What answers may hold that HTTP/2 clients let wait from the start, on one core; the oldest are ended beyond it.
+pub(crate) const H2_STALLED_BYTES_MAX: usize = 12 << 20;
+/// The same for answers whose clients took some and said so: slow ones, mostly.
+pub(crate) const H2_STALLED_BEGUN_BYTES_MAX: usize = 64 << 20;
+/// More than so many bytes of an answer leave only for a client that grants more than HTTP/2 does unasked.
+pub(crate) const H2_UNASKED_BYTES: u64 = 65_535;
+/// Answers that a core waits for with a large buffer each, ready for a piece of the body; others have a small one.
+pub(crate) const AWAITED_WITH_ROOM_MAX: usize = 256;
 /// Streams that a core opens on one session with an upstream before it opens another session.
 pub(crate) const H2_STREAMS_PER_SESSION: u32 = 100;
 /// Sessions of a core with one endpoint.

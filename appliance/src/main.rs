@@ -20,7 +20,7 @@ use ringress::lifecycle::{self, ControlSocket, End, Process, Succession};
 use ringress::ocsp::{self, Staples};
 use ringress::trace::{self, SpanExporter};
 use ringress::worker::{self, Gate, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
-use ringress::{check, explain, logging, metrics, report, shadow, top, upgrade};
+use ringress::{check, explain, logging, memory, metrics, report, shadow, top, upgrade};
 use ringress_sync::{
     KubeSettings, PodIdentity, Publisher, SourceSettings, StatusAddresses, StatusSettings, SyncHandle, SyncSettings,
     WebhookAuthority, WebhookCertificate, WebhookSettings, WebhookSocket, WorkerLink, WriteSettings,
@@ -162,6 +162,7 @@ fn serve(
     on_ready: impl Fn(&Serving),
 ) -> Result<End, BoxError> {
     let _log = logging::start(settings.log)?;
+    memory::without_huge_pages();
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

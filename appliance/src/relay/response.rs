@@ -2,6 +2,7 @@
 
 mod treated;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use ringress_config::snapshot::Route;
@@ -19,6 +20,30 @@ use crate::stream::{Sink, Source};
 use crate::worker::Core;
 pub(crate) use treated::{Pace, Treatment};
 
+/// Answers that a core waits for.
+#[derive(Default)]
+pub(crate) struct Awaited(Cell<usize>);
+
+/// Counts one.
+struct Awaiting<'a>(&'a Awaited);
+
+impl Awaited {
+    fn begin(&self) -> Awaiting<'_> {
+        self.0.set(self.get() + 1);
+        Awaiting(self)
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        self.0.get()
+    }
+}
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        self.0.0.set(self.0.get() - 1);
+    }
+}
+
 /// Bounds on the heads of a route's responses.
 pub(crate) fn limits(route: &Route) -> HeadLimits {
     let bytes = route.body.response_head_bytes_max as usize;
@@ -34,7 +59,8 @@ pub(crate) async fn read_head(
     (version, asked, limits): (Version, Asked, HeadLimits),
     head: &mut ResponseHead,
 ) -> Result<Vec<u8>, Failure> {
-    let mut buf = core.buffers.body();
+    let _awaiting = core.awaited.begin();
+    let mut buf = first_buffer(core);
     let mut interim = 0;
     head.reset();
     loop {
@@ -152,7 +178,7 @@ impl Incoming {
     }
 }
 
-/// Sends the client's head (in `out`) and the body: `first` is what arrived behind the upstream's head.
+/// Sends the client's head (in `out`) and the body: what `received` has from `rest` on arrived behind the upstream's head.
 ///
 /// # Errors
 /// When either side breaks off; the client's connection must be closed then, so that the response looks cut.
@@ -161,14 +187,16 @@ pub(crate) async fn relay(
     (upstream, timeout): (&mut impl Source, Duration),
     client: &mut impl Sink,
     (incoming, outgoing, treatment): (ResponseBody, Written, Option<Box<Treatment>>),
-    first: &[u8],
+    (received, rest): (Vec<u8>, usize),
     mut out: Vec<u8>,
 ) -> Result<Relayed, Failure> {
+    let first = &received[rest..];
     let mut incoming = match incoming {
         ResponseBody::None => {
-            let bytes = out.len() as u64;
+            let (bytes, clean) = (out.len() as u64, first.is_empty());
+            core.buffers.put(received);
             finish(core, client, out).await?;
-            return Ok(Relayed { bytes, body_bytes: 0, clean: first.is_empty() });
+            return Ok(Relayed { bytes, body_bytes: 0, clean });
         }
         ResponseBody::Length(left) => Incoming::Length { left },
         ResponseBody::Chunked => Incoming::Chunked(ChunkDecoder::default()),
@@ -178,7 +206,8 @@ pub(crate) async fn relay(
     if let Some(treatment) = treatment {
         // Boxed: it is the rarer case, and its state would make every connection's larger.
         let framings = (incoming, outgoing);
-        return Box::pin(treated::relay(core, (upstream, timeout), client, framings, treatment, (first, out))).await;
+        let what = (first, out);
+        return Box::pin(treated::relay(core, (upstream, timeout), client, framings, treatment, what)).await;
     }
     let (head_bytes, mut bytes) = (out.len() as u64, 0);
     let mut buf = Vec::new();
@@ -187,16 +216,19 @@ pub(crate) async fn relay(
     } else {
         frame(core, &mut incoming, first, outgoing, &mut out)?
     };
+    // A client may leave what it is sent next for long.
+    core.buffers.put(received);
     while !piece.last {
         if !out.is_empty() {
             bytes += out.len() as u64;
+            core.buffers.put(std::mem::take(&mut buf));
             let (sent, returned) = super::send(client, out, CLIENT_SEND).await;
             out = returned;
             sent.map_err(|_| Failure::ClientGone)?;
             out.clear();
         }
         if buf.capacity() == 0 {
-            buf = core.buffers.body();
+            buf = next_buffer(core);
         }
         buf.clear();
         let (received, returned) = super::recv_for(client, upstream, buf, timeout).await?;
@@ -221,6 +253,16 @@ pub(crate) async fn relay(
     core.buffers.put(buf);
     finish(core, client, out).await?;
     Ok(Relayed { bytes, body_bytes: bytes - head_bytes, clean: !piece.surplus })
+}
+
+/// For the head of an answer and what comes with it. What many wait for at a time is read in small pieces.
+fn first_buffer(core: &Core) -> Vec<u8> {
+    if core.is_crowded() { core.buffers.head() } else { core.buffers.body() }
+}
+
+/// For a piece of a body: a small one where many clients leave what they are sent, so that each can keep little.
+fn next_buffer(core: &Core) -> Vec<u8> {
+    if core.stalls.are_many() { core.buffers.head() } else { core.buffers.body() }
 }
 
 /// Takes all of `input` as data, if it is nothing else.

@@ -24,9 +24,10 @@ use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use crate::io::{self, Aborter, Timers};
 use crate::kept::Kept;
-use crate::limits::WAITING_WITH_BUFFER_MAX;
+use crate::limits::{AWAITED_WITH_ROOM_MAX, WAITING_WITH_BUFFER_MAX};
 use crate::metrics::{CoreMetrics, Refused};
 use crate::policy::{AuthAnswers, LimitTable, Places, Verified};
+use crate::relay::response::Awaited;
 use crate::resolve::Names;
 use crate::tls::{ClientTls, ServerTls, SharedTls, Turns};
 use crate::trace::{Active, SpanOutlet};
@@ -70,6 +71,8 @@ pub(crate) struct Core {
     pub(crate) handshakes: Cell<usize>,
     /// What the clients' HTTP/2 connections do together that brings nothing.
     pub(crate) http2_crowd: Rc<h2::Crowd>,
+    /// Answers that upstreams have not begun.
+    pub(crate) awaited: Awaited,
     /// Answers that HTTP/2 clients leave waiting.
     pub(crate) stalls: Rc<h2::Stalls>,
     /// Whose computation is next.
@@ -192,6 +195,7 @@ impl Core {
             buffered_body_bytes: Cell::new(0),
             handshakes: Cell::new(0),
             http2_crowd: Rc::default(),
+            awaited: Awaited::default(),
             stalls: Rc::default(),
             handshake_turns: Turns::default(),
             waiting_with_buffer: Cell::new(0),
@@ -301,6 +305,11 @@ impl Core {
         if let Some(claim) = live.claim {
             self.clients.release(claim);
         }
+    }
+
+    /// Whether so many exchanges wait, for upstreams or for clients, that each should do so with little.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.awaited.get() > AWAITED_WITH_ROOM_MAX || self.stalls.are_many()
     }
 
     /// Whether one more connection may wait for a request with a buffer.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::bystander::{self, paced_rate, serving};
-use crate::http2_floods::{FLOODS, Flood};
+use crate::http2_floods::{FLOODS, Flood, untaken};
 use crate::support::client::{self, Connection};
 use crate::support::frames::{Frames, is_silence};
 use crate::support::process::{Ringress, on_each_driver};
@@ -28,7 +28,7 @@ const DRIP: Duration = Duration::from_millis(500);
 /// Floods of the short form: one of each kind (streams, expansion, answers).
 const SHORT: [&str; 3] = ["rapid reset", "HPACK bomb", "PING, answers read"];
 /// Left to one connection: with 120 answers that are not taken on each of a thousand, what is met first is the origin of
-/// the test, which has no 120,000 connections.
+/// the test, which has no 120,000 connections. Four on each are a test of their own.
 const OF_ONE: &str = "stalled windows";
 /// Gone connections are let go within this: some are noticed by a timeout only.
 const GONE: Duration = Duration::from_secs(20);
@@ -218,5 +218,37 @@ fn without_a_descriptor_left_service_goes_on_and_nothing_spins() {
         assert_eq!(&answer, b"HTTP/1.1 200");
         drop((waiting, kept));
         assert_recovered(&mut ringress);
+    });
+}
+
+/// What clients grant that ask for four answers and take none.
+const UNTAKEN: [(&str, &[(u16, u32)]); 3] =
+    [("no window", &[(4, 0)]), ("a window of one byte", &[(4, 1)]), ("a window and nobody who reads", &[])];
+
+#[test]
+fn answers_that_a_thousand_connections_leave_hold_little_memory_while_they_come() {
+    take_descriptors();
+    on_each_driver(|driver| {
+        for (name, settings) in UNTAKEN {
+            let (_origin, mut ringress) = serving(driver);
+            paced_rate(&ringress, Duration::from_millis(500));
+            let before = ringress.resident_bytes();
+            let (mut clients, mut most) = (Vec::with_capacity(FLOODING), 0);
+            let begin = || {
+                let mut frames = Frames::with(ringress.https, settings)?;
+                frames.send(&untaken(4))?;
+                Ok::<_, io::Error>(frames)
+            };
+            for _ in 0..FLOODING {
+                clients.extend(begin());
+                most = most.max(ringress.resident_bytes());
+            }
+            let rate = paced_rate(&ringress, bystander::time());
+            let growth = most.max(ringress.resident_bytes()).saturating_sub(before);
+            println!("{} connections, {name}: {} KiB more, {rate:.0}/s beside them", clients.len(), growth >> 10);
+            assert!(growth < bystander::GROWTH_BYTES_MAX, "{name}: {growth}");
+            drop(clients);
+            assert_recovered(&mut ringress);
+        }
     });
 }

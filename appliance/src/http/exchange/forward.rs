@@ -261,11 +261,10 @@ impl<'s> Exchange<'s> {
             (&mut connection.stream, route.timeouts.read),
             &mut client.stream,
             (scratch.response.body, written, treatment),
-            &received[rest..],
+            (received, rest),
             out,
         )
         .await;
-        self.core.buffers.put(received);
         let now = Instant::now();
         self.times.response = Some(now.duration_since(began));
         match relayed {

@@ -199,9 +199,9 @@ impl<'s> Exchange<'s> {
         }
         head_sent.set(true);
         let Head { out, written, treatment } = self.write_head(over_tls, scratch, inbox, &received);
-        let first = &received[scratch.response.consumed..];
+        let received = (received, scratch.response.consumed);
         let framings = (scratch.response.body, written, treatment);
-        let relayed = response::relay(&self.core, (upstream, timeout), client, framings, first, out).await;
+        let relayed = response::relay(&self.core, (upstream, timeout), client, framings, received, out).await;
         relayed.map_err(Streaming::AfterHead)
     }
 }

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::super::body::decode_chunks;
 use super::super::chunked::ChunkDecoder;
 use super::super::trailer;
+use crate::limits::H2_UNASKED_BYTES;
 
 /// How the body comes.
 pub(super) enum OutFraming {
@@ -28,14 +29,14 @@ pub(super) struct Outflow {
     piece: Bytes,
     /// Nothing comes behind `piece`.
     last: bool,
-    /// Some bytes were let through.
-    begun: bool,
+    /// Bytes that were let through.
+    passed: u64,
     ended: bool,
 }
 
 impl Outflow {
     pub(super) fn new(stream: SendStream<Bytes>, framing: OutFraming) -> Self {
-        Self { stream, framing, piece: Bytes::new(), last: false, begun: false, ended: false }
+        Self { stream, framing, piece: Bytes::new(), last: false, passed: 0, ended: false }
     }
 
     /// Takes a piece; [`Outflow::poll_drained`] is awaited before the next one.
@@ -104,7 +105,7 @@ impl Outflow {
             let fits = self.stream.capacity().min(self.piece.len());
             let piece = self.piece.split_to(fits);
             let ends = self.last && self.piece.is_empty() && self.trailers().is_empty();
-            self.begun = true;
+            self.passed += fits as u64;
             self.stream.send_data(piece, ends).map_err(super::io_error)?;
             self.ended = ends;
         }
@@ -121,9 +122,9 @@ impl Outflow {
         Poll::Ready(Ok(()))
     }
 
-    /// Bytes taken and not sent, and whether any were sent before.
+    /// Bytes taken and not sent, and whether the client takes what is sent: it may also have granted a byte, or read none.
     pub(super) fn waiting(&self) -> (usize, bool) {
-        (self.piece.len(), self.begun)
+        (self.piece.len(), self.passed > H2_UNASKED_BYTES)
     }
 
     /// Breaks the stream off.

@@ -74,7 +74,7 @@ impl Outgoing {
         }
     }
 
-    /// Bytes that wait for the peer's windows, and whether any went before.
+    /// Bytes that wait for the peer's windows, and whether it took some before.
     pub(super) fn waiting(&self) -> Option<(usize, bool)> {
         match self {
             Self::Body(body) => Some(body.waiting()),

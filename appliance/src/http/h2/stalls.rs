@@ -13,14 +13,16 @@ use crate::io::Aborter;
 use crate::limits::{H2_STALLED_BEGUN_BYTES_MAX, H2_STALLED_BYTES_MAX};
 
 /// What a stream holds beside the piece that waits: the buffer with its head, its tasks and its tables.
-const STREAM_BYTES: usize = 48 << 10;
+const STREAM_BYTES: usize = 16 << 10;
+/// Streams that wait with large pieces; what comes for others is read in small ones.
+const LARGE_MAX: usize = 128;
 
 /// Those of one core.
 #[derive(Default)]
 pub(crate) struct Stalls {
-    /// No byte of the body was ever taken.
+    /// Nothing shows that the client ever took a byte.
     untouched: Queue,
-    /// Some was, before.
+    /// Something does.
     begun: Queue,
     next: Cell<u64>,
 }
@@ -53,6 +55,11 @@ impl Stalls {
         let most = if begun { H2_STALLED_BEGUN_BYTES_MAX } else { H2_STALLED_BYTES_MAX };
         self.queue(begun).enter(number, waiting, most);
         Stall { stalls: Rc::clone(self), begun, number }
+    }
+
+    /// Whether so many wait that each should do so with little.
+    pub(crate) fn are_many(&self) -> bool {
+        self.untouched.waiting.borrow().len() + self.begun.waiting.borrow().len() >= LARGE_MAX
     }
 
     fn queue(&self, begun: bool) -> &Queue {
