@@ -68,8 +68,9 @@ struct Shared {
     rests: Cell<bool>,
     /// Ends the connection when it was idle for long enough.
     idle: Deadline,
-    /// The client sends more frames that bring nothing, or takes more back, than anybody needs.
-    flooded: Rc<Cell<bool>>,
+    /// The client sent a frame that is wrong, or more that bring nothing, or took more back, than anybody needs: what it is
+    /// told.
+    refused: Rc<Cell<Option<h2::Reason>>>,
     resets: Resets,
 }
 
@@ -80,7 +81,8 @@ enum Event {
     TakenBack,
     /// The idle time is over, or this core drains.
     Goodbye,
-    Flood,
+    /// No more is taken.
+    Refused(h2::Reason),
     Ended(Option<h2::Error>),
 }
 
@@ -88,11 +90,11 @@ enum Event {
 pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
     let Client { stream, facts, early, .. } = client;
     let settings = core.pin().settings.client.clone();
-    let flooded = Rc::<Cell<bool>>::default();
+    let refused = Rc::<Cell<Option<h2::Reason>>>::default();
     let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early.into_vec()).metered(
         Rc::clone(&core.http2_crowd),
         &core.timers,
-        Rc::clone(&flooded),
+        Rc::clone(&refused),
     );
     let idle = Deadline::new(&core.timers);
     let shared = Rc::new(Shared {
@@ -102,7 +104,7 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
         running: Cell::new(0),
         rests: Cell::new(false),
         idle,
-        flooded,
+        refused,
         resets: Resets::default(),
     });
     shared.idle.set(HANDSHAKE);
@@ -156,11 +158,12 @@ impl Shared {
                         connection.graceful_shutdown();
                     }
                 }
-                Event::Flood => {
-                    self.core.metrics.refuse(Refused::Http2Flood);
-                    tracing::debug!(client = %self.facts.peer, "HTTP/2 connection ended: a flood of frames");
+                Event::Refused(reason) => {
+                    let is_flood = reason == h2::Reason::ENHANCE_YOUR_CALM;
+                    self.core.metrics.refuse(if is_flood { Refused::Http2Flood } else { Refused::BadRequest });
+                    tracing::debug!(client = %self.facts.peer, ?reason, "HTTP/2 connection ended");
                     (leaving, calmed) = (true, true);
-                    connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+                    connection.abrupt_shutdown(reason);
                     self.idle.reset();
                     self.idle.set(H2_GOODBYE);
                 }
@@ -192,8 +195,10 @@ impl Shared {
             }),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Event::Ended(Some(error))),
             Poll::Ready(None) => Poll::Ready(Event::Ended(None)),
-            Poll::Pending if self.flooded.get() && !calmed => Poll::Ready(Event::Flood),
-            Poll::Pending => self.idle.poll_passed(cx).map(|_| Event::Goodbye),
+            Poll::Pending => match self.refused.get() {
+                Some(reason) if !calmed => Poll::Ready(Event::Refused(reason)),
+                _ => self.idle.poll_passed(cx).map(|_| Event::Goodbye),
+            },
         })
         .await
     }
@@ -202,7 +207,7 @@ impl Shared {
     fn taken_back(&self, since_ms: u64) {
         if self.resets.take_back(&self.core.http2_crowd, since_ms, self.core.timers.now_ms()) {
             // Whoever drives the connection looks at it with the next frame.
-            self.flooded.set(true);
+            self.refused.set(Some(h2::Reason::ENHANCE_YOUR_CALM));
         }
     }
 
@@ -250,6 +255,10 @@ impl Shared {
         if let Err(error) = parse(core, &mut scratch.request, &inbox) {
             tracing::debug!(client = %self.facts.peer, reason = error.label(), "request refused");
             return self.refuse(&mut respond, error.status());
+        }
+        if core.is_crowded() {
+            // A head is much smaller than the buffer, and stays to the end.
+            inbox.shrink_to_fit();
         }
         scratch.edge.render(self.facts.peer.ip(), self.facts.scheme, self.facts.port);
         let asked = Asked { head: parts.method == http::Method::HEAD, upgrade: translated.tunnel };

@@ -41,8 +41,10 @@ fn closed(name: &'static str, expected: Expected, pieces: &[Vec<u8>]) -> Case {
     Case { name, bytes: pieces.concat(), expected, closed: true }
 }
 
-/// A frame of the wrong length. The h2 crate uses the general code for most of them.
-const SIZE: &[u32] = &[FRAME_SIZE_ERROR, PROTOCOL_ERROR];
+/// A frame above the announced size.
+const SIZE: &[u32] = &[FRAME_SIZE_ERROR];
+/// No HPACK. The h2 crate uses the general code for it.
+const HPACK: &[u32] = &[COMPRESSION_ERROR, PROTOCOL_ERROR];
 /// A stream that no case uses otherwise.
 const NEXT: u32 = 4001;
 
@@ -113,6 +115,16 @@ fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     hpack::encode(fields.iter().copied())
 }
 
+fn hpack_case(name: &'static str, block: &[u8]) -> Case {
+    case(name, Connection(HPACK), &[frame(HEADERS, END_HEADERS | END_STREAM, 1, block)])
+}
+
+/// A GET with a field whose value is these bytes in Huffman's code.
+fn huffman(value: &[u8]) -> Vec<u8> {
+    let length = 0x80 | u8::try_from(value.len()).expect("a short value");
+    [&get_block()[..], &[0, 1, b'x', length], value].concat()
+}
+
 fn get_block() -> Vec<u8> {
     block(&pseudo("GET", "/"))
 }
@@ -124,6 +136,8 @@ fn a_connection_begins_with_the_preface_and_settings() {
         for (name, bytes) in [
             ("another preface", b"PRI * HTTP/2.0\r\n\r\nNO\r\n\r\n".to_vec()),
             ("HTTP/1.1", b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n".to_vec()),
+            ("a request before SETTINGS", [PREFACE, &get(1)].concat()),
+            ("an acknowledgement before SETTINGS", [PREFACE, &frame(SETTINGS, ACK, 0, &[])].concat()),
         ] {
             let mut frames = Frames::silent(ringress.https).expect("a handshake");
             let _refused_early = frames.send(&bytes);
@@ -148,22 +162,16 @@ fn section_4_frames_and_header_compression() {
         case("DATA above the frame size", Stream(SIZE), &[post(1), data(1, 0, &full)]),
         case("HEADERS above the frame size", Connection(SIZE), &[frame(HEADERS, 5, 1, &full)]),
         case("SETTINGS above the frame size", Connection(SIZE), &[frame(SETTINGS, 0, 0, &full)]),
-        case(
-            "a block that is no HPACK",
-            Connection(&[COMPRESSION_ERROR, PROTOCOL_ERROR]),
-            &[frame(HEADERS, 5, 1, &[0x40, 0xff])],
-        ),
-        case(
-            "an index beyond the table",
-            Connection(&[COMPRESSION_ERROR, PROTOCOL_ERROR]),
-            &[frame(HEADERS, 5, 1, &[0xff, 0x7f])],
-        ),
-        case("index 0", Connection(&[COMPRESSION_ERROR, PROTOCOL_ERROR]), &[frame(HEADERS, 5, 1, &[0x80])]),
-        case(
-            "a table above its bound",
-            Connection(&[COMPRESSION_ERROR, PROTOCOL_ERROR]),
-            &[frame(HEADERS, 5, 1, &[0x3f, 0xff, 0xff, 0x03, 0x82])],
-        ),
+        case("DATA of the frame size", Served, &[post(1), data(1, END_STREAM, &full[1..])]),
+        hpack_case("a block that is no HPACK", &[0x40, 0xff]),
+        hpack_case("an index beyond the table", &[0xff, 0x7f]),
+        hpack_case("a name beyond the table", &[0x7f, 0x7f, 1, b'x']),
+        hpack_case("index 0", &[0x80]),
+        hpack_case("a table above its bound", &[0x3f, 0xff, 0xff, 0x03, 0x82]),
+        hpack_case("the table's size behind the fields", &[&get_block()[..], &[0x20]].concat()),
+        hpack_case("Huffman: padding of 11 bits", &huffman(&[0x1f, 0xff])),
+        hpack_case("Huffman: padding of zeros", &huffman(&[0x18])),
+        hpack_case("Huffman: the end as a symbol", &huffman(&[0xff; 4])),
         case(
             "another frame within a block",
             Connection(&[PROTOCOL_ERROR]),
@@ -197,6 +205,12 @@ fn section_5_stream_states() {
         case("half-closed: WINDOW_UPDATE, PRIORITY", Served, &[get(1), window_update(1, 9), priority(1, 0)]),
         case("half-closed: RST_STREAM", Served, &[get(1), reset(1, 8)]),
         case("reset: DATA", Stream(ENDED), &[post(1), reset(1, 8), data(1, END_STREAM, b"x")]),
+        case("reset: HEADERS", Stream(ENDED), &[post(1), reset(1, 8), get(1)]),
+        case(
+            "reset: CONTINUATION",
+            Connection(ENDED),
+            &[post(1), reset(1, 8), frame(CONTINUATION, END_HEADERS, 1, &get_block())],
+        ),
         closed("closed: HEADERS", Connection(ENDED), &[get(1)]),
         closed("closed: DATA", Stream(ENDED), &[data(1, END_STREAM, b"x")]),
         closed("closed: CONTINUATION", Connection(ENDED), &[frame(CONTINUATION, 4, 1, &get_block())]),

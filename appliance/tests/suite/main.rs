@@ -36,6 +36,7 @@ mod http;
 mod http2_frames;
 mod http2_streams;
 mod http2_translation;
+mod http2_windows;
 mod leaving;
 mod limits;
 mod malformed;

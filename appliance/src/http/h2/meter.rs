@@ -1,4 +1,5 @@
-//! Frames that bring the application nothing, counted as they arrive.
+//! Frames looked at as they arrive: those that bring the application nothing are counted, and those whose size is wrong
+//! end the connection with the code that RFC 9113 has for it, where the h2 crate says PROTOCOL_ERROR.
 //!
 //! Many connections may share a core: where all of them together send more than the core should look at, those that have
 //! sent some lately are as good as floods. Who sends one now and then is not touched.
@@ -9,6 +10,8 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+
+use h2::Reason;
 
 const FRAME_HEADER_BYTES: usize = 9;
 const PREFACE_BYTES: usize = 24;
@@ -30,9 +33,13 @@ const CROWDED_BURST: u64 = 50;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
 
 /// Thousandths of frames that may come now; more with time, up to a burst.
 #[derive(Debug)]
@@ -99,19 +106,33 @@ pub(super) struct Meter {
     filled: usize,
     /// Bytes until the next frame begins.
     skip: usize,
+    /// The first frame was seen.
+    begun: bool,
     credit: Credit,
     crowd: Rc<Crowd>,
+}
+
+/// Why no frame is taken any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) reason: Reason,
+    /// Bytes before the frame, of those that were just received.
+    pub(super) at: usize,
 }
 
 impl Meter {
     /// For a connection that begins with a client's preface.
     pub(super) fn new(crowd: Rc<Crowd>, now_ms: u64) -> Self {
         let credit = Credit::new(BURST, PER_SECOND, now_ms);
-        Self { header: [0; FRAME_HEADER_BYTES], filled: 0, skip: PREFACE_BYTES, credit, crowd }
+        Self { header: [0; FRAME_HEADER_BYTES], filled: 0, skip: PREFACE_BYTES, begun: false, credit, crowd }
     }
 
-    /// Takes note of received bytes; false when it is too much.
-    pub(super) fn take(&mut self, mut bytes: &[u8], now_ms: u64) -> bool {
+    /// Takes note of received bytes.
+    ///
+    /// # Errors
+    /// At the first frame that is wrong or one too many.
+    pub(super) fn take(&mut self, mut bytes: &[u8], now_ms: u64) -> Result<(), Refusal> {
+        let received = bytes.len();
         self.credit.follow(now_ms);
         self.crowd.frames.borrow_mut().follow(now_ms);
         while !bytes.is_empty() {
@@ -122,17 +143,30 @@ impl Meter {
             self.header[self.filled..][..taken].copy_from_slice(&bytes[..taken]);
             self.filled += taken;
             bytes = &bytes[taken..];
-            if self.filled == FRAME_HEADER_BYTES && !self.frame() {
-                return false;
+            if self.filled == FRAME_HEADER_BYTES {
+                let at = (received - bytes.len()).saturating_sub(FRAME_HEADER_BYTES);
+                self.frame().map_err(|reason| Refusal { reason, at })?;
             }
         }
-        true
+        Ok(())
     }
 
     /// A frame begins.
-    fn frame(&mut self) -> bool {
+    fn frame(&mut self) -> Result<(), Reason> {
         let [high, middle, low, kind, flags, ..] = self.header;
         (self.skip, self.filled) = (u32::from_be_bytes([0, high, middle, low]) as usize, 0);
+        // RFC 9113 3.4.
+        if !std::mem::replace(&mut self.begun, true) && (kind != SETTINGS || flags & ACK != 0) {
+            return Err(Reason::PROTOCOL_ERROR);
+        }
+        if has_wrong_size(kind, flags, self.skip) {
+            return Err(Reason::FRAME_SIZE_ERROR);
+        }
+        if self.bears(kind, flags) { Ok(()) } else { Err(Reason::ENHANCE_YOUR_CALM) }
+    }
+
+    /// Whether it is not one too many.
+    fn bears(&mut self, kind: u8, flags: u8) -> bool {
         let brings_something = match kind {
             DATA => self.skip > 0 || flags & END_STREAM != 0,
             HEADERS | RST_STREAM | WINDOW_UPDATE => true,
@@ -143,6 +177,18 @@ impl Meter {
         }
         let crowd_bears_it = self.crowd.frames.borrow_mut().spend();
         self.credit.spend() && (crowd_bears_it || self.credit.spent() <= CROWDED_BURST)
+    }
+}
+
+/// Whether a frame's length is none of its kind's (RFC 9113 6); what depends on more than the header is left to h2.
+fn has_wrong_size(kind: u8, flags: u8, length: usize) -> bool {
+    match kind {
+        PRIORITY => length != 5,
+        RST_STREAM | WINDOW_UPDATE => length != 4,
+        SETTINGS if flags & ACK != 0 => length != 0,
+        SETTINGS => !length.is_multiple_of(6),
+        PING => length != 8,
+        _ => false,
     }
 }
 
@@ -161,7 +207,8 @@ mod tests {
 
     fn begun_among(crowd: &Rc<Crowd>) -> Meter {
         let mut meter = Meter::new(Rc::clone(crowd), 0);
-        assert!(meter.take(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0));
+        let settings = frame(SETTINGS, 0, 0);
+        meter.take(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..]].concat(), 0).unwrap();
         meter
     }
 
@@ -170,8 +217,8 @@ mod tests {
         let stream = [frame(4, 0, 6), frame(1, 4, 300), frame(0, 0, 0), frame(0, 1, 0), frame(6, 0, 8)].concat();
         for size in 1..stream.len() {
             let mut meter = begun();
-            assert!(stream.chunks(size).all(|piece| meter.take(piece, 0)));
-            assert_eq!(meter.credit.spent(), 3, "pieces of {size}");
+            assert!(stream.chunks(size).all(|piece| meter.take(piece, 0).is_ok()));
+            assert_eq!(meter.credit.spent(), 4, "pieces of {size}");
         }
     }
 
@@ -179,18 +226,18 @@ mod tests {
     fn a_burst_passes_and_time_gives_more() {
         let mut meter = begun();
         let ping = frame(6, 0, 8);
-        assert!((0..BURST).all(|_| meter.take(&ping, 0)));
-        assert!((0..PER_SECOND).all(|_| meter.take(&ping, 1000)));
-        assert!(!meter.take(&ping, 1000));
+        assert!((1..BURST).all(|_| meter.take(&ping, 0).is_ok()));
+        assert!((0..PER_SECOND).all(|_| meter.take(&ping, 1000).is_ok()));
+        assert_eq!(meter.take(&ping, 1000), Err(Refusal { reason: Reason::ENHANCE_YOUR_CALM, at: 0 }));
     }
 
     #[test]
     fn requests_and_their_bodies_are_not_counted() {
         let mut meter = begun();
         for kind in [DATA, HEADERS, RST_STREAM, WINDOW_UPDATE] {
-            assert!((0..10 * BURST).all(|_| meter.take(&frame(kind, 0, 4), 0)));
+            assert!((0..10 * BURST).all(|_| meter.take(&frame(kind, 0, 4), 0).is_ok()));
         }
-        assert_eq!(meter.credit.spent(), 0);
+        assert_eq!(meter.credit.spent(), 1, "the SETTINGS of the beginning");
     }
 
     #[test]
@@ -200,14 +247,39 @@ mod tests {
         let mut many: Vec<Meter> = (0..1000).map(|_| begun_among(&crowd)).collect();
         let mut passed = 0;
         while !many.is_empty() {
-            many.retain_mut(|meter| meter.take(&ping, 0));
+            many.retain_mut(|meter| meter.take(&ping, 0).is_ok());
             passed += many.len() as u64;
         }
-        assert_eq!(passed, 1000 * CROWDED_BURST, "each is ended beyond this");
-        assert!((0..CROWDED_BURST).all(|_| quiet.take(&ping, 0)));
+        assert_eq!(passed, 1000 * (CROWDED_BURST - 1), "each is ended beyond this");
+        assert!((1..CROWDED_BURST).all(|_| quiet.take(&ping, 0).is_ok()));
         assert!(
-            begun_among(&crowd).take(&ping.repeat(BURST as usize), 1000),
+            begun_among(&crowd).take(&ping.repeat(BURST as usize - 1), 1000).is_ok(),
             "a second later one alone may send its burst"
         );
+    }
+
+    #[test]
+    fn a_frame_of_the_wrong_size_is_named_as_such_and_those_before_it_pass() {
+        let ping = frame(PING, 0, 8);
+        for wrong in [
+            frame(PING, 0, 7),
+            frame(SETTINGS, 0, 5),
+            frame(SETTINGS, ACK, 6),
+            frame(WINDOW_UPDATE, 0, 3),
+            frame(RST_STREAM, 0, 5),
+            frame(PRIORITY, 0, 4),
+        ] {
+            let taken = begun().take(&[&ping[..], &wrong, &ping].concat(), 0);
+            assert_eq!(taken, Err(Refusal { reason: Reason::FRAME_SIZE_ERROR, at: ping.len() }), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_begins_with_settings() {
+        for first in [frame(PING, 0, 8), frame(SETTINGS, ACK, 0), frame(HEADERS, 0, 4)] {
+            let mut meter = Meter::new(Rc::default(), 0);
+            let taken = meter.take(&[&[b'x'; PREFACE_BYTES][..], &first].concat(), 0);
+            assert_eq!(taken, Err(Refusal { reason: Reason::PROTOCOL_ERROR, at: PREFACE_BYTES }));
+        }
     }
 }

@@ -59,7 +59,7 @@ pub(crate) struct Wire {
 struct Metered {
     meter: Meter,
     timers: Rc<Timers>,
-    exceeded: Rc<Cell<bool>>,
+    refused: Rc<Cell<Option<h2::Reason>>>,
 }
 
 impl Wire {
@@ -77,11 +77,16 @@ impl Wire {
         }
     }
 
-    /// With a bound on frames that bring nothing. When it is exceeded, `exceeded` says so and nothing is read any more.
-    pub(super) fn metered(mut self, crowd: Rc<Crowd>, timers: &Rc<Timers>, exceeded: Rc<Cell<bool>>) -> Self {
-        let mut meter = Meter::new(crowd, timers.now_ms());
-        exceeded.set(!meter.take(&self.received, timers.now_ms()));
-        self.metered = Some(Metered { meter, timers: Rc::clone(timers), exceeded });
+    /// With a look at the frames. `refused` is told of one that is wrong or one too many, and no more is read then.
+    pub(super) fn metered(
+        mut self,
+        crowd: Rc<Crowd>,
+        timers: &Rc<Timers>,
+        refused: Rc<Cell<Option<h2::Reason>>>,
+    ) -> Self {
+        let meter = Meter::new(crowd, timers.now_ms());
+        self.metered = Some(Metered { meter, timers: Rc::clone(timers), refused });
+        self.look();
         self
     }
 
@@ -106,13 +111,13 @@ impl Wire {
         };
     }
 
-    /// Whether what was just received is more than a peer may send.
-    fn exceeds(&mut self) -> bool {
-        let Some(Metered { meter, timers, exceeded }) = &mut self.metered else { return false };
-        if !exceeded.get() {
-            exceeded.set(!meter.take(&self.received, timers.now_ms()));
+    /// Looks at what was just received: a frame that is refused, and what is behind it, is not read.
+    fn look(&mut self) {
+        let Some(Metered { meter, timers, refused }) = &mut self.metered else { return };
+        if let Err(refusal) = meter.take(&self.received, timers.now_ms()) {
+            self.received.truncate(refusal.at);
+            refused.set(Some(refusal.reason));
         }
-        exceeded.get()
     }
 
     fn begin_send(&mut self) {
@@ -150,15 +155,16 @@ impl Wire {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            if self.metered.as_ref().is_some_and(|metered| metered.exceeded.get()) {
-                return Poll::Pending;
-            }
             let unread = &self.received[self.read..];
             if !unread.is_empty() {
                 let taken = unread.len().min(out.remaining());
                 out.put_slice(&unread[..taken]);
                 self.read += taken;
                 return Poll::Ready(Ok(()));
+            }
+            if self.metered.as_ref().is_some_and(|metered| metered.refused.get().is_some()) {
+                // Whoever drives the connection looks at it next.
+                return Poll::Pending;
             }
             let gives_way = self.at_once >= RECEIVES_AT_ONCE_MAX;
             match &mut self.reading {
@@ -181,10 +187,7 @@ impl AsyncRead for Wire {
                     let ended = !matches!(result, Ok(1..));
                     self.reading = if ended { Reading::Ended } else { Reading::Idle(reader) };
                     result?;
-                    if self.exceeds() {
-                        // Whoever drives the connection looks at the flag next.
-                        return Poll::Pending;
-                    }
+                    self.look();
                 }
             }
         }
