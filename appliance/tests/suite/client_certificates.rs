@@ -159,3 +159,21 @@ fn a_chain_is_as_long_as_the_depth_allows() {
         assert_eq!(statuses("none.test"), [200, 400]);
     });
 }
+
+#[test]
+fn a_revoked_certificate_is_refused_from_the_moment_its_list_is_there() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let ca = Authority::named("client CA");
+        let (alice, bob) = (ca.issue("alice"), ca.issue("bob"));
+        let all =
+            objects(&origin, [host("on", &[CA]), host("optional", &[CA, ("auth-tls-verify-client", "optional")])]);
+        let ringress =
+            Ringress::on(driver).manifest("all.json", file(all)).manifest("ca.json", file([ca.secret("ca")]));
+        let ringress = ringress.start();
+        let statuses = |host| [&alice, &bob].map(|own| ask(&ringress, host, Some(own)).status);
+        assert_eq!((statuses("on.test"), statuses("optional.test")), ([200, 200], [200, 200]));
+        ringress.apply("ca.json", file([ca.secret_revoking("ca", "alice")]));
+        assert_eq!((statuses("on.test"), statuses("optional.test")), ([400, 200], [400, 200]));
+    });
+}

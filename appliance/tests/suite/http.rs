@@ -192,6 +192,22 @@ fn an_http_1_0_client_is_answered_and_closed() {
 }
 
 #[test]
+fn an_http_1_0_client_that_asks_keeps_its_connection() {
+    on_each_driver(|driver| {
+        let origin = echo();
+        let ringress = in_front_of(driver, &origin);
+        let request = "POST / HTTP/1.0\r\nHost: a.test\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\n";
+        let two = [request, "1", request, "2", "GET /last HTTP/1.0\r\nHost: a.test\r\n\r\n"].concat();
+        let outcome = raw::exchange(ringress.http, two.as_bytes());
+        let text = String::from_utf8_lossy(&outcome.bytes).to_ascii_lowercase();
+        assert!(outcome.closed);
+        assert_eq!(text.matches("http/1.1 200").count(), 3, "{text}");
+        assert_eq!(text.matches("connection: keep-alive").count(), 2, "{text}");
+        assert!(!text.contains("transfer-encoding"), "{text}");
+    });
+}
+
+#[test]
 fn expect_continue_is_answered_before_the_body() {
     on_each_driver(|driver| {
         let origin = echo();

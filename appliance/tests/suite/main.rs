@@ -29,6 +29,7 @@ mod failover;
 mod faults;
 mod fields;
 mod folder;
+mod grpc;
 mod h2c;
 mod health_checks;
 mod hedging;

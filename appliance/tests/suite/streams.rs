@@ -98,6 +98,18 @@ fn proxy_headers_are_read_and_written() {
             b"PROXY TCP4 192.0.2.7 192.0.2.8 1111 22\r\nx",
             &format!("PROXY TCP4 192.0.2.7 {ip} 1111 {both}\r\nx"),
         );
+        let second = |command: u8, rest: &[u8]| {
+            let length = u8::try_from(rest.len()).expect("a short header");
+            [b"\r\n\r\n\0\r\nQUIT\n", &[0x20 | command, if command == 0 { 0 } else { 0x11 }, 0, length][..], rest]
+                .concat()
+        };
+        // LOCAL: a check of the hop itself, whatever else it says. PROXY with a TLV behind the addresses.
+        let told = format!("PROXY TCP4 SELF {ip} OWN {both}\r\nx");
+        echoed(both, &[&second(0, &[])[..], b"x"].concat(), &told);
+        echoed(both, &[&second(0, &[1, 2, 3])[..], b"x"].concat(), &told);
+        let addresses = [192, 0, 2, 7, 192, 0, 2, 8, 0x04, 0x57, 0, 22, 0x02, 0, 6, b'a', b'.', b't', b'e', b's', b't'];
+        let told = format!("PROXY TCP4 192.0.2.7 {ip} 1111 {both}\r\nx");
+        echoed(both, &[&second(1, &addresses)[..], b"x"].concat(), &told);
         echoed(both, b"no header\r\n", "");
     });
 }

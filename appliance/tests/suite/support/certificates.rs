@@ -1,6 +1,9 @@
 //! Certificates made for one test.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    PKCS_RSA_SHA256, RevokedCertParams, RsaKeySize, SerialNumber, date_time_ymd,
+};
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
@@ -67,21 +70,46 @@ impl Authority {
         Self { issued: Some(certificate.der().to_vec()), pem: certificate.pem(), ..lower }
     }
 
-    /// A certificate with this common name, valid for it as a host.
+    /// A certificate with this common name, valid for it as a host; its serial number is the name as well.
     pub(crate) fn issue(&self, name: &str) -> Certificate {
         let key = KeyPair::generate().expect("a key");
         let mut params = params(&[name]);
         params.distinguished_name.push(DnType::CommonName, name);
+        params.serial_number = Some(serial(name));
         let issuer = Issuer::from_params(&self.params, &self.key);
         let certificate = params.signed_by(&key, &issuer).expect("a certificate");
         let (der, above) = (certificate.der().to_vec(), self.issued.clone());
         Certificate { der, pem: certificate.pem(), key_pem: key.serialize_pem(), above }
     }
 
+    /// The Secret with it as `ca.crt`, and a `ca.crl` that revokes what it issued to `name`.
+    pub(crate) fn secret_revoking(&self, secret: &str, name: &str) -> Value {
+        let revoked = RevokedCertParams {
+            serial_number: serial(name),
+            revocation_time: date_time_ymd(2025, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2025, 1, 1),
+            next_update: date_time_ymd(2100, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&Issuer::from_params(&self.params, &self.key)).expect("a list").pem().expect("PEM");
+        opaque(secret, &[("ca.crt", &self.pem), ("ca.crl", &list)])
+    }
+
     /// The Secret with it as `ca.crt`.
     pub(crate) fn secret(&self, name: &str) -> Value {
         opaque(name, &[("ca.crt", &self.pem)])
     }
+}
+
+fn serial(name: &str) -> SerialNumber {
+    SerialNumber::from(name.as_bytes().to_vec())
 }
 
 fn params(names: &[&str]) -> CertificateParams {
