@@ -137,7 +137,7 @@ impl Compiler {
             class_settings: ClassSettings::default(),
             ingresses: BTreeMap::new(),
             clusters,
-            certificates: CertificateTable::new(default_certificate, options.default_ssl_certificate.clone()),
+            certificates: CertificateTable::new(default_certificate, &options),
             hosts: HostTable::new(),
             streams: StreamTable::new(),
             tickets: TicketTable::new(options.ticket_secret.clone()),

@@ -4,6 +4,9 @@
 
 use std::sync::Arc;
 
+use std::path::PathBuf;
+
+use crate::intent::HostName;
 use crate::model::ObjectKey;
 use crate::selector::LabelSelector;
 
@@ -47,6 +50,34 @@ pub struct Topology {
     pub node: Option<Arc<str>>,
 }
 
+/// A certificate on disk (`certificates` of the `--config` file), for hosts without a Secret of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileCertificate {
+    /// PEM file with the chain.
+    pub certificate: PathBuf,
+    /// PEM file with the key.
+    pub key: PathBuf,
+    /// What presents it.
+    pub(crate) hosts: Box<[HostName]>,
+}
+
+impl FileCertificate {
+    /// Certificates without the hosts that present them are of no use. The error says what is wrong.
+    pub fn new(certificate: PathBuf, key: PathBuf, hosts: &[String]) -> Result<Self, String> {
+        let parse = |host: &String| HostName::parse(host).map_err(|fault| format!("host {host:?} {fault}"));
+        let hosts: Box<[_]> = hosts.iter().map(parse).collect::<Result<_, _>>()?;
+        if hosts.is_empty() {
+            return Err(format!("{}: hosts: at least one is expected", certificate.display()));
+        }
+        Ok(Self { certificate, key, hosts })
+    }
+
+    /// The Secret that stands for it among the objects. No object has such a name.
+    pub fn secret(&self) -> ObjectKey {
+        ObjectKey::new("file", &*self.certificate.to_string_lossy())
+    }
+}
+
 /// The options of one compiler. They do not change while it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -83,6 +114,8 @@ pub struct Options {
     pub default_backend_service: Option<ObjectKey>,
     /// `--default-ssl-certificate`: Secret with the certificate for names without their own.
     pub default_ssl_certificate: Option<ObjectKey>,
+    /// `certificates` of the `--config` file.
+    pub certificates: Box<[FileCertificate]>,
     /// `--ticket-secret`: Secret with the keys of session tickets that all replicas share.
     pub ticket_secret: Option<ObjectKey>,
     /// `--configmap`: the ConfigMap with the global settings.
@@ -118,6 +151,7 @@ impl Default for Options {
             topology: None,
             default_backend_service: None,
             default_ssl_certificate: None,
+            certificates: Box::default(),
             ticket_secret: None,
             configmap: None,
             log_without_configmap: true,

@@ -17,6 +17,7 @@ use crate::pace::Pace;
 use crate::publish::Publishing;
 use crate::state::{Good, Saver, StateFile};
 use crate::status::{Changed, Propagation};
+use crate::watch::disk::Disk;
 use crate::watch::folder::Folder;
 use crate::watch::kube::Kube;
 use crate::watch::{Change, Source};
@@ -62,6 +63,7 @@ pub fn spawn(settings: SyncSettings, publisher: Publisher) -> Result<SyncHandle,
     let (handle, ends) = SyncHandle::new(Arc::clone(&shared));
     let mut control = Control::new(source, saver, compiler, publishing, shared);
     (control.held, control.writing) = (held, writing);
+    control.disk = Disk::new(&settings.options.certificates);
     if let Some(webhook) = &settings.webhook {
         let offered = Arc::clone(&control.shared.webhook);
         control.webhook = Some(Webhook::start(webhook, handle.commands.clone(), offered)?);
@@ -120,6 +122,7 @@ async fn open(settings: &SyncSettings) -> Result<Opened, SyncError> {
 /// Everything that the thread owns.
 struct Control {
     source: Source,
+    disk: Disk,
     saver: Option<Saver>,
     /// To be handed to the compiler before its first build.
     held: Vec<Arc<Ingress>>,
@@ -137,6 +140,7 @@ struct Control {
     published_at: Instant,
     waiting: Vec<Waiting>,
     source_findings: Arc<[Finding]>,
+    disk_findings: Arc<[Finding]>,
     compile_findings: Arc<[Finding]>,
     /// What cannot be written.
     notes: Vec<Finding>,
@@ -169,6 +173,7 @@ impl Control {
         let status = SyncStatus::clone(&shared.status.load());
         Self {
             source,
+            disk: Disk::new(&[]),
             saver,
             held: Vec::new(),
             writing: None,
@@ -182,6 +187,7 @@ impl Control {
             published_at: Instant::now(),
             waiting: Vec::new(),
             source_findings: Arc::default(),
+            disk_findings: Arc::default(),
             compile_findings: Arc::default(),
             notes: Vec::new(),
             status,
@@ -205,6 +211,7 @@ impl Control {
                     self.take_in();
                     self.build();
                 }
+                Woken::Tick if self.disk.due() => self.take_in(),
                 Woken::Tick => {}
             }
             self.collect();
@@ -299,7 +306,10 @@ impl Control {
 
     fn take_in(&mut self) {
         let noticed = Instant::now();
-        let changes = self.source.take();
+        let mut changes = self.source.take();
+        if self.disk.due() {
+            changes.extend(self.disk.take());
+        }
         self.apply(changes, noticed);
     }
 
@@ -335,6 +345,12 @@ impl Control {
         if !Arc::ptr_eq(&findings, &self.source_findings) {
             let known = std::mem::replace(&mut self.source_findings, findings);
             log_new(&known, &self.source_findings);
+            self.join_findings();
+        }
+        let findings = self.disk.findings();
+        if !Arc::ptr_eq(&findings, &self.disk_findings) {
+            let known = std::mem::replace(&mut self.disk_findings, findings);
+            log_new(&known, &self.disk_findings);
             self.join_findings();
         }
         self.show();
@@ -408,7 +424,8 @@ impl Control {
 
     async fn sync(&mut self, reply: oneshot::Sender<u64>) {
         let noticed = Instant::now();
-        let changes = self.source.catch_up().await;
+        let mut changes = self.source.catch_up().await;
+        changes.extend(self.disk.take());
         self.apply(changes, noticed);
         if self.source.complete() && self.pace.due().is_some() {
             self.build();
@@ -418,7 +435,8 @@ impl Control {
     }
 
     fn join_findings(&mut self) {
-        let findings = self.source_findings.iter().chain(self.compile_findings.iter()).chain(&self.notes);
+        let read = self.source_findings.iter().chain(self.disk_findings.iter());
+        let findings = read.chain(self.compile_findings.iter()).chain(&self.notes);
         self.status.rejected = findings.cloned().collect();
         if let Some(writing) = self.writing.as_ref().filter(|_| self.source.listed()) {
             writing.findings(&self.status.rejected);

@@ -3,6 +3,7 @@
 //! Both sources say the same thing, [`Change`]s of single objects, and only true ones: what was read again and is
 //! equal to what is served leads to nothing.
 
+pub(crate) mod disk;
 pub(crate) mod folder;
 pub(crate) mod kube;
 

@@ -2,10 +2,12 @@
 
 #![expect(clippy::disallowed_types, reason = "read at the start, before there are workers")]
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use ringress_config::options::FileCertificate;
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
@@ -17,8 +19,26 @@ use super::value::{Value, ValueType};
 /// The YAML scanner takes quadratic time on nested flow maps, so a larger file is not even looked at.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
+/// What a file says.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// Of flags.
+    pub(crate) values: Values,
+    /// What no flag can say.
+    pub(crate) certificates: Vec<NamedCertificate>,
+}
+
+/// An entry of `certificates`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NamedCertificate {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) hosts: Vec<String>,
+}
+
 /// Reads and parses a file.
-pub(crate) fn read(path: &Path) -> Result<Values, CliError> {
+pub(crate) fn read(path: &Path) -> Result<Options, CliError> {
     let error = |message: String| CliError::File { path: path.to_path_buf(), message };
     let mut text = String::new();
     std::fs::File::open(path)
@@ -30,17 +50,32 @@ pub(crate) fn read(path: &Path) -> Result<Values, CliError> {
     parse(&text).map_err(error)
 }
 
+/// The certificates of a file as the compiler takes them.
+pub(crate) fn certificates(named: &[NamedCertificate]) -> Result<Box<[FileCertificate]>, CliError> {
+    let mut hosts = BTreeSet::new();
+    let mut check = |named: &NamedCertificate| {
+        if let Some(host) = named.hosts.iter().find(|host| !hosts.insert(host.to_ascii_lowercase())) {
+            return Err(format!("host {host:?} has two"));
+        }
+        FileCertificate::new(named.cert.clone(), named.key.clone(), &named.hosts)
+    };
+    named.iter().map(|named| check(named).map_err(|fault| CliError::setting("certificates", fault))).collect()
+}
+
 /// Parses a file's text; the error holds line and column.
-fn parse(text: &str) -> Result<Values, String> {
+fn parse(text: &str) -> Result<Options, String> {
     if text.lines().all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#')) {
-        return Ok(Values::new());
+        return Ok(Options::default());
     }
     let document = serde_yaml::Deserializer::from_str(text);
     document.deserialize_map(OptionsVisitor).map_err(|e| e.to_string())
 }
 
 /// A key of the file.
-struct Key(&'static Flag);
+enum Key {
+    Flag(&'static Flag),
+    Certificates,
+}
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -60,8 +95,8 @@ impl Visitor<'_> for KeyVisitor {
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
         match find_flag(name) {
-            Some(flag) if !matches!(flag.name, "config" | "version") => Ok(Key(flag)),
-            None if name == "certificates" => Err(E::custom("certificates on disk are not served by this version")),
+            Some(flag) if !matches!(flag.name, "config" | "version") => Ok(Key::Flag(flag)),
+            None if name == "certificates" => Ok(Key::Certificates),
             _ => Err(E::custom(format!("unknown option {name:?}"))),
         }
     }
@@ -70,21 +105,29 @@ impl Visitor<'_> for KeyVisitor {
 struct OptionsVisitor;
 
 impl<'de> Visitor<'de> for OptionsVisitor {
-    type Value = Values;
+    type Value = Options;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("options as `name: value`")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
-        let mut values = Values::new();
-        while let Some(Key(flag)) = map.next_key()? {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Options, A::Error> {
+        let (mut values, mut certificates) = (Values::new(), None);
+        while let Some(key) = map.next_key()? {
+            let flag = match key {
+                Key::Flag(flag) => flag,
+                Key::Certificates if certificates.is_none() => {
+                    certificates = Some(map.next_value()?);
+                    continue;
+                }
+                Key::Certificates => return Err(A::Error::custom("option \"certificates\" is given twice")),
+            };
             let value = map.next_value_seed(FlagValue(flag))?;
             if values.insert(flag.name, value).is_some() {
                 return Err(A::Error::custom(format!("option {:?} is given twice", flag.name)));
             }
         }
-        Ok(values)
+        Ok(Options { values, certificates: certificates.unwrap_or_default() })
     }
 }
 
@@ -176,15 +219,37 @@ mod tests {
             ("time-buckets", Value::Buckets(vec![0.5, 1.0])),
             ("sync-rate-limit", Value::Float(0.5)),
         ]);
-        assert_eq!(parse(text).unwrap(), expected);
+        assert_eq!(parse(text).unwrap().values, expected);
+    }
+
+    #[test]
+    fn every_option_in_the_comments_of_the_shipped_file_is_taken() {
+        let shipped = include_str!("../../../packaging/etc/ringress.yaml");
+        let is_option =
+            |line: &&str| line.strip_prefix('#').is_some_and(|rest| !rest.starts_with(' ') && !rest.is_empty());
+        let count = shipped.lines().filter(is_option).count();
+        let lines = shipped.lines().map(|line| if is_option(&line) { &line[1..] } else { line });
+        let options = parse(&lines.collect::<Vec<_>>().join("\n")).unwrap();
+        // One entry of certificates is a line of its own, beside the name and the source that is no comment.
+        assert_eq!(options.values.len(), count - 1);
+        assert_eq!(certificates(&options.certificates).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn certificates_are_checked_as_a_whole() {
+        let refused = |text: &str| certificates(&parse(text).unwrap().certificates).unwrap_err().to_string();
+        let twice = refused("certificates: [{cert: a, key: b, hosts: [x.test]}, {cert: c, key: d, hosts: [X.test]}]");
+        assert!(twice.contains("certificates") && twice.contains("\"X.test\" has two"), "{twice}");
+        assert!(refused("certificates: [{cert: a, key: b, hosts: []}]").contains("at least one is expected"));
+        assert!(refused("certificates: [{cert: a, key: b, hosts: ['a b']}]").contains("is not a host name"));
     }
 
     #[test]
     fn unknown_keys_are_errors_with_line_and_column() {
         let error = parse("http-port: 80\n\n  \nworker: 3\n").unwrap_err();
         assert!(error.contains("unknown option \"worker\"") && error.contains("line 4 column 1"), "{error}");
-        let error = parse("workers: 1\ncertificates: []\n").unwrap_err();
-        assert!(error.contains("not served by this version") && error.contains("line 2 column 1"), "{error}");
+        let error = parse("workers: 1\ncertificates:\n- {cert: a, kee: b, hosts: []}\n").unwrap_err();
+        assert!(error.contains("`kee`") && error.contains("line 3"), "{error}");
     }
 
     #[test]
@@ -198,8 +263,8 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_no_error() {
-        assert!(parse("").unwrap().is_empty());
-        assert!(parse("# nothing\n\n").unwrap().is_empty());
+        assert!(parse("").unwrap().values.is_empty());
+        assert!(parse("# nothing\n\n").unwrap().values.is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ringress_config::model::ObjectKey;
 
 use super::CliError;
-use super::file;
+use super::file::{self, NamedCertificate};
 use super::flag::Flag;
 use super::nginx_flags::{KLOG_FLAGS, NGINX_FLAGS};
 use super::own_flags::OWN_FLAGS;
@@ -58,6 +58,8 @@ impl Surroundings {
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     values: Values,
+    /// `certificates` of the file.
+    pub(crate) certificates: Vec<NamedCertificate>,
     /// Remarks for the log, in the order of the tables.
     pub(crate) warnings: Vec<String>,
 }
@@ -73,7 +75,8 @@ impl Layers {
             _ => None,
         };
         if let Some(path) = named.or_else(|| surroundings.default_config.clone()) {
-            layers.values = file::read(&path)?;
+            let read = file::read(&path)?;
+            (layers.values, layers.certificates) = (read.values, read.certificates);
         }
         layers.values.extend(values);
         for flag in all_flags() {

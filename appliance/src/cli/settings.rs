@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::CliError;
 use super::cluster::{self, Webhook, WriteBack};
 use super::control::{ControlAddress, UpgradeSettings};
+use super::file;
 use super::layers::{Layers, Surroundings};
 use super::upstreams;
 use crate::io::DriverChoice;
@@ -297,6 +298,7 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         topology: upstreams::topology(layers)?,
         default_backend_service: layers.object("default-backend-service"),
         default_ssl_certificate: layers.object("default-ssl-certificate"),
+        certificates: file::certificates(&layers.certificates)?,
         ticket_secret: layers.object("ticket-secret"),
         configmap: layers.object("configmap"),
         log_without_configmap: !folder,

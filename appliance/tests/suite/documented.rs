@@ -88,6 +88,7 @@ const OTHER_TEXT: &[&str] = &[
     "▲",
     "└─ appliance", // a picture
     "source: kube",
+    "certificates:",
     "kubeconfig: ",
     "apiVersion:",
     "kind:",

@@ -21,6 +21,7 @@ mod client_connections;
 mod cluster;
 mod compression;
 mod demo;
+mod disk_certificates;
 mod documented;
 mod drain;
 mod driver;

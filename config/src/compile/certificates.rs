@@ -9,6 +9,7 @@ use super::store::Store;
 use crate::diagnostics::Finding;
 use crate::intent::{HostKind, HostName};
 use crate::model::{Kind, ObjectKey, ObjectRef, Secret};
+use crate::options::Options;
 use crate::snapshot::{Certificate, Certificates, ServerCertificate};
 
 /// All certificates in use.
@@ -18,6 +19,10 @@ pub(super) struct CertificateTable {
     built_in: Arc<Certificate>,
     /// The Secret of the default certificate.
     default: Option<ObjectKey>,
+    /// Host → the certificate on disk that it presents where no Secret is for it.
+    files: BTreeMap<HostName, ObjectKey>,
+    /// What Ingresses say of the hosts that a certificate on disk is for, too.
+    asked: BTreeMap<HostName, ServerCertificate>,
     /// Secrets that were looked up.
     read: BTreeMap<ObjectKey, Lookup>,
     /// Secret → the hosts that looked it up.
@@ -42,10 +47,15 @@ pub(super) enum Lookup {
 }
 
 impl CertificateTable {
-    pub(super) fn new(built_in: Arc<Certificate>, default: Option<ObjectKey>) -> Self {
+    pub(super) fn new(built_in: Arc<Certificate>, options: &Options) -> Self {
+        let default = options.default_ssl_certificate.clone();
+        let files =
+            options.certificates.iter().flat_map(|file| file.hosts.iter().map(|host| (host.clone(), file.secret())));
         Self {
             certificates: Certificates::new(Arc::clone(&built_in)),
             built_in,
+            files: files.collect(),
+            asked: BTreeMap::new(),
             stale: default.iter().cloned().collect(),
             default,
             read: BTreeMap::new(),
@@ -75,6 +85,52 @@ impl CertificateTable {
                 self.changed |= !Arc::ptr_eq(&default, &self.certificates.default);
                 self.certificates.default = default;
             }
+            self.refresh_file(&secret, store);
+        }
+    }
+
+    /// Presents a certificate on disk that changed.
+    fn refresh_file(&mut self, file: &ObjectKey, store: &Store) {
+        let named = self.files.iter().filter(|(_, of)| *of == file).map(|(host, _)| host);
+        if named.clone().next().is_none() {
+            return;
+        }
+        let below = self.asked.keys().filter(|host| self.file_of(host) == Some(file));
+        let hosts: BTreeSet<_> = named.chain(below).cloned().collect();
+        for host in hosts {
+            let asked = self.asked.get(&host).cloned();
+            self.set_host(&host, asked, store);
+        }
+    }
+
+    /// The certificate on disk for a host: by its name, else by a wildcard above it.
+    fn file_of(&self, host: &HostName) -> Option<&ObjectKey> {
+        self.files.get(host).or_else(|| match host.kind() {
+            HostKind::Exact => self.files.get(&HostName::parse(&format!("*.{}", host.text().split_once('.')?.1)).ok()?),
+            HostKind::Below(_) | HostKind::CatchAll => None,
+        })
+    }
+
+    /// What a host presents, where a certificate on disk may be for it: its Secrets come first, then the file.
+    fn with_file(
+        &mut self,
+        host: &HostName,
+        asked: Option<ServerCertificate>,
+        store: &Store,
+    ) -> Option<ServerCertificate> {
+        let Some(file) = self.file_of(host).cloned() else { return asked };
+        match &asked {
+            Some(asked) => drop(self.asked.insert(host.clone(), asked.clone())),
+            None => drop(self.asked.remove(host)),
+        }
+        let has_own = matches!(asked, Some(ServerCertificate::Own(_) | ServerCertificate::Both { .. }));
+        // A host of which nothing is said is found under the wildcard itself.
+        if has_own || (asked.is_none() && !self.files.contains_key(host)) {
+            return asked;
+        }
+        match self.look_up(&file, store) {
+            Lookup::Usable(certificate) => Some(ServerCertificate::Own(certificate)),
+            Lookup::Missing | Lookup::Broken(..) => asked,
         }
     }
 
@@ -108,7 +164,8 @@ impl CertificateTable {
     }
 
     /// Sets what a host presents.
-    pub(super) fn set_host(&mut self, host: &HostName, new: Option<ServerCertificate>) {
+    pub(super) fn set_host(&mut self, host: &HostName, new: Option<ServerCertificate>, store: &Store) {
+        let new = self.with_file(host, new, store);
         let (map, name) = match host.kind() {
             HostKind::Exact => (&mut self.certificates.exact, &**host.text()),
             HostKind::Below(name) => (&mut self.certificates.wildcard, name),

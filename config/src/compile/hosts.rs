@@ -135,7 +135,7 @@ impl HostTable {
             self.build_paths(&name, &mut host, around, &mut findings);
             let (certificate, secrets) =
                 handshake::certificate(&name, &host.claims, (certificates, store), &mut findings);
-            certificates.set_host(&name, certificate);
+            certificates.set_host(&name, certificate, store);
             certificates.set_secrets(&name, &host.secrets, &secrets);
             host.secrets = secrets;
             if host.findings != findings {

@@ -1,0 +1,110 @@
+//! Certificates on disk: read at the start, and again when their files differ.
+//!
+//! The files are read and compared instead of watched: they are small, and what renews them swaps links anywhere on the
+//! way to them. A pair that does not fit, as between the two renames of a renewal, leaves the one before in place.
+
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ringress_config::diagnostics::Finding;
+use ringress_config::model::{Age, Kind, Meta, Object, ObjectKey, ObjectRef, Secret};
+use ringress_config::options::FileCertificate;
+use ringress_config::snapshot::Certificate;
+
+use super::Change;
+
+/// How often the files are read.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Larger files are no certificates.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// All certificates on disk.
+pub(crate) struct Disk {
+    pairs: Vec<Pair>,
+    next_look: Instant,
+    findings: Arc<[Finding]>,
+}
+
+/// One of them.
+struct Pair {
+    named: FileCertificate,
+    /// What was read last, usable or not.
+    read: Option<[Vec<u8>; 2]>,
+    finding: Option<Finding>,
+}
+
+impl Disk {
+    pub(crate) fn new(named: &[FileCertificate]) -> Self {
+        let pairs = named.iter().map(|named| Pair { named: named.clone(), read: None, finding: None }).collect();
+        Self { pairs, next_look: Instant::now(), findings: Arc::default() }
+    }
+
+    /// Whether it is time to look.
+    pub(crate) fn due(&self) -> bool {
+        !self.pairs.is_empty() && Instant::now() >= self.next_look
+    }
+
+    /// Reads the files; what is new of them.
+    pub(crate) fn take(&mut self) -> Vec<Change> {
+        if self.pairs.is_empty() {
+            return Vec::new();
+        }
+        let changes = self.pairs.iter_mut().filter_map(Pair::look).collect();
+        let findings = self.pairs.iter().filter_map(|pair| pair.finding.as_ref());
+        if !findings.clone().eq(self.findings.iter()) {
+            self.findings = findings.cloned().collect();
+        }
+        self.next_look = Instant::now() + LOOK;
+        changes
+    }
+
+    /// What cannot be presented.
+    pub(crate) fn findings(&self) -> Arc<[Finding]> {
+        Arc::clone(&self.findings)
+    }
+}
+
+impl Pair {
+    fn look(&mut self) -> Option<Change> {
+        let FileCertificate { certificate, key, .. } = &self.named;
+        let pair = match (read(certificate), read(key)) {
+            (Ok(chain), Ok(key)) => [chain, key],
+            (Err(cause), _) => return self.refuse(false, &format!("cannot be read: {cause}")),
+            (_, Err(cause)) => return self.refuse(true, &format!("cannot be read: {cause}")),
+        };
+        if self.read.as_ref() == Some(&pair) {
+            return None;
+        }
+        let secret = self.named.secret();
+        let usable = Certificate::from_pem(&pair[0], &pair[1], Some(secret.clone()));
+        let [chain, key] = self.read.insert(pair);
+        if let Err(error) = usable {
+            return self.refuse(error.concerns_key(), &error.to_string());
+        }
+        self.finding = None;
+        let data = [("tls.crt", &chain[..]), ("tls.key", &key[..])];
+        let data = data.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let meta = Meta { key: secret, age: Age::default() };
+        Some(Change::Upsert(Object::Secret(Arc::new(Secret { meta, kind: "kubernetes.io/tls".into(), data }))))
+    }
+
+    fn refuse(&mut self, key: bool, message: &str) -> Option<Change> {
+        let path = if key { &self.named.key } else { &self.named.certificate };
+        let object = ObjectRef { kind: Kind::File, key: ObjectKey::new("", &*path.to_string_lossy()) };
+        let message = format!("{message}; what was presented before it stays");
+        self.finding = Some(Finding::error(&object, "", message));
+        None
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    std::fs::File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > BYTES_MAX {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(content)
+}
