@@ -98,7 +98,9 @@ pub(crate) async fn run<'s>(
         Found::AddSlash(route) => {
             let policies = route.policies.as_deref();
             let checked = policies.map_or(Ok(()), |policies| check_certificate(core, policies, request, route));
-            return Plan::answer(checked.err().unwrap_or_else(|| redirect::add_slash(request, route)));
+            let refused = || policies?.refuse.map(Answer::status);
+            let refused = checked.err().or_else(refused);
+            return Plan::answer(refused.unwrap_or_else(|| redirect::add_slash(request, route)));
         }
         Found::Nothing => return Plan::answer(Answer::status(404)),
     };
@@ -122,7 +124,10 @@ pub(crate) async fn run<'s>(
 pub(crate) fn preview(snapshot: &Snapshot, found: &Found<'_>, request: &Request<'_>) -> Result<ClusterId, Answer> {
     let route: &Route = match found {
         Found::Route(route) => route,
-        Found::AddSlash(route) => return Err(redirect::add_slash(request, route)),
+        Found::AddSlash(route) => {
+            let refused = route.policies.as_ref().and_then(|policies| policies.refuse);
+            return Err(refused.map_or_else(|| redirect::add_slash(request, route), Answer::status));
+        }
         Found::Nothing => return Err(Answer::status(404)),
     };
     if let Some(policies) = &route.policies {

@@ -362,7 +362,7 @@ impl Compiler {
     }
 
     fn build_hosts(&mut self) {
-        let around = hosts::Surroundings { globals: &self.globals, clusters: &self.clusters };
+        let around = hosts::Surroundings { globals: &self.globals, options: &self.options, clusters: &self.clusters };
         let owners = self.hosts.build(&around, &mut self.certificates, &self.store);
         self.dirty.reports.extend(owners);
     }

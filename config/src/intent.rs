@@ -101,8 +101,8 @@ pub(crate) enum HostRole {
     Rule,
     /// Another name of a host of its rules, unless other rules name it.
     Alias {
-        /// The host of its rules.
-        of: HostName,
+        /// The hosts of its rules, sorted.
+        of: Arc<[HostName]>,
         /// The field that names the alias.
         field: String,
     },
@@ -258,13 +258,17 @@ pub(crate) enum TlsIntent {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct HostName(Arc<str>);
 
-/// The three kinds of host.
+/// The kinds of host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostKind<'a> {
     /// This name.
     Exact,
-    /// One label below this name.
+    /// Below this name: by one label where a rule says so, by any number where an alias does.
     Below(&'a str),
+    /// This name and more behind it; aliases only.
+    Above(&'a str),
+    /// Every name in which this expression is found; aliases only.
+    Pattern(&'a str),
     /// Every name that nothing else has.
     CatchAll,
 }
@@ -295,25 +299,51 @@ impl HostName {
         Ok(Self(lower.into()))
     }
 
+    /// The hosts of an alias, which may be what a rule may and `.name` (the name and all below), `name.*` or an
+    /// expression behind a `~`. The error says what is wrong with it.
+    pub(crate) fn parse_alias(text: &str) -> Result<Vec<Self>, &'static str> {
+        if text.len() > 253 {
+            return Err("is longer than 253 letters");
+        }
+        if text.starts_with('~') {
+            return Ok(vec![Self(text.into())]);
+        }
+        if let Some(name) = text.strip_prefix('.') {
+            return Ok(vec![Self::parse(name)?, Self::parse(&format!("*.{name}"))?]);
+        }
+        match text.strip_suffix(".*") {
+            Some(name) if !name.starts_with('*') => {
+                Self::parse(name).map(|name| vec![Self(format!("{name}.*").into())])
+            }
+            _ => Self::parse(text).map(|name| vec![name]),
+        }
+    }
+
     /// The name with `www.` before it, or without.
     pub(crate) fn sibling(&self) -> Option<Self> {
         let name = match self.kind() {
             HostKind::Exact => self.0.strip_prefix("www.").map_or_else(|| format!("www.{}", self.0), str::to_owned),
-            HostKind::Below(_) | HostKind::CatchAll => return None,
+            HostKind::Below(_) | HostKind::Above(_) | HostKind::Pattern(_) | HostKind::CatchAll => return None,
         };
         Self::parse(&name).ok()
     }
 
     /// Its kind.
     pub(crate) fn kind(&self) -> HostKind<'_> {
-        match self.0.strip_prefix("*.") {
-            Some(rest) => HostKind::Below(rest),
-            None if &*self.0 == "_" => HostKind::CatchAll,
-            None => HostKind::Exact,
+        if let Some(expression) = self.0.strip_prefix('~') {
+            HostKind::Pattern(expression)
+        } else if let Some(rest) = self.0.strip_prefix("*.") {
+            HostKind::Below(rest)
+        } else if let Some(start) = self.0.strip_suffix(".*") {
+            HostKind::Above(start)
+        } else if &*self.0 == "_" {
+            HostKind::CatchAll
+        } else {
+            HostKind::Exact
         }
     }
 
-    /// Its text: a name, `*.` and a name, or `_`.
+    /// Its text: a name, `*.` and a name, a name and `.*`, `~` and an expression, or `_`.
     pub(crate) fn text(&self) -> &Arc<str> {
         &self.0
     }

@@ -50,12 +50,14 @@ pub enum Kind {
     Namespace,
     /// Core Node.
     Node,
+    /// A flag of the command line, which some routes come from.
+    Flag,
     /// A file that could not be read as objects; its name is the path below the source folder.
     File,
 }
 
 impl Kind {
-    /// Every kind of object, in this order; not [`Kind::File`].
+    /// Every kind of object, in this order; neither [`Kind::Flag`] nor [`Kind::File`].
     pub const OBJECTS: [Self; 9] = [
         Self::Ingress,
         Self::IngressClass,
@@ -85,6 +87,7 @@ impl Kind {
             Self::ConfigMap => "ConfigMap",
             Self::Namespace => "Namespace",
             Self::Node => "Node",
+            Self::Flag => "Flag",
             Self::File => "File",
         }
     }

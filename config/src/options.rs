@@ -126,6 +126,8 @@ pub struct Options {
     pub tcp_services: Option<ObjectKey>,
     /// `--udp-services-configmap`: ports that lead to UDP services.
     pub udp_services: Option<ObjectKey>,
+    /// `--health-check-path`: answered with 200 where no rule has it, for hosts that no rule names.
+    pub health_path: Arc<str>,
     /// `--https-port`: what redirects to https name where they name a port.
     pub https_port: Option<u16>,
     /// Ports that this controller listens on itself; no TCP or UDP service may have them.
@@ -157,6 +159,7 @@ impl Default for Options {
             log_without_configmap: true,
             tcp_services: None,
             udp_services: None,
+            health_path: "/healthz".into(),
             https_port: Some(443),
             reserved_ports: Box::default(),
         }

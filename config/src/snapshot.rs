@@ -5,6 +5,7 @@
 //! Ids are typed indexes into the snapshot they came from.
 
 mod access_log;
+mod aliases;
 mod authorities;
 mod blocks;
 mod certificate;
@@ -34,6 +35,7 @@ mod upstream_tls;
 use std::sync::Arc;
 
 pub use access_log::{AccessLogSettings, Escape, LogFormat, LogPart, LogVariable};
+pub use aliases::{AliasPattern, Aliases};
 pub use authorities::{Authorities, AuthoritiesError, Distrust};
 pub use blocks::{Blocks, TextRule};
 pub use certificate::{Certificate, CertificateError, Certificates, Origin, ServerCertificate, not_after_of};

@@ -80,7 +80,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-ssl-cha
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this Node or this zone (--zone, else that of the Node in NODE_NAME). [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
-complete -c ringress -n "__fish_ringress_using_subcommand run" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l health-check-path -d 'Path of the health answer on the health port, and of the 200 on the ports of the traffic for hosts that no rule names. [default: /healthz]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l healthz-host -d 'Address of the health and metrics port; empty is all.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l healthz-port -d 'Port for health and metrics; 0 turns it off. [default: 10254]' -r
@@ -179,7 +179,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-ssl-c
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this Node or this zone (--zone, else that of the Node in NODE_NAME). [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
-complete -c ringress -n "__fish_ringress_using_subcommand check" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand check" -l health-check-path -d 'Path of the health answer on the health port, and of the 200 on the ports of the traffic for hosts that no rule names. [default: /healthz]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l healthz-host -d 'Address of the health and metrics port; empty is all.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand check" -l healthz-port -d 'Port for health and metrics; 0 turns it off. [default: 10254]' -r
@@ -259,7 +259,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-ssl
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this Node or this zone (--zone, else that of the Node in NODE_NAME). [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
-complete -c ringress -n "__fish_ringress_using_subcommand explain" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand explain" -l health-check-path -d 'Path of the health answer on the health port, and of the 200 on the ports of the traffic for hosts that no rule names. [default: /healthz]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l healthz-host -d 'Address of the health and metrics port; empty is all.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand explain" -l healthz-port -d 'Port for health and metrics; 0 turns it off. [default: 10254]' -r
@@ -336,7 +336,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand report" -l enable-ssl-
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this Node or this zone (--zone, else that of the Node in NODE_NAME). [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
-complete -c ringress -n "__fish_ringress_using_subcommand report" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand report" -l health-check-path -d 'Path of the health answer on the health port, and of the 200 on the ports of the traffic for hosts that no rule names. [default: /healthz]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l healthz-host -d 'Address of the health and metrics port; empty is all.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand report" -l healthz-port -d 'Port for health and metrics; 0 turns it off. [default: 10254]' -r
@@ -438,7 +438,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-ssl-
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-ssl-passthrough -d 'Forward the TLS of hosts that ask for it, chosen by server name. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l enable-topology-aware-routing -d 'Prefer endpoints whose hints name this Node or this zone (--zone, else that of the Node in NODE_NAME). [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l exclude-socket-metrics -d 'Request metrics that are neither computed nor served.' -r
-complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l health-check-path -d 'Path of the health answer on the health port. [default: /healthz]' -r
+complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l health-check-path -d 'Path of the health answer on the health port, and of the 200 on the ports of the traffic for hosts that no rule names. [default: /healthz]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l health-check-timeout -d 'Time after which a health or metrics request is given up. [default: 10]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l healthz-host -d 'Address of the health and metrics port; empty is all.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand shadow" -l healthz-port -d 'Port for health and metrics; 0 turns it off. [default: 10254]' -r

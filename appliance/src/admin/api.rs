@@ -141,14 +141,13 @@ fn failure(status: StatusCode, message: &str) -> (StatusCode, Json<Value>) {
 /// Every route of a snapshot.
 pub(super) fn routes(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Route>> {
     let hosts = &snapshot.hosts;
-    let named = hosts.exact.iter().chain(hosts.wildcard.iter()).map(|(_, host)| host);
-    named.chain([&hosts.catch_all]).flat_map(|host| host.routes())
+    hosts.named().chain([&hosts.catch_all]).flat_map(|host| host.routes())
 }
 
 /// All hosts by name, the catch-all last.
 fn hosts(snapshot: &Snapshot) -> Vec<&ringress_config::snapshot::HostRoutes> {
     let hosts = &snapshot.hosts;
-    let mut named: Vec<_> = hosts.exact.iter().chain(hosts.wildcard.iter()).map(|(_, host)| &**host).collect();
+    let mut named: Vec<_> = hosts.named().map(|host| &**host).collect();
     named.sort_by(|a, b| a.name.cmp(&b.name));
     named.push(&hosts.catch_all);
     named

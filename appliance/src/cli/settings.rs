@@ -304,6 +304,7 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         log_without_configmap: !folder,
         tcp_services: layers.object("tcp-services-configmap"),
         udp_services: layers.object("udp-services-configmap"),
+        health_path: text("health-check-path"),
         https_port: layers.port("https-port"),
         reserved_ports: reserved_ports(layers),
     })

@@ -34,7 +34,8 @@ pub fn write_synthetic(out: &mut Vec<u8>, answer: &Synthetic<'_>) -> usize {
     let status = if (100..1000).contains(&status) { status } else { 500 };
     let has_page = !matches!(status, 100..=199 | 204 | 304);
     let title = format!("{status} {}", reason(status));
-    let page = if has_page { page(title.trim_end()) } else { String::new() };
+    // Like nginx: a success that is nothing but a status has an empty body.
+    let page = if has_page && status >= 300 { page(title.trim_end()) } else { String::new() };
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(title.as_bytes());
     out.extend_from_slice(b"\r\n");

@@ -67,7 +67,7 @@ fn takes(canary: &Canary, request: &Request<'_>, draw: &mut Draw) -> bool {
             CanaryHeader::Pattern(pattern) => pattern.is_found(value).then_some(true),
         }
     });
-    let by_cookie = || canary.cookie.as_ref().and_then(|name| always_or_never(request.cookie(name)?));
+    let by_cookie = || canary.cookie.as_ref().and_then(|name| always_or_never(request.cookie_of_any_case(name)?));
     by_header.or_else(by_cookie).unwrap_or_else(|| draw.falls_on(canary.weight, canary.total))
 }
 

@@ -4,6 +4,7 @@ use ringress_config::snapshot::{HttpsRedirect, Redirect, Route, Snapshot};
 
 use super::{Answer, Request, template};
 use crate::http::edge::Scheme;
+use crate::http::host;
 
 /// The route's own redirect: its target as it is, without a final slash where that is asked for.
 pub(super) fn to(redirect: &Redirect, request: &Request<'_>, route: &Route) -> Answer {
@@ -15,17 +16,22 @@ pub(super) fn to(redirect: &Redirect, request: &Request<'_>, route: &Route) -> A
     Answer::redirect(redirect.status, location)
 }
 
-/// Plain http to https: `https://host`, with a port only where that is asked for, then the target, by default without one
-/// final slash, query kept.
+/// Plain http to https: `https://host` as believed, with a port only where that is asked for, then the target, by default
+/// without one final slash, query kept. Whether there is a certificate is a matter of the host that was asked.
 pub(super) fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>) -> Option<Answer> {
     if request.scheme == Scheme::Https {
         return None;
     }
-    let host = request.head.host().name();
     let status = match route.https_redirect {
         HttpsRedirect::Never => return None,
-        HttpsRedirect::IfCertificate(status) => snapshot.certificates.covers(host).then_some(status)?,
+        HttpsRedirect::IfCertificate(status) => {
+            snapshot.certificates.covers(request.head.host().name()).then_some(status)?
+        }
         HttpsRedirect::Always(status) => status,
+    };
+    let host = match request.host {
+        own if own == request.head.authority(request.bytes) => request.head.host().name(),
+        believed => host::split(believed).map_or("", |(name, _)| name),
     };
     let target = request.head.path_and_query(request.bytes);
     if host.is_empty() || !target.starts_with(b"/") {

@@ -1,6 +1,8 @@
 //! A replaced target (reference 3.5): the whole path becomes the template's text, the query stays.
 
-use ringress_config::snapshot::{Rewrite, Route};
+use std::borrow::Cow;
+
+use ringress_config::snapshot::{Groups, Rewrite, Route};
 
 use super::{Answer, Request, Shaping, template};
 
@@ -19,7 +21,10 @@ pub(super) fn run<'s>(
 ) -> Result<(), Answer> {
     let Some(groups) = rewrite.pattern.groups(request.path) else { return Ok(()) };
     let mut target = Vec::with_capacity(TARGET_BYTES);
-    template::render(&rewrite.target, request, route, Some(&groups), &mut target);
+    // The groups are of the decoded path: what would end a path or begin an escape there is written as an escape again.
+    let escaped = groups.map(escape_in_path);
+    let in_path: Groups<'_> = std::array::from_fn(|n| &*escaped[n]);
+    template::render(&rewrite.target, request, route, Some(&in_path), &mut target);
     if let Some(prefix) = &rewrite.prefix {
         let render = |out: &mut Vec<u8>| template::render(prefix, request, route, Some(&groups), out);
         shaping.request.set_with(b"X-Forwarded-Prefix", render);
@@ -36,4 +41,21 @@ pub(super) fn run<'s>(
     }
     shaping.target = Some(target);
     Ok(())
+}
+
+/// `?`, `#` and `%` of a decoded path as escapes.
+fn escape_in_path(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr3(b'?', b'#', b'%', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = Vec::with_capacity(text.len() + 8);
+    for &byte in text {
+        match byte {
+            b'?' => escaped.extend_from_slice(b"%3F"),
+            b'#' => escaped.extend_from_slice(b"%23"),
+            b'%' => escaped.extend_from_slice(b"%25"),
+            other => escaped.push(other),
+        }
+    }
+    Cow::Owned(escaped)
 }

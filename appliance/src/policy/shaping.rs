@@ -57,6 +57,8 @@ pub(crate) struct Shaping<'s> {
     pub(crate) request: Changes<'s>,
     /// To the response's fields.
     pub(crate) response: Changes<'s>,
+    /// `Set-Cookie` of the authentication service, for answers of the statuses that nginx' `add_header` is for.
+    pub(crate) cookies: Vec<Vec<u8>>,
 }
 
 impl<'s> Shaping<'s> {
@@ -78,6 +80,13 @@ impl<'s> Shaping<'s> {
         });
         // A name made of what the client sent could be none: the client's own, which was checked, is taken then.
         self.host = host.filter(|host| host::is_authority(host));
+    }
+
+    /// Adds the cookies to an answer of a status that may have them.
+    pub(crate) fn add_cookies(&self, status: u16, response: &mut Changes<'_>) {
+        if matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308) {
+            self.cookies.iter().for_each(|cookie| response.add(b"Set-Cookie", cookie));
+        }
     }
 
     /// What an error backend is told (reference 3.6).

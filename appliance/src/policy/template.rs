@@ -55,8 +55,8 @@ pub(crate) fn render_variable(
         Variable::RequestMethod => out.extend_from_slice(head.method_bytes(bytes)),
         Variable::RequestId => out.extend_from_slice(request.request_id),
         Variable::Field(name) => out.extend_from_slice(request.field(name).unwrap_or_default()),
-        Variable::Cookie(name) => out.extend_from_slice(request.cookie(name).unwrap_or_default()),
-        Variable::Arg(name) => out.extend_from_slice(request.argument(name).unwrap_or_default()),
+        Variable::Cookie(name) => out.extend_from_slice(request.cookie_of_any_case(name).unwrap_or_default()),
+        Variable::Arg(name) => out.extend_from_slice(request.argument_of_any_case(name).unwrap_or_default()),
         Variable::Capture(n) => out.extend_from_slice(groups.map_or(&[], |groups| groups[usize::from(*n)])),
         Variable::Namespace => out.extend_from_slice(label(|labels| &labels.namespace)),
         Variable::IngressName => out.extend_from_slice(label(|labels| &labels.ingress)),
@@ -90,14 +90,31 @@ impl<'a> Request<'a> {
 
     /// The value of the first cookie of that name.
     pub(super) fn cookie(&self, name: &str) -> Option<&'a [u8]> {
-        let pairs = self.head.find_all(self.bytes, FieldId::Cookie).flat_map(|line| line.split(|b| *b == b';'));
-        pairs.filter_map(|pair| value_of(pair.trim_ascii(), name)).next()
+        self.cookies().find_map(|pair| value_of(pair, name, |a, b| a == b))
+    }
+
+    /// The same blind to case, as nginx' variables are.
+    pub(super) fn cookie_of_any_case(&self, name: &str) -> Option<&'a [u8]> {
+        self.cookies().find_map(|pair| value_of(pair, name, <[u8]>::eq_ignore_ascii_case))
+    }
+
+    fn cookies(&self) -> impl Iterator<Item = &'a [u8]> {
+        let lines = self.head.find_all(self.bytes, FieldId::Cookie);
+        lines.flat_map(|line| line.split(|b| *b == b';')).map(<[u8]>::trim_ascii)
     }
 
     /// The value of the first query argument of that name, as sent.
     pub(super) fn argument(&self, name: &str) -> Option<&'a [u8]> {
-        let pairs = self.head.query(self.bytes)?.split(|b| *b == b'&');
-        pairs.filter_map(|pair| value_of(pair, name)).next()
+        self.arguments().find_map(|pair| value_of(pair, name, |a, b| a == b))
+    }
+
+    /// The same blind to case, as nginx' variables are.
+    pub(super) fn argument_of_any_case(&self, name: &str) -> Option<&'a [u8]> {
+        self.arguments().find_map(|pair| value_of(pair, name, <[u8]>::eq_ignore_ascii_case))
+    }
+
+    fn arguments(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.head.query(self.bytes).into_iter().flat_map(|query| query.split(|b| *b == b'&'))
     }
 
     /// The user that basic authentication names, believed or not.
@@ -107,6 +124,7 @@ impl<'a> Request<'a> {
 }
 
 /// What is behind `name=`.
-fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+fn value_of<'a>(pair: &'a [u8], name: &str, same: impl Fn(&[u8], &[u8]) -> bool) -> Option<&'a [u8]> {
+    let (start, rest) = pair.split_at_checked(name.len())?;
+    if same(start, name.as_bytes()) { rest.strip_prefix(b"=") } else { None }
 }

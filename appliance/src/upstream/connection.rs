@@ -25,9 +25,10 @@ pub(crate) struct Speech<'a> {
 }
 
 impl<'a> Speech<'a> {
-    /// As a route has it, for the cluster that it leads to.
-    pub(crate) fn of(route: &'a Route, cluster: &Cluster) -> Self {
-        let protocol = route.protocol_to(cluster);
+    /// As a route has it, for the cluster that it leads to and a client that came over TLS or in the clear.
+    pub(crate) fn of(route: &'a Route, cluster: &Cluster, over_tls: bool) -> Self {
+        let as_client = || route.policies.as_ref().is_some_and(|policies| policies.tls_as_client);
+        let protocol = if over_tls && as_client() { UpstreamProtocol::Https } else { route.protocol_to(cluster) };
         Self { protocol, tls: route.upstream_tls.as_ref().filter(|_| protocol.is_tls()) }
     }
 }

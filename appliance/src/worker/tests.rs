@@ -124,6 +124,7 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr], policies: Option<Policies
         hosts: Hosts {
             exact: Default::default(),
             wildcard: Default::default(),
+            aliases: Default::default(),
             catch_all: Arc::new(HostRoutes { paths, ..HostRoutes::empty(text("_")) }),
             with_tls: 0,
         },

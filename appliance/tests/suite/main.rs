@@ -51,6 +51,7 @@ mod passthrough;
 mod report;
 mod rolling;
 mod routing;
+mod semantics;
 mod settings;
 mod shadow;
 mod stalls;

@@ -166,3 +166,21 @@ fn pods_are_asked_and_shown_what_the_annotations_say() {
         }
     });
 }
+
+#[test]
+fn pods_are_asked_over_tls_where_the_client_came_over_tls() {
+    on_each_driver(|driver| {
+        let pod = Certificate::for_names(&["pod.test"]);
+        let (clear, secured) = (Origin::named("clear"), tls_pod(&pod, None));
+        let mut objects = [service("clear", &[clear.address]), service("secured", &[secured])].concat();
+        let auto = |name: &str, host: &str| {
+            let rule = ingress(name).prefix(host, "/", name).annotation("backend-protocol", "auto_http");
+            rule.annotation("proxy-next-upstream-tries", "1").build()
+        };
+        objects.extend([auto("clear", "clear.test"), auto("secured", "secured.test")]);
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects)).start();
+        assert_eq!(ringress.get("clear.test", "/").text(), "clear");
+        assert_eq!(client::get_tls(ringress.https, "secured.test", "/").text(), "pod for unnamed");
+        assert_ne!(ringress.get("secured.test", "/").status, 200);
+    });
+}

@@ -7,6 +7,7 @@ mod bad_settings;
 mod complete;
 mod effects;
 mod flag_effects;
+mod flags_of_clusters;
 mod proofs;
 mod setting_effects;
 mod timed;

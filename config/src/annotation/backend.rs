@@ -19,8 +19,8 @@ pub(super) fn read(annotations: &mut Annotations<'_>, policy: &mut RoutePolicy) 
         None => {}
         Some(Named::Known(protocol)) => policy.protocol = Some(protocol),
         Some(Named::Auto) => {
-            annotations.warn(NAME, "AUTO_HTTP acts as HTTP".into());
             policy.protocol = Some(UpstreamProtocol::Http);
+            policy.filters.tls_as_client = true;
         }
         Some(Named::FastCgi) => {
             annotations.error(NAME, "FCGI cannot be spoken; the paths of this Ingress answer 503");
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn annotation_backend_protocol_that_cannot_be_had_is_reported() {
-        assert_eq!(protocol("AUTO_HTTP"), (Some(UpstreamProtocol::Http), None, 1));
+        assert_eq!(protocol("AUTO_HTTP"), (Some(UpstreamProtocol::Http), None, 0), "and over TLS for clients that are");
         assert_eq!(protocol("FCGI"), (None, Some(503), 1));
         assert_eq!(protocol("AJP"), (None, None, 1));
     }

@@ -3,22 +3,25 @@
 use std::sync::Arc;
 
 use super::{Annotations, read};
-use crate::intent::HostName;
-use crate::snapshot::{CipherList, HostCiphers};
+use crate::intent::{HostKind, HostName};
+use crate::snapshot::{CipherList, HostCiphers, Search};
 use crate::value::{self, Expected, Source as _};
 
-/// Names and wildcards; what is a regular expression is reported and left out.
+/// Names, wildcards and expressions; an expression that cannot be used is reported and left out.
 pub(super) fn read_aliases(annotations: &mut Annotations<'_>) -> Vec<HostName> {
     const NAME: &str = "server-alias";
-    let expressions: Vec<_> = annotations
-        .text(NAME)
-        .into_iter()
-        .flat_map(value::list)
-        .filter(|alias| alias.starts_with('~'))
-        .map(|alias| format!("{alias} is a regular expression, which cannot be an alias; it is left out"))
-        .collect();
-    expressions.into_iter().for_each(|message| annotations.warn(NAME, message));
-    annotations.get(NAME, aliases).unwrap_or_default()
+    let mut names = annotations.get(NAME, aliases).unwrap_or_default();
+    names.retain(|name| match name.kind() {
+        HostKind::Pattern(text) => match Search::new(text, true) {
+            Ok(_) => true,
+            Err(error) => {
+                annotations.warn(NAME, format!("{name} is left out: {error}"));
+                false
+            }
+        },
+        _ => true,
+    });
+    names
 }
 
 /// Whether TLS of the hosts is passed on.
@@ -45,8 +48,8 @@ fn cipher_list(text: &str) -> Result<CipherList, Expected> {
 }
 
 fn aliases(text: &str) -> Result<Vec<HostName>, Expected> {
-    let names = value::list(text).filter(|alias| !alias.starts_with('~'));
-    names.map(HostName::parse).collect::<Result<_, _>>().map_err(|_| "a list of host names")
+    let names = value::list(text).map(HostName::parse_alias).collect::<Result<Vec<_>, _>>();
+    names.map(|names| names.concat()).map_err(|_| "a list of host names, `*.name`, `.name`, `name.*` and `~expression`")
 }
 
 #[cfg(test)]
@@ -96,7 +99,10 @@ mod tests {
     #[test]
     fn annotation_server_alias_is_a_list_of_names() {
         assert_eq!(aliases("B.test, *.c.test"), (vec!["b.test".into(), "*.c.test".into()], 0, false));
-        assert_eq!(aliases("b.test, ~^x"), (vec!["b.test".into()], 1, false));
+        assert_eq!(aliases(".d.test, www.e.*"), (vec!["d.test".into(), "*.d.test".into(), "www.e.*".into()], 0, false));
+        assert_eq!(aliases("b.test, ~^x[0-9]"), (vec!["b.test".into(), "~^x[0-9]".into()], 0, false));
+        assert_eq!(aliases("b.test, ~(?=x)"), (vec!["b.test".into()], 1, false), "needs backtracking");
+        assert!(aliases("*.b.*").2);
         assert_eq!(aliases("b test"), (Vec::new(), 1, true));
     }
 }

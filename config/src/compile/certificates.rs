@@ -169,7 +169,8 @@ impl CertificateTable {
         let (map, name) = match host.kind() {
             HostKind::Exact => (&mut self.certificates.exact, &**host.text()),
             HostKind::Below(name) => (&mut self.certificates.wildcard, name),
-            HostKind::CatchAll => return,
+            // No server name is found under these.
+            HostKind::Above(_) | HostKind::Pattern(_) | HostKind::CatchAll => return,
         };
         if map.get(name) == new.as_ref() {
             return;

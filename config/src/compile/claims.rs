@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::few::Few;
 use super::paths::{self, Claim, Findings};
 use crate::diagnostics::Finding;
-use crate::intent::{BackendIntent, CanaryRule, HostName, HostRole, Intent, RouteIntent};
+use crate::intent::{BackendIntent, CanaryRule, HostIntent, HostName, HostRole, Intent, RouteIntent};
 use crate::model::Meta;
 use crate::snapshot::ClusterKey;
 
@@ -42,15 +42,43 @@ pub(super) fn of<'a>(
         }
         return served;
     }
-    let target = aliases().find_map(|(_, host)| match &host.role {
-        HostRole::Alias { of, .. } => Some((of, other(of)?)),
-        HostRole::Rule | HostRole::Sibling | HostRole::Canary(_) => None,
-    });
-    if let Some((of, claims)) = target {
+    if let Some(of) = aliased(aliases(), &other, findings)
+        && let Some(claims) = other(of)
+    {
         return with_roles(of, claims);
     }
     let sibling = claims_of(name, own).find(|claim| claim.host.role == HostRole::Sibling);
     Served { claims: sibling.into_iter().collect(), ..served }
+}
+
+/// The host that an alias stands for. The aliases of a host are those of the oldest object that names any for it; of
+/// several hosts with the same alias the first one by name has it, as nginx takes the first of its servers.
+fn aliased<'i, 'a>(
+    aliases: impl Iterator<Item = (&'i Arc<Intent>, &'i HostIntent)>,
+    other: &impl Fn(&HostName) -> Option<&'a Claims>,
+    findings: &mut Findings,
+) -> Option<&'i HostName> {
+    let mut first: Option<&HostName> = None;
+    for (intent, host) in aliases {
+        let HostRole::Alias { of, field } = &host.role else { continue };
+        let mut owned = of.iter().filter(|of| namer(other(of), of).is_some_and(|namer| Arc::ptr_eq(namer, intent)));
+        match owned.next() {
+            Some(of) => first = Some(first.map_or(of, |first| first.min(of))),
+            None => {
+                let message =
+                    format!("{} is left out: the aliases of its host are those of an older object", host.host);
+                paths::add(findings, intent, Finding::warning(&intent.source, field.as_str(), message));
+            }
+        }
+    }
+    first
+}
+
+/// The object whose aliases a host has.
+fn namer<'a>(claims: Option<&'a Claims>, host: &HostName) -> Option<&'a Arc<Intent>> {
+    let rules = claims?.values().filter(|intent| intent.host(host).is_some_and(|host| host.role == HostRole::Rule));
+    let mut namers = rules.filter(|intent| intent.hosts.iter().any(|host| matches!(host.role, HostRole::Alias { .. })));
+    namers.next()
 }
 
 fn with_roles<'a>(name: &HostName, claims: &'a Claims) -> Served<'a> {

@@ -59,7 +59,7 @@ pub(super) fn of(
             return tls;
         }
         (HostKind::Exact, _) => "no service is behind its path /",
-        (HostKind::Below(_) | HostKind::CatchAll, _) => "it is no exact name",
+        (_, _) => "it is no exact name",
     };
     let message = format!("host {name}: TLS is ended here, not passed on, because {fault}");
     paths::add(findings, claim.intent, Finding::warning(&claim.intent.source, "metadata.annotations", message));
@@ -74,7 +74,7 @@ pub(super) fn certificate(
     findings: &mut Findings,
 ) -> (Option<ServerCertificate>, BTreeSet<ObjectKey>) {
     let mut secrets = BTreeSet::new();
-    if name.kind() == HostKind::CatchAll {
+    if matches!(name.kind(), HostKind::CatchAll | HostKind::Above(_) | HostKind::Pattern(_)) {
         return (None, secrets);
     }
     let mut look_up = |secret: &ObjectKey| {

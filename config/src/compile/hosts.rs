@@ -17,11 +17,15 @@ use crate::intent::{
     BackendIntent, CanaryRule, ErrorIntent, HostKind, HostName, HostRole, HttpsPolicy, Intent, RouteIntent,
 };
 use crate::model::{Kind, ObjectKey, ObjectRef};
+use crate::options::Options;
 use crate::settings::Globals;
 use crate::snapshot::{
-    Backend, Canary, ClientAuth, ErrorPages, HostRoutes, HostTls, Hosts, HttpsRedirect, PathKind, Policies, PortKey,
-    Route, RouteId, RouteLabels, UpstreamProtocol, UpstreamTls,
+    AliasPattern, Backend, Canary, ClientAuth, ErrorPages, HostRoutes, HostTls, Hosts, HttpsRedirect, PathKind,
+    Policies, PortKey, Route, RouteId, RouteLabels, Search, UpstreamProtocol, UpstreamTls,
 };
+
+/// Expressions that are aliases.
+const ALIAS_PATTERNS_MAX: usize = 256;
 
 /// All hosts.
 #[derive(Debug)]
@@ -64,6 +68,7 @@ struct RouteKey {
 /// What hosts are compiled against.
 pub(super) struct Surroundings<'a> {
     pub(super) globals: &'a Globals,
+    pub(super) options: &'a Options,
     pub(super) clusters: &'a ClusterTable,
 }
 
@@ -87,7 +92,7 @@ impl HostTable {
             let known = self.known.entry(host.host.clone()).or_default();
             known.claims.insert(intent.meta.clone(), Arc::clone(intent));
             if let HostRole::Alias { of, .. } = &host.role {
-                self.aliases.insert(of.clone(), (host.host.clone(), intent.meta.key.clone()));
+                of.iter().for_each(|of| self.aliases.insert(of.clone(), (host.host.clone(), intent.meta.key.clone())));
             }
             self.mark_with_aliases(&host.host);
         }
@@ -101,7 +106,7 @@ impl HostTable {
             }
             self.mark_with_aliases(&host.host);
             if let HostRole::Alias { of, .. } = &host.role {
-                self.aliases.remove(of, &(host.host.clone(), intent.meta.key.clone()));
+                of.iter().for_each(|of| self.aliases.remove(of, &(host.host.clone(), intent.meta.key.clone())));
             }
         }
     }
@@ -190,19 +195,7 @@ impl HostTable {
             old: &host.ids,
             new: Few::default(),
         };
-        let mut placed = Vec::with_capacity(winners.len());
-        for winner in &winners {
-            let broken = is_regex && self.patterns.get(&winner.route.path).is_err_and(|error| {
-                let message = format!(
-                    "{error}; as host {name} is in regex mode, what starts like it and has no other path is answered 503"
-                );
-                let finding = Finding::error(&winner.intent.source, format!("{}.path", winner.route.field), message);
-                paths::add(findings, winner.intent, finding);
-                true
-            });
-            let route = builder.build(*winner, broken);
-            placed.push(Placed { route, kind: winner.route.kind, regex: winner.route.regex, broken });
-        }
+        let mut placed = place(name, &winners, &mut builder, &mut self.patterns, findings);
         let root = claims.iter().find_map(|claim| {
             let winner = Winner { intent: claim.intent, route: claim.host.root.as_deref()? };
             Some(builder.root(winner))
@@ -210,6 +203,7 @@ impl HostTable {
         if claims.is_empty() || (name.kind() == HostKind::CatchAll && !has_root(&placed)) {
             placed.extend(builder.built_in());
         }
+        placed.extend(builder.health(&placed));
         builder.canaries.report(name, findings);
         let (ids, client_auth) = (builder.new, builder.client_auth);
         for (key, id) in host.ids.iter() {
@@ -218,6 +212,12 @@ impl HostTable {
             }
         }
         host.ids = ids;
+        let root = if self.bound_patterns(name, host, findings) {
+            placed.clear();
+            None
+        } else {
+            root
+        };
         share(&mut placed, &host.placed);
         let own = if *name == name_of_claims { claims.as_slice() } else { &[] };
         let tls = handshake::of(name, own, &placed, client_auth, findings);
@@ -236,10 +236,26 @@ impl HostTable {
             let (name, root, tls) = (Arc::clone(name_of_claims.text()), host.root.clone(), host.tls.clone());
             Arc::new(HostRoutes { name, root, paths, tls })
         });
-        self.put(name, routes);
+        self.put(name, routes, *name != name_of_claims);
     }
 
-    fn put(&mut self, name: &HostName, routes: Option<Arc<HostRoutes>>) {
+    /// Takes the routes of an expression away when there are too many such aliases: each is a search for every host that
+    /// has no name of its own.
+    fn bound_patterns(&self, name: &HostName, host: &Host, findings: &mut Findings) -> bool {
+        let HostKind::Pattern(text) = name.kind() else { return false };
+        let patterns = &self.hosts.aliases.patterns;
+        if patterns.len() < ALIAS_PATTERNS_MAX || patterns.iter().any(|known| known.search.text() == text) {
+            return false;
+        }
+        for intent in host.claims.values() {
+            let Some(HostRole::Alias { field, .. }) = intent.host(name).map(|host| &host.role) else { continue };
+            let message = format!("{name} is left out: there are {ALIAS_PATTERNS_MAX} expressions as aliases already");
+            paths::add(findings, intent, Finding::warning(&intent.source, field.as_str(), message));
+        }
+        true
+    }
+
+    fn put(&mut self, name: &HostName, routes: Option<Arc<HostRoutes>>, is_alias: bool) {
         self.changed = true;
         let speaks = |routes: Option<&Arc<HostRoutes>>| usize::from(routes.is_some_and(|r| !r.tls.is_empty()));
         self.hosts.with_tls += speaks(routes.as_ref());
@@ -250,8 +266,23 @@ impl HostTable {
                 self.hosts.with_tls -= speaks(Some(&old));
                 return;
             }
+            HostKind::Pattern(text) => {
+                let search = routes.as_ref().and_then(|_| Search::new(text, true).ok()).map(Arc::new);
+                let new = search.zip(routes).map(|(search, routes)| AliasPattern { search, routes });
+                let old = self.hosts.aliases.set_pattern(text, new);
+                self.hosts.with_tls -= speaks(old.as_ref());
+                return;
+            }
             HostKind::Exact => (&mut self.hosts.exact, &**name.text()),
-            HostKind::Below(rest) => (&mut self.hosts.wildcard, rest),
+            HostKind::Above(start) => (&mut self.hosts.aliases.above, start),
+            HostKind::Below(rest) => {
+                let Hosts { wildcard, aliases, .. } = &mut self.hosts;
+                let other = if is_alias { wildcard } else { &mut aliases.below };
+                let other = other.remove(rest);
+                self.hosts.with_tls -= speaks(other.as_ref());
+                let map = if is_alias { &mut self.hosts.aliases.below } else { &mut self.hosts.wildcard };
+                (map, rest)
+            }
         };
         let old = match routes {
             Some(routes) => map.insert(name.into(), routes),
@@ -261,8 +292,40 @@ impl HostTable {
     }
 }
 
+/// The routes of all winners. In regex mode a path that is no usable pattern is told.
+fn place(
+    name: &HostName,
+    winners: &[Winner<'_>],
+    builder: &mut RouteBuilder<'_>,
+    patterns: &mut Patterns,
+    findings: &mut Findings,
+) -> Vec<Placed> {
+    let mut placed = Vec::with_capacity(winners.len());
+    for winner in winners {
+        let broken = builder.is_regex && patterns.get(&winner.route.path).is_err_and(|error| {
+            let message = format!(
+                "{error}; as host {name} is in regex mode, what starts like it and has no other path is answered 503"
+            );
+            let finding = Finding::error(&winner.intent.source, format!("{}.path", winner.route.field), message);
+            paths::add(findings, winner.intent, finding);
+            true
+        });
+        let route = builder.build(*winner, broken);
+        placed.push(Placed { route, kind: winner.route.kind, regex: winner.route.regex, broken });
+    }
+    placed
+}
+
 fn has_root(placed: &[Placed]) -> bool {
     placed.iter().any(|p| p.kind == PathKind::Prefix && &*p.route.path == "/")
+}
+
+/// What stays of a route's policies where it answers nothing but a refusal: neither redirects nor preflights are made
+/// before it (`nginx.tmpl`, isLocationAllowed).
+fn refusing(status: u16, policies: Option<&Policies>) -> Policies {
+    let (denied_paths, redirect, redirects, cors, rewrite) = (None, None, None, None, None);
+    let policies = policies.cloned().unwrap_or_default();
+    Policies { denied_paths, redirect, redirects, cors, rewrite, refuse: Some(status), ..policies }
 }
 
 /// Takes over the routes that stayed the same, so that they stay the same objects.
@@ -320,6 +383,10 @@ impl RouteBuilder<'_> {
         let is_default = route.backend == BackendIntent::Default;
         let policies = self.policies(winner);
         let policies = self.guarded(policies);
+        let policies = match (deny, policies) {
+            (Some(status), policies) => Some(Arc::new(refusing(status, policies.as_deref()))),
+            (None, policies) => policies,
+        };
         Route {
             id,
             source: intent.source.clone(),
@@ -333,11 +400,9 @@ impl RouteBuilder<'_> {
             empty_status: if is_default { 404 } else { 503 },
             protocol: policy.protocol,
             upstream_tls: match policy.protocol {
-                Some(UpstreamProtocol::Http | UpstreamProtocol::Grpc) => None,
+                Some(UpstreamProtocol::Http | UpstreamProtocol::Grpc) if !policy.filters.tls_as_client => None,
                 // Without a word of the route the port may say TLS.
-                Some(UpstreamProtocol::Https | UpstreamProtocol::Grpcs) | None => {
-                    policy.upstream_tls.clone().or_else(|| self.upstream_tls.clone())
-                }
+                _ => policy.upstream_tls.clone().or_else(|| self.upstream_tls.clone()),
             },
             timeouts: policy.timeouts,
             body: policy.body,
@@ -387,17 +452,48 @@ impl RouteBuilder<'_> {
         Some(Arc::new(ErrorPages { statuses, cluster, own_only, takes_over }))
     }
 
-    /// The route of hosts that no rule names, when there is a default backend service and no other claim. Without one
-    /// there is no route at all, and the workers answer 404.
+    /// The route of hosts that no rule names, when there is a default backend service and no other claim, or something to
+    /// be said on the 404. Without either there is no route at all, and the workers answer 404.
     fn built_in(&mut self) -> Option<Placed> {
         if self.name.kind() != HostKind::CatchAll {
             return None;
         }
-        let service = self.around.clusters.default_backend()?.service.clone();
-        let source = ObjectRef { kind: Kind::Service, key: service };
+        let globals = self.around.globals;
+        let Some(service) = self.around.clusters.default_backend().map(|key| key.service.clone()) else {
+            let response_fields = globals.policy.filters.response_fields.clone();
+            let policies = Policies { response_fields, ..Policies::default() };
+            let says = policies != Policies::default();
+            let key = self.around.options.configmap.clone().filter(|_| says)?;
+            return Some(self.own_route("/", Backend::Status(404), (Kind::ConfigMap, key), Some(policies)));
+        };
+        let backend = globals.missing.map_or_else(|| self.default_backend(), Backend::Status);
+        let filters = &globals.policy.filters;
+        let policies = (*filters != Policies::default()).then(|| filters.clone());
+        Some(self.own_route("/", backend, (Kind::Service, service), policies))
+    }
+
+    /// What load balancers ask on the traffic's own port: 200 for a host that no rule names, while no rule has the path.
+    fn health(&mut self, placed: &[Placed]) -> Option<Placed> {
+        let path = Arc::clone(&self.around.options.health_path);
+        if self.name.kind() != HostKind::CatchAll || placed.iter().any(|placed| placed.route.path == path) {
+            return None;
+        }
+        let policies = Policies { unlogged: true, ..Policies::default() };
+        let flag = ObjectKey { namespace: "".into(), name: "health-check-path".into() };
+        Some(self.own_route(&path, Backend::Status(200), (Kind::Flag, flag), Some(policies)))
+    }
+
+    /// A route that no rule asked for.
+    fn own_route(
+        &mut self,
+        path: &str,
+        backend: Backend,
+        (kind, key): (Kind, ObjectKey),
+        policies: Option<Policies>,
+    ) -> Placed {
+        let source = ObjectRef { kind, key };
+        let path: Arc<str> = path.into();
         let policy = &self.around.globals.policy;
-        let path: Arc<str> = "/".into();
-        let deny = self.around.globals.missing;
         let labels = RouteLabels {
             namespace: "".into(),
             ingress: "".into(),
@@ -415,16 +511,16 @@ impl RouteBuilder<'_> {
             labels: Arc::new(labels),
             https_redirect: HttpsRedirect::Never,
             redirect_keeps_slash: false,
-            backend: deny.map_or_else(|| self.default_backend(), Backend::Status),
+            backend,
             empty_status: 404,
             protocol: policy.protocol,
             upstream_tls: None,
             timeouts: policy.timeouts,
             body: policy.body,
             retry: policy.retry(),
-            policies: (policy.filters != Policies::default()).then(|| Arc::new(policy.filters.clone())),
+            policies: policies.map(Arc::new),
         };
-        Some(Placed { route: Arc::new(route), kind: PathKind::Prefix, regex: false, broken: false })
+        Placed { route: Arc::new(route), kind: PathKind::Prefix, regex: false, broken: false }
     }
 
     fn default_backend(&self) -> Backend {

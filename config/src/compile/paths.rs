@@ -65,7 +65,7 @@ pub(super) fn select<'a>(name: &HostName, claims: &[Claim<'a>], findings: &mut F
 fn fallback<'a>(name: &HostName, claims: &[Claim<'a>]) -> Option<Winner<'a>> {
     let claim = match name.kind() {
         HostKind::CatchAll => claims.iter().find(|claim| claim.host.fallback.backend != BackendIntent::Default),
-        HostKind::Exact | HostKind::Below(_) => claims.first(),
+        HostKind::Exact | HostKind::Below(_) | HostKind::Above(_) | HostKind::Pattern(_) => claims.first(),
     };
     claim.map(|claim| Winner { intent: claim.intent, route: &claim.host.fallback })
 }

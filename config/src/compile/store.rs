@@ -105,9 +105,13 @@ impl Store {
             Kind::ConfigMap if self.config_maps.remove(key).is_some() => Change::ConfigMap,
             Kind::Namespace if self.namespaces.remove(key).is_some() => Change::Namespace,
             Kind::Node if self.nodes.remove(key).is_some() => Change::Node,
-            Kind::IngressClass | Kind::Secret | Kind::ConfigMap | Kind::Namespace | Kind::Node | Kind::File => {
-                Change::None
-            }
+            Kind::IngressClass
+            | Kind::Secret
+            | Kind::ConfigMap
+            | Kind::Namespace
+            | Kind::Node
+            | Kind::Flag
+            | Kind::File => Change::None,
         }
     }
 
@@ -222,7 +226,7 @@ impl Store {
             Kind::ConfigMap => self.config_maps.len(),
             Kind::Namespace => self.namespaces.len(),
             Kind::Node => self.nodes.len(),
-            Kind::File => 0,
+            Kind::Flag | Kind::File => 0,
         }
     }
 }

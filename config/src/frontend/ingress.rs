@@ -212,9 +212,8 @@ impl Translator<'_> {
                 });
             }
         };
-        for alias in &self.said.aliases {
-            // Aliases are of the server, and the server of an Ingress with several hosts is its first.
-            let Some(of) = named.first() else { continue };
+        let of: Arc<[HostName]> = named.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        for alias in self.said.aliases.iter().filter(|_| !of.is_empty()) {
             let role = HostRole::Alias { of: of.clone(), field: alias_field.to_owned() };
             add(hosts, alias.clone(), role, self.redirect(String::new(), PathKind::Prefix, None));
         }

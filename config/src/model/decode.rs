@@ -138,7 +138,7 @@ impl Decoder {
                 let meta = self.meta(object, &wire.metadata);
                 Object::Node(Arc::new(wire.lean(meta)))
             }
-            Kind::File => return Err(Box::new(Finding::error(object, "kind", "is not a kind of object"))),
+            Kind::Flag | Kind::File => return Err(Box::new(Finding::error(object, "kind", "is not a kind of object"))),
         })
     }
 

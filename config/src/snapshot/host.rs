@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{ClientAuth, ClusterId, HostCiphers, LiteralTable, PatternTable, Route, Sharded};
+use super::{Aliases, ClientAuth, ClusterId, HostCiphers, LiteralTable, PatternTable, Route, Sharded};
 
 /// Host name → routes.
 #[derive(Clone, Debug)]
 pub struct Hosts {
-    /// Exact names and aliases, lower case.
+    /// Exact names, lower case; those of aliases too.
     pub exact: Sharded<Arc<str>, Arc<HostRoutes>>,
     /// `*.example.com` under the key `example.com`; one label exactly.
     pub wildcard: Sharded<Arc<str>, Arc<HostRoutes>>,
+    /// Aliases that are no exact names.
+    pub aliases: Aliases,
     /// Every other host (`_`).
     pub catch_all: Arc<HostRoutes>,
     /// How many hosts have a say in the handshake. With none, no server name is looked up before it.
@@ -21,7 +23,13 @@ pub struct Hosts {
 impl Default for Hosts {
     fn default() -> Self {
         let catch_all = Arc::new(HostRoutes::empty("_".into()));
-        Self { exact: Sharded::default(), wildcard: Sharded::default(), catch_all, with_tls: 0 }
+        Self {
+            exact: Sharded::default(),
+            wildcard: Sharded::default(),
+            aliases: Aliases::default(),
+            catch_all,
+            with_tls: 0,
+        }
     }
 }
 
@@ -31,10 +39,18 @@ impl Hosts {
         !Arc::ptr_eq(self.find(host), &self.catch_all)
     }
 
-    /// The routes of a host (lower case, without port and final dot): exact, then one label below a wildcard, then the
-    /// catch-all. `docs/architecture.md` names the source of each rule.
+    /// All but the catch-all.
+    pub fn named(&self) -> impl Iterator<Item = &Arc<HostRoutes>> {
+        self.exact.iter().chain(self.wildcard.iter()).map(|(_, host)| host).chain(self.aliases.hosts())
+    }
+
+    /// The routes of a host (lower case, without port and final dot): exact, then wildcards of aliases, then one label
+    /// below a rule's wildcard, which is an expression to nginx, then expressions of aliases, then the catch-all.
     pub fn find(&self, host: &str) -> &Arc<HostRoutes> {
         if let Some(found) = self.exact.get(host) {
+            return found;
+        }
+        if let Some(found) = self.aliases.wildcard(host) {
             return found;
         }
         if !self.wildcard.is_empty()
@@ -44,7 +60,7 @@ impl Hosts {
         {
             return found;
         }
-        &self.catch_all
+        self.aliases.pattern(host).unwrap_or(&self.catch_all)
     }
 }
 
@@ -166,6 +182,42 @@ mod tests {
             };
         }
         hosts
+    }
+
+    /// What nginx documents of `server_name`, over a list of names.
+    fn by_the_book<'n>(names: &[&'n str], host: &str) -> Option<&'n str> {
+        let starting =
+            |name: &&&str| name.strip_prefix('*').is_some_and(|rest| host.len() > rest.len() && host.ends_with(rest));
+        let ending =
+            |name: &&&str| name.strip_suffix('*').is_some_and(|rest| host.len() > rest.len() && host.starts_with(rest));
+        let exact = names.iter().find(|name| **name == host);
+        let longest = |found: Vec<&&'n str>| found.into_iter().max_by_key(|name| name.len()).copied();
+        exact
+            .copied()
+            .or_else(|| longest(names.iter().filter(starting).collect()))
+            .or_else(|| longest(names.iter().filter(ending).collect()))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn wildcards_of_aliases_are_found_as_nginx_documents_it(
+            host in "[ab]{1,2}([.][ab]{1,2}){0,4}",
+            names in proptest::collection::btree_set("([*][.])?[ab]{1,2}([.][ab]{1,2}){0,2}|[ab]{1,2}([.][ab]{1,2}){0,2}[.][*]", 0..12),
+        ) {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let mut hosts = Hosts::default();
+            for name in &names {
+                let routes = Arc::new(HostRoutes::empty((*name).into()));
+                if let Some(rest) = name.strip_prefix("*.") {
+                    hosts.aliases.below.insert(rest.into(), routes);
+                } else if let Some(start) = name.strip_suffix(".*") {
+                    hosts.aliases.above.insert(start.into(), routes);
+                } else {
+                    hosts.exact.insert((*name).into(), routes);
+                }
+            }
+            proptest::prop_assert_eq!(&*hosts.find(&host).name, by_the_book(&names, &host).unwrap_or("_"));
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct Policies {
     pub mirror: Option<Arc<Mirror>>,
     /// How the upstream's connection is spoken of.
     pub upstream_hop: UpstreamHop,
+    /// The upstream is spoken to over TLS where the client's connection is (`AUTO_HTTP`).
+    pub tls_as_client: bool,
     /// Bytes per second to one client, after the first so many.
     pub rate: Option<ResponseRate>,
     /// No line in the access log.

@@ -128,7 +128,7 @@ fn resource(kind: Kind) -> Option<Resource> {
         Kind::Service => Some(Resource::Service),
         Kind::Secret => Some(Resource::Secret),
         Kind::ConfigMap => Some(Resource::ConfigMap),
-        Kind::EndpointSlice | Kind::Endpoints | Kind::Namespace | Kind::Node | Kind::File => None,
+        Kind::EndpointSlice | Kind::Endpoints | Kind::Namespace | Kind::Node | Kind::Flag | Kind::File => None,
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) struct From {
     peer: SocketAddr,
     client: IpAddr,
     scheme: Scheme,
+    /// Its own connection.
+    over_tls: bool,
     port: u16,
     connection_requests: u32,
     /// It is a stream of HTTP/2.
@@ -55,19 +57,23 @@ impl From {
     /// A stream of HTTP/2.
     fn stream(facts: &Facts, seen: &Seen<'_>, connection_requests: u32) -> Self {
         let Seen { client, scheme, port, .. } = *seen;
-        Self { peer: facts.peer, client, scheme, port, connection_requests, is_http2: true }
+        let over_tls = facts.secured.is_tls();
+        Self { peer: facts.peer, client, scheme, over_tls, port, connection_requests, is_http2: true }
+    }
+
+    /// Whether the client's own connection is over TLS, whatever is believed.
+    pub(super) fn over_tls(&self) -> bool {
+        self.over_tls
     }
 }
 
 /// Whether what was found wants no line in the access log. What no rule is for has one only when that is asked for.
 pub(super) fn is_unlogged<E>(snapshot: &Snapshot, found: &Result<(Found<'_>, &[u8]), E>) -> bool {
-    match found {
-        Ok((Found::Route(route) | Found::AddSlash(route), _)) if !route.labels.ingress.is_empty() => {
-            route.policies.as_ref().is_some_and(|policies| policies.unlogged)
-        }
-        Ok(_) => !snapshot.settings.access_log.unmatched,
-        Err(_) => false,
-    }
+    let Ok((found, _)) = found else { return false };
+    let route = found.route();
+    let is_unmatched = route.is_none_or(|route| route.labels.ingress.is_empty());
+    let is_quiet = route.and_then(|route| route.policies.as_ref()).is_some_and(|policies| policies.unlogged);
+    is_quiet || (is_unmatched && !snapshot.settings.access_log.unmatched)
 }
 
 impl Exchange<'_> {
@@ -112,7 +118,7 @@ impl Exchange<'_> {
         }
         let mut normal = Vec::new();
         let believed = if self.snapshot.settings.forwarded.trust { Believed::host(head, bytes) } else { None };
-        let From { peer, client, scheme, port, connection_requests, is_http2 } = self.from;
+        let From { peer, client, scheme, port, connection_requests, is_http2, .. } = self.from;
         let request = policy::Request {
             head,
             bytes,

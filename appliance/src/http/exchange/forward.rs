@@ -465,8 +465,9 @@ impl<'s> Exchange<'s> {
         fresh: bool,
     ) -> Result<Connected, Failure> {
         let (core, address) = (&self.core, lease.address());
+        let speech = Speech::of(route, cluster, self.from.over_tls());
         if !fresh {
-            let pooled = core.upstreams.borrow_mut().take(core, cluster, address, Speech::of(route, cluster));
+            let pooled = core.upstreams.borrow_mut().take(core, cluster, address, speech);
             if let Some(mut connection) = pooled {
                 core.metrics.upstream_reuses.increment();
                 connection.requests += 1;
@@ -476,7 +477,6 @@ impl<'s> Exchange<'s> {
         }
         let began = Instant::now();
         // Boxed as it is rare and large, as handshakes are.
-        let speech = Speech::of(route, cluster);
         let connecting = Box::pin(upstream::connect_for(core, (&lease, cluster), speech, &route.timeouts));
         let mut connection = match connecting.await {
             Ok(connection) => connection,

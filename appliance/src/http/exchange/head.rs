@@ -43,6 +43,7 @@ impl Exchange<'_> {
         if let Some(cookie) = self.hint.session().and_then(Session::set_cookie) {
             own.add(b"Set-Cookie", cookie.as_bytes());
         }
+        self.shaping.add_cookies(scratch.response.status, &mut own);
         let recoded = self.recode(scratch, inbox, received);
         recoded.iter().for_each(|recoded| recoded.join(&mut own));
         let encoder = recoded.as_ref().and_then(|recoded| recoded.encoder.as_ref());

@@ -38,9 +38,14 @@ impl<'a> Changes<'a> {
         self.set_with(name, |out| out.extend_from_slice(value));
     }
 
-    /// The same, with a value that is appended where it belongs.
+    /// The same, with a value that is appended where it belongs. As with nginx, a field whose value comes to nothing is
+    /// not written at all.
     pub(crate) fn set_with(&mut self, name: &'a [u8], value: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.lines.len();
         self.add_with(name, value);
+        if self.lines[before..].ends_with(b": \r\n") && self.lines.len() - before == name.len() + 4 {
+            self.lines.truncate(before);
+        }
         self.remove(name);
     }
 

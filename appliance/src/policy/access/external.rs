@@ -124,8 +124,10 @@ fn carry_out<'s>(
     shaping: &mut Shaping<'s>,
 ) -> Result<(), Answer> {
     let passes = matches!(decision.status, 200..=299);
-    if passes || (auth.always_set_cookie && matches!(decision.status, 401 | 403)) {
+    if auth.always_set_cookie {
         decision.cookies.iter().for_each(|cookie| shaping.response.add(b"Set-Cookie", cookie));
+    } else if passes || auth.signin.is_some() {
+        shaping.cookies.extend(decision.cookies.iter().cloned());
     }
     match decision.status {
         200..=299 => {

@@ -166,6 +166,15 @@ pub(super) const KEYS: &[(&str, &str)] = &[
 /// Those of ingress-nginx that are carried out.
 #[rustfmt::skip]
 pub(super) const FLAGS: &[(&str, &str)] = &[
+    (
+        "certificate-authority",
+        "values/flags_of_clusters::an_api_server_is_believed_by_the_authority_that_the_flag_names",
+    ),
+    (
+        "status-update-interval",
+        "values/flags_of_clusters::the_addresses_of_nodes_are_looked_at_as_often_as_the_flag_says",
+    ),
+    ("v", "values/flags_of_clusters::the_log_says_more_where_v_is_higher"),
     ("annotations-prefix", "values/flag_effects::flags_of_what_is_served_act"),
     ("configmap", "values/setting_effects::keys_do_what_those_of_ingress_nginx_do"),
     ("controller-class", "values/flag_effects::flags_of_classes_act"),

@@ -49,6 +49,48 @@ fn an_alias_follows_its_host_until_it_is_a_host_of_its_own() {
 }
 
 #[test]
+fn aliases_are_what_nginx_takes_as_server_names() {
+    let mut compiler = compiler(Options::default());
+    let all = "*.w.test,.d.test,www.p.*,~^re[0-9]+[.]x$";
+    compiler.apply(&ingress("a", "a.test", &["/"], &annotation("server-alias", all)));
+    let some = compiler.apply(&ingress("b", "*.rule.w.test", &["/"], ""));
+    for name in ["x.w.test", "y.x.w.test", "z.rule.w.test", "d.test", "y.x.d.test", "www.p.a", "www.p.a.b", "RE7.x"] {
+        assert_eq!(&*host(&some, &name.to_lowercase()).name, "a.test", "{name}");
+    }
+    for name in ["w.test", "www.p", "re.x", "xre7.x"] {
+        assert!(Arc::ptr_eq(host(&some, name), &some.snapshot.hosts.catch_all), "{name}");
+    }
+    let taken = compiler.apply(&ingress("c", "*.w.test", &["/"], ""));
+    assert_eq!(&*host(&taken, "x.w.test").name, "*.w.test");
+    assert!(Arc::ptr_eq(host(&taken, "y.x.w.test"), &taken.snapshot.hosts.catch_all), "a rule's takes one label");
+    assert_eq!(&*host(&taken, "z.rule.w.test").name, "*.rule.w.test");
+    let back = compiler.delete(Kind::Ingress, "c");
+    assert_eq!(&*host(&back, "y.x.w.test").name, "a.test");
+    let gone = compiler.delete(Kind::Ingress, "a");
+    for name in ["x.w.test", "d.test", "www.p.a", "re7.x"] {
+        assert!(Arc::ptr_eq(host(&gone, name), &gone.snapshot.hosts.catch_all), "{name}");
+    }
+}
+
+#[test]
+fn the_aliases_of_a_host_are_those_of_one_object_and_one_host_has_an_alias() {
+    let mut compiler = compiler(Options::default());
+    let aged = |name: &str, host: &str, path: &str, alias: &str, day: u8| {
+        let all = annotation("server-alias", alias);
+        ingress(name, host, &[path], &all).replace("2026-01-01", &format!("2024-01-{day:02}"))
+    };
+    compiler.apply(&aged("old", "z.test", "/", "one.test,both.test", 1));
+    let both = compiler.apply(&aged("new", "z.test", "/new", "two.test", 2));
+    assert_eq!(&*host(&both, "one.test").name, "z.test");
+    assert!(Arc::ptr_eq(host(&both, "two.test"), &both.snapshot.hosts.catch_all));
+    assert!(findings(&both).iter().any(|f| f.contains("two.test is left out")));
+    let shared = compiler.apply(&aged("other", "y.test", "/", "both.test", 3));
+    assert_eq!(&*host(&shared, "both.test").name, "y.test", "the first server by name has it");
+    let promoted = compiler.delete(Kind::Ingress, "old");
+    assert_eq!(&*host(&promoted, "two.test").name, "z.test");
+}
+
+#[test]
 fn a_canary_takes_its_share_of_others_paths_only() {
     let mut compiler = compiler(Options::default());
     let canary = |name: &str, weight: &str| {

@@ -135,7 +135,7 @@ pub(super) fn subject(feed: &Feed, scope: Option<&str>) -> Subject {
         Kind::ConfigMap => ("v1", "configmaps", false),
         Kind::Endpoints => ("v1", "endpoints", false),
         Kind::Node => ("v1", "nodes", true),
-        Kind::Namespace | Kind::File => ("v1", "namespaces", true),
+        Kind::Namespace | Kind::Flag | Kind::File => ("v1", "namespaces", true),
     };
     let group = if api_version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{api_version}") };
     let path = match scope.filter(|_| !cluster_wide) {
