@@ -107,7 +107,7 @@ impl CertificateTable {
     fn file_of(&self, host: &HostName) -> Option<&ObjectKey> {
         self.files.get(host).or_else(|| match host.kind() {
             HostKind::Exact => self.files.get(&HostName::parse(&format!("*.{}", host.text().split_once('.')?.1)).ok()?),
-            HostKind::Below(_) | HostKind::CatchAll => None,
+            HostKind::Below(_) | HostKind::Above(_) | HostKind::Pattern(_) | HostKind::CatchAll => None,
         })
     }
 
