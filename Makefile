@@ -1,7 +1,7 @@
 # The entries of the project. CI (.ci/run) calls the same targets.
 #   make check        everything without outside programs; needs Rust, a C compiler and cargo-deny
 #   make binaries     the release binaries
-#   make fuzz         every fuzz target for seconds; RINGRESS_LONG=1 for minutes
+#   make fuzz         every fuzz target for seconds, guided by coverage where cargo-fuzz is; RINGRESS_LONG=1 for minutes
 #   make screenshots  the dashboard in Chromium, pictures under docs/evidence/
 #   make e2e          the release binary against real nginx, wrk, curl and the conformance suite (short form)
 #   make long         the same programs at their full times; dated output under docs/evidence/
@@ -58,18 +58,21 @@ tree:
 test:
 	cargo test --workspace --locked
 
-# Every fuzz target for FUZZ_SECONDS on its committed seeds; without cargo-fuzz and a nightly toolchain the checks run on
-# stable, as in every test run: seeds with each byte changed, random messages.
+# Every fuzz target for FUZZ_SECONDS on its committed seeds, guided by coverage. The pinned toolchain knows how when it is
+# told to, and no nightly is needed; sanitizers would find nothing in code without `unsafe`. Without cargo-fuzz the checks
+# run as in every test run: seeds with each byte changed, random messages.
 FUZZ_SECONDS ?= $(if $(RINGRESS_LONG),300,10)
+FUZZ_BUILD := --dev --sanitizer none
 fuzz:
-	@if ! cargo +nightly fuzz --version >/dev/null 2>&1; then \
-	  echo "fuzz: no cargo-fuzz with a nightly toolchain; the stable form"; \
+	@if ! cargo fuzz --version >/dev/null 2>&1; then \
+	  echo "fuzz: no cargo-fuzz; the form without"; \
 	  cargo test --locked -p ringress --test codec && cargo test --locked -p ringress-config --test strangers; \
 	  exit $$?; \
 	fi; \
-	cd appliance/fuzz && cargo +nightly fuzz build && for target in $$(cargo +nightly fuzz list); do \
+	export RUSTC_BOOTSTRAP=1; \
+	cd appliance/fuzz && cargo fuzz build $(FUZZ_BUILD) && for target in $$(cargo fuzz list); do \
 	  mkdir -p corpus/$$target && echo "fuzz: $$target, $(FUZZ_SECONDS) s" && \
-	  cargo +nightly fuzz run $$target corpus/$$target seeds/$$target -- \
+	  cargo fuzz run $(FUZZ_BUILD) $$target corpus/$$target seeds/$$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 2>&1 | \
 	    { tee target/$$target.log | grep -E '^stat::number_of_executed_units|SUMMARY|panicked|^Test unit' || true; }; \
 	  test "$${PIPESTATUS[0]}" = 0 || exit 1; \
