@@ -1,12 +1,11 @@
 //! Things that are made once and lent again and again on one core.
 //!
 //! As many are kept as were in use together of late: what lay unused for a whole second is given back, so that a burst
-//! is not paid for with the allocator at every request, and not with memory for ever.
+//! is not paid for with the allocator at every request, and not with memory for ever. None stay for good: a few, strewn
+//! over what a crowd had, would keep all of that from the system.
 
 use std::cell::{Cell, RefCell};
 
-/// Kept however long they lie unused.
-const ALWAYS_MAX: usize = 64;
 /// Kept at a time; what comes back beyond that is dropped.
 const KEPT_MAX: usize = 1024;
 
@@ -47,10 +46,11 @@ impl<T> Kept<T> {
     /// Drops what nobody has needed since the last call; to be called every second.
     pub(crate) fn trim(&self) {
         let mut items = self.items.borrow_mut();
-        let unneeded = self.fewest.get().min(items.len().saturating_sub(ALWAYS_MAX));
         // Those at the bottom were used least lately.
-        items.drain(..unneeded);
-        items.shrink_to(2 * ALWAYS_MAX);
+        items.drain(..self.fewest.get());
+        if items.capacity() > 4 * items.len() {
+            items.shrink_to_fit();
+        }
         self.fewest.set(items.len());
     }
 
@@ -84,6 +84,6 @@ mod tests {
         kept.trim();
         assert_eq!(kept.len(), 300);
         kept.trim();
-        assert_eq!(kept.len(), ALWAYS_MAX, "a few stay for good");
+        assert_eq!(kept.len(), 0);
     }
 }

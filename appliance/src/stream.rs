@@ -3,6 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::OptionFuture;
+
 use crate::http::h2::Lane;
 use crate::io::{Aborter, Owned, Peek, ReadHalf, Socket, WriteHalf};
 use crate::tls::{TlsReader, TlsStream, TlsWriter};
@@ -95,20 +98,19 @@ impl Stream {
         }
     }
 
-    /// Waits for something to receive without a buffer, at most `after`.
-    ///
-    /// # Errors
-    /// `TimedOut` when the time is over; the stream is shut down then.
-    pub(crate) async fn readable_within(&mut self, after: Duration) -> io::Result<()> {
-        let Some(socket) = (match self {
-            Self::Plain(socket) => Some(socket),
-            Self::Tls(tls) => Some(&mut tls.socket),
-            Self::Lane(_) | Self::Gone => None,
-        }) else {
-            return Ok(());
-        };
-        socket.shutdown_after(after);
-        socket.readable().await
+    /// Waits for something to receive, without a buffer; at once where only receiving tells.
+    pub(crate) fn readable(&self) -> impl Future<Output = io::Result<()>> + '_ {
+        OptionFuture::from(self.socket().map(Socket::wait_readable)).map(|waited| waited.unwrap_or(Ok(())))
+    }
+
+    /// The stream is shut down when `after` has passed.
+    pub(crate) fn shutdown_after(&self, after: Duration) {
+        self.set_deadline(after);
+    }
+
+    /// Whether that has happened since the last call.
+    pub(crate) fn take_expired(&self) -> bool {
+        self.socket().is_some_and(Socket::take_expired)
     }
 
     /// Whether the handshake chose HTTP/2.

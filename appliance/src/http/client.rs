@@ -59,12 +59,14 @@ impl Client {
     }
 }
 
-/// How a time of activity ended.
+/// What is next for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
+    /// A request is to be read.
+    Request,
     /// Nothing to do for about a second: to be parked.
     Idle,
-    /// The client speaks HTTP/2 in the clear; what it sent is in `early`.
+    /// The client speaks HTTP/2; in the clear, what it sent is in `early`.
     Http2,
     /// It is over.
     Closed,
@@ -72,32 +74,54 @@ pub(crate) enum Next {
 
 /// Serves a connection to its end; `key` is its entry in the core's list.
 pub(crate) async fn run(core: &Rc<Core>, key: u64, mut client: Box<Client>, kind: ListenerKind) {
-    // What waits is boxed, so that a parked connection holds only this small future.
+    // A parked connection holds this future and nothing else. Therefore it waits here, with nothing between it and the
+    // socket that would hold the same things once more, and all that is not waiting is boxed.
     let is_bare = kind == ListenerKind::Http && !core.pin().settings.forwarded.proxy_protocol;
-    if !is_bare && !Box::pin(establish(core, key, &mut client, kind)).await {
-        return;
-    }
-    if client.stream.chose_http2() {
-        return Box::pin(h2::serve(core, key, *client)).await;
-    }
-    if !core.may_wait_with_buffer()
-        && client.early.is_empty()
-        && !client.stream.has_unread()
-        && !park(core, key, &mut client).await
-    {
-        return;
-    }
-    let mut work = None;
+    let mut next = match is_bare || Box::pin(establish(core, key, &mut client, kind)).await {
+        true => first(core, &client),
+        false => Next::Closed,
+    };
     loop {
-        let begun = work.take().unwrap_or_else(|| h1::Work::begin(core, &mut client));
-        let begun = Box::pin(h1::wait_for_head(core, &mut client, begun)).await;
-        match Box::pin(h1::serve(core, &mut client, begun)).await {
-            Err(further) => work = Some(further),
-            Ok(Next::Idle) if park(core, key, &mut client).await => {}
-            Ok(Next::Http2) => return Box::pin(h2::serve(core, key, *client)).await,
-            Ok(Next::Idle | Next::Closed) => return,
-        }
+        next = match next {
+            Next::Request => Box::pin(h1::serve(core, &mut client)).await,
+            Next::Idle if core.ends_idle() => return Box::pin(client.stream.shutdown_write()).await,
+            Next::Idle if park(core, key, &client) => {
+                let readable = client.stream.readable().await;
+                unpark(core, key, &client, readable.is_ok())
+            }
+            Next::Http2 => return Box::pin(h2::serve(core, key, *client)).await,
+            Next::Idle | Next::Closed => return,
+        };
     }
+}
+
+/// How a connection begins of which nothing was read yet but what leads to it.
+fn first(core: &Core, client: &Client) -> Next {
+    if client.stream.chose_http2() {
+        Next::Http2
+    } else if core.may_wait_with_buffer() || !client.early.is_empty() || client.stream.has_unread() {
+        Next::Request
+    } else {
+        Next::Idle
+    }
+}
+
+/// Begins to wait for the next request without a buffer. False when the connection's time is over.
+fn park(core: &Core, key: u64, client: &Client) -> bool {
+    let left = idle_time(core, client).checked_sub(idle_for(core, client));
+    if let Some(left) = left {
+        core.set_parked(key, true);
+        client.stream.shutdown_after(left);
+    }
+    left.is_some()
+}
+
+/// The wait is over.
+fn unpark(core: &Core, key: u64, client: &Client, readable: bool) -> Next {
+    core.set_parked(key, false);
+    let in_time = !client.stream.take_expired();
+    Source::clear_deadline(&client.stream);
+    if readable && in_time { Next::Request } else { Next::Closed }
 }
 
 /// Reads the PROXY header and makes the TLS handshake, as far as they are due. False when the connection is over.
@@ -187,20 +211,6 @@ async fn handshake(core: &Rc<Core>, socket: Socket, peer: SocketAddr, early: Vec
             None
         }
     }
-}
-
-/// Waits for the next request without holding a buffer. False when the connection's time is over or it closed.
-async fn park(core: &Rc<Core>, key: u64, client: &mut Client) -> bool {
-    let Some(left) = idle_time(core, client).checked_sub(idle_for(core, client)) else { return false };
-    if core.ends_idle() {
-        Box::pin(client.stream.shutdown_write()).await;
-        return false;
-    }
-    core.set_parked(key, true);
-    let readable = client.stream.readable_within(left).await;
-    core.set_parked(key, false);
-    Source::clear_deadline(&client.stream);
-    readable.is_ok()
 }
 
 /// How long a connection has been waiting for its next request.

@@ -31,7 +31,7 @@ enum Head {
 }
 
 /// What a time of activity works with.
-pub(crate) struct Work {
+struct Work {
     scratch: Box<Scratch>,
     /// What was received and not yet served: a head, the start of its body, pipelined requests.
     inbox: Vec<u8>,
@@ -40,7 +40,7 @@ pub(crate) struct Work {
 
 impl Work {
     /// For what comes next, which `client.early` may have the start of.
-    pub(crate) fn begin(core: &Core, client: &mut Client) -> Self {
+    fn begin(core: &Core, client: &mut Client) -> Self {
         let mut scratch = core.scratch();
         scratch.edge.render(client.facts.peer.ip(), client.facts.scheme, client.facts.port);
         let mut inbox = core.buffers.head();
@@ -49,27 +49,28 @@ impl Work {
     }
 }
 
-/// Waits for a head. It is no part of [`serve`], whose future is large: a head that never ends holds little.
-pub(crate) async fn wait_for_head(core: &Core, client: &mut Client, mut work: Work) -> Work {
-    let begun = matches!(work.head, Head::Begun);
-    work.head = read_head(core, client, (&mut work.scratch, &mut work.inbox), (begun, false)).await;
-    work
-}
-
-/// Serves requests, the one whose head was waited for first, until the connection falls idle or ends. Work comes back
-/// when a further head does not arrive at once: it is to be waited for.
-pub(crate) async fn serve(core: &Rc<Core>, client: &mut Client, mut work: Work) -> Result<Next, Work> {
-    let next = match serve_with(core, client, &mut work).await {
-        Some(next) => next,
-        None => return Err(work),
+/// Serves requests until the connection falls idle or ends.
+pub(crate) async fn serve(core: &Rc<Core>, client: &mut Client) -> Next {
+    let mut work = Work::begin(core, client);
+    let next = loop {
+        Box::pin(wait_for_head(core, client, &mut work)).await;
+        if let Some(next) = Box::pin(serve_ready(core, client, &mut work)).await {
+            break next;
+        }
     };
     core.buffers.put(work.inbox);
     core.put_scratch(work.scratch);
-    Ok(next)
+    next
 }
 
-/// `None` when a further head has begun.
-async fn serve_with(core: &Rc<Core>, client: &mut Client, work: &mut Work) -> Option<Next> {
+/// Waits for a head. It is no part of [`serve_ready`], whose future is large: a head that never ends holds little.
+async fn wait_for_head(core: &Core, client: &mut Client, work: &mut Work) {
+    let begun = matches!(work.head, Head::Begun);
+    work.head = read_head(core, client, (&mut work.scratch, &mut work.inbox), (begun, false)).await;
+}
+
+/// Serves the request whose head is there, and those that follow at once. `None` when a further head has begun.
+async fn serve_ready(core: &Rc<Core>, client: &mut Client, work: &mut Work) -> Option<Next> {
     loop {
         match std::mem::replace(&mut work.head, Head::Awaited) {
             Head::Complete => {}

@@ -79,9 +79,19 @@ impl Socket {
 
     /// Waits until there is something to receive, holding no buffer. Ends early when the deadline passes.
     pub(crate) async fn readable(&mut self) -> io::Result<()> {
-        self.watch.forget_cancelled_reads();
-        let result = self.tcp.readable(false).await;
+        let result = self.wait_readable().await;
         checked(&self.watch, result)
+    }
+
+    /// As [`Socket::readable`], but whether the deadline has passed is to be asked for: what waits for long holds this.
+    pub(crate) fn wait_readable(&self) -> impl Future<Output = io::Result<()>> + '_ {
+        self.watch.forget_cancelled_reads();
+        self.tcp.readable(false)
+    }
+
+    /// Whether a deadline passed since the last call.
+    pub(crate) fn take_expired(&self) -> bool {
+        self.watch.take_expired()
     }
 
     /// Looks at the receive buffer without waiting.
