@@ -7,7 +7,7 @@ use std::time::Duration;
 use ringress_sync::testkit::api_server::{ApiServer, Authority};
 use ringress_sync::testkit::fixtures::{ingress, ingress_class, service};
 use ringress_sync::testkit::rig::Rig;
-use ringress_sync::testkit::workers::eventually;
+use ringress_sync::testkit::workers::{eventually, within};
 use ringress_sync::{KubeSettings, PodIdentity, SourceSettings, SyncSettings, WriteSettings};
 use serde_json::json;
 use tempfile::TempDir;
@@ -133,5 +133,34 @@ fn another_certificate_of_the_same_authority_is_believed_at_once() {
     server.down();
     server.certify(&authority);
     server.up();
+    is_healed(&server, &rig);
+}
+
+#[test]
+fn a_credential_plugin_that_hangs_is_given_up_and_run_again() {
+    let server = ApiServer::start();
+    fill(&server);
+    server.require_token("first");
+    let account = Account::new(&server, None, None);
+    account.set_token("first");
+    // Prints what is in the file, or hangs where there is none.
+    let script = format!(
+        "test -e {0} || {{ touch {0}-hangs; exec sleep 1000; }}; test -n \"$KUBERNETES_EXEC_INFO\" && printf '{{\"kind\":\"ExecCredential\",\"status\":{{\"token\":\"%s\"}}}}' \"$(cat {0})\"",
+        account.file("token").display()
+    );
+    let text = std::fs::read_to_string(account.file("config")).expect("it was written");
+    let mut config: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    config["users"][0]["user"] = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh", "args": ["-c", script], "interactiveMode": "Never"}});
+    write(&account.file("config"), &config.to_string());
+    let rig = account.start();
+    std::fs::remove_file(account.file("token")).expect("it is there");
+    server.require_token("second");
+    server.cut();
+    eventually("it is told", || rig.reports("Ingress *"));
+    eventually("the plugin hangs", || account.file("token-hangs").exists());
+    assert!(rig.serves("a.test") && rig.handle.status().ready);
+    account.set_token("second");
+    within(Duration::from_secs(25), "the plugin is run again", || rig.handle.status().source_reachable);
     is_healed(&server, &rig);
 }

@@ -8,6 +8,7 @@ mod backoff;
 mod client;
 mod feed;
 mod link;
+mod plugin;
 mod references;
 mod row;
 mod store;

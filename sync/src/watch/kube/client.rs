@@ -1,20 +1,31 @@
 //! From the settings to a client of the API server.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::plugin;
 use crate::{KubeSettings, SyncError};
 
 /// Longest wait for a TCP connection to the API server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Makes a client, and says of which server. Does not talk to it yet: it may be away.
+/// A client.
+pub(crate) struct Connected {
+    pub(crate) client: Client,
+    /// The server's address.
+    pub(crate) url: String,
+    /// When its credentials expire, if they say so.
+    pub(crate) expires: Option<SystemTime>,
+}
+
+/// Makes a client. Does not talk to the server yet: it may be away.
 ///
-/// To be called inside the runtime that the client is used in.
-pub(crate) async fn connect(settings: &KubeSettings) -> Result<(Client, String), SyncError> {
+/// To be called inside the runtime that the client is used in. Blocks while a credential plugin runs.
+pub(crate) async fn connect(settings: &KubeSettings) -> Result<Connected, SyncError> {
     let mut config = config(settings).await?;
+    let expires = plugin::resolve(&mut config.auth_info).map_err(SyncError::KubeSettings)?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     // Every request has its own limit and its own way to be tried again.
     config.default_retry = false;
@@ -29,7 +40,7 @@ pub(crate) async fn connect(settings: &KubeSettings) -> Result<(Client, String),
         None => describe(&cause),
     };
     let client = Client::try_from(config).map_err(|cause| SyncError::KubeSettings(named(cause)))?;
-    Ok((client, url))
+    Ok(Connected { client, url, expires })
 }
 
 async fn config(settings: &KubeSettings) -> Result<Config, SyncError> {
@@ -77,7 +88,7 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    fn connect_to(settings: &KubeSettings) -> Result<(Client, String), SyncError> {
+    fn connect_to(settings: &KubeSettings) -> Result<Connected, SyncError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(connect(settings))
     }
@@ -97,7 +108,7 @@ mod tests {
             certificate_authority: Some(authority),
             ..KubeSettings::default()
         };
-        let (_, url) = connect_to(&settings).expect("a client, whether or not the server is there");
+        let Connected { url, .. } = connect_to(&settings).expect("a client, whether or not the server is there");
         assert_eq!(url, "https://127.0.0.1:1/");
     }
 

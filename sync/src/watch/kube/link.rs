@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use kube::Client;
@@ -15,11 +15,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tracing::{debug, info, warn};
 
-use super::client::connect;
+use super::client::{Connected, connect};
 use crate::{KubeSettings, SyncError};
 
 /// Files are read, and plugins run, no more often than this, however many requests fail.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
+
+/// Credentials that say when they expire are read again so long before.
+const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
 /// The server, for all that ask it.
 #[derive(Clone)]
@@ -28,7 +31,7 @@ pub(crate) struct Link(Arc<Inner>);
 struct Inner {
     settings: KubeSettings,
     url: String,
-    client: ArcSwap<Client>,
+    connected: ArcSwap<Connected>,
     /// When the client was last made anew; locked while that goes on.
     renewed: Arc<Mutex<Option<Instant>>>,
 }
@@ -36,9 +39,10 @@ struct Inner {
 impl Link {
     /// Makes the first client. The server may be away. To be called inside the runtime that the clients are used in.
     pub(crate) async fn connect(settings: &KubeSettings) -> Result<Self, SyncError> {
-        let (client, url) = connect(settings).await?;
-        let client = ArcSwap::from_pointee(client);
-        Ok(Self(Arc::new(Inner { settings: settings.clone(), url, client, renewed: Arc::default() })))
+        let connected = connect(settings).await?;
+        let url = connected.url.clone();
+        let connected = ArcSwap::from_pointee(connected);
+        Ok(Self(Arc::new(Inner { settings: settings.clone(), url, connected, renewed: Arc::default() })))
     }
 
     /// The server's address.
@@ -48,15 +52,22 @@ impl Link {
 
     /// For the next request. Not to be kept beyond it.
     pub(crate) fn client(&self) -> Client {
-        Client::clone(&self.0.client.load())
+        let connected = self.0.connected.load();
+        if connected.expires.is_some_and(|at| SystemTime::now() + RENEW_BEFORE >= at) {
+            self.renew();
+        }
+        connected.client.clone()
     }
 
     /// A request has failed. If new credentials might help, they are read, off this thread; whoever tries again finds a
     /// new client.
     pub(crate) fn failed(&self, cause: &kube::Error) {
-        if !is_mistrust(cause) {
-            return;
+        if is_mistrust(cause) {
+            self.renew();
         }
+    }
+
+    fn renew(&self) {
         let Ok(mut renewed) = Arc::clone(&self.0.renewed).try_lock_owned() else { return };
         if renewed.is_some_and(|before| before.elapsed() < RENEW_EVERY) {
             return;
@@ -73,11 +84,11 @@ impl Link {
 impl Inner {
     fn renew(&self) {
         match Handle::current().block_on(connect(&self.settings)) {
-            Ok((client, url)) if url == self.url => {
-                debug!(url, "the credentials for the API server are read again");
-                self.client.store(Arc::new(client));
+            Ok(connected) if connected.url == self.url => {
+                debug!(url = self.url, "the credentials for the API server are read again");
+                self.connected.store(Arc::new(connected));
             }
-            Ok((_, url)) => {
+            Ok(Connected { url, .. }) => {
                 info!(url, known = self.url, "another API server is named now: it is not used before the next start");
             }
             // A file may be half written: the next failure is the next occasion.
