@@ -36,9 +36,6 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(120);
 type BoxError = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    // A huge page counts whole once one byte of it is touched: half of what an idle process held. The allocator asks for
-    // none; where the kernel gives them unasked, it is told. One without them has nothing to refuse.
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let start = match Start::of_process() {
         Ok(start) => start,
         Err(error) => return fail(&error),
