@@ -17,7 +17,7 @@ use super::core_metrics::Method;
 use super::counters::{CoreCounters, Refused};
 use super::layout::{HistogramLayout, Layout};
 use super::series::RouteSeries;
-use super::text::{Buckets, LabelText, Labels, Page};
+use super::text::{LabelText, Labels, Page};
 use super::window::DurationWindow;
 pub(crate) use traffic::{Traffic, TrafficRow};
 
@@ -187,8 +187,8 @@ impl Reader {
         }
         for (labels, cores) in rows {
             match histogram {
-                Some(histogram) => page.histogram(&name, labels, &histogram.les, &merge(histogram, cores)),
-                None => page.line([&name, ""], labels, "", cores.iter().map(|core| core.requests()).sum::<u64>()),
+                Some(histogram) => page.histogram(&name, labels, &histogram.les, merge(histogram, cores)),
+                None => page.count([&name, ""], labels, "", cores.iter().map(|core| core.requests()).sum::<u64>()),
             }
         }
         page.into_text()
@@ -254,18 +254,14 @@ impl Iterator for Scrape {
     }
 }
 
-fn merge(histogram: &HistogramLayout, cores: &[Arc<RouteSeries>]) -> Buckets {
+/// What all cores counted: of each bucket, and the sum of what they observed.
+fn merge(histogram: &HistogramLayout, cores: &[Arc<RouteSeries>]) -> (impl Iterator<Item = u64>, f64) {
     let size = histogram.bounds.len() + 1;
-    let mut counts = vec![0; size];
-    let mut sum: u64 = 0;
-    for core in cores {
-        let cells = core.histogram(histogram);
-        for (count, cell) in counts.iter_mut().zip(cells) {
-            *count += cell.get();
-        }
-        sum = sum.wrapping_add(cells[size].get());
-    }
-    Buckets { counts, sum: float(sum) * histogram.unit.scale() }
+    let cell = move |at: usize| {
+        let of_core = |core: &Arc<RouteSeries>| core.histogram(histogram)[at].get();
+        cores.iter().map(of_core).fold(0, u64::wrapping_add)
+    };
+    ((0..size).map(cell), float(cell(size)) * histogram.unit.scale())
 }
 
 type CoreRow = (&'static str, &'static str, fn(&CoreCounters) -> u64);

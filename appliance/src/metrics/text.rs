@@ -1,6 +1,6 @@
 //! Prometheus text, by the `prometheus` crate's data types and encoder; what is by route is written line by line.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 
 use prometheus::TextEncoder;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType, Quantile, Summary};
@@ -44,14 +44,6 @@ impl LabelText {
         }
         Self(text)
     }
-}
-
-/// Buckets of a histogram, not yet cumulated.
-pub(crate) struct Buckets {
-    /// Observations of each bucket, and above the last.
-    pub(crate) counts: Vec<u64>,
-    /// Sum of all observations.
-    pub(crate) sum: f64,
 }
 
 impl Page {
@@ -100,26 +92,42 @@ impl Page {
         self.text.extend(["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"]);
     }
 
-    /// One sample. There are a million of these where there are ten thousand Ingresses: everything is text already.
-    pub(crate) fn line(&mut self, name: [&str; 2], labels: &LabelText, more: &str, value: impl Display) {
-        let text = &mut self.text;
-        for piece in [name[0], name[1], "{", &labels.0, more, "} "] {
-            text.push_str(piece);
-        }
-        // Writing to a string does not fail.
-        let _ = write!(text, "{value}");
-        text.push('\n');
+    /// One sample that counts. There are a million of these where there are ten thousand Ingresses: everything else is text
+    /// already.
+    pub(crate) fn count(&mut self, name: [&str; 2], labels: &LabelText, more: &str, value: u64) {
+        self.name(name, labels, more);
+        self.text.extend([itoa::Buffer::new().format(value), "\n"]);
     }
 
-    /// One histogram; `bounds` are the last labels of its buckets, that of what is above all of them included.
-    pub(crate) fn histogram(&mut self, name: &str, labels: &LabelText, bounds: &[Box<str>], buckets: &Buckets) {
-        let mut total = 0;
-        for (bound, count) in bounds.iter().zip(&buckets.counts) {
-            total += count;
-            self.line([name, "_bucket"], labels, bound, total);
+    /// One sample that measures.
+    fn measure(&mut self, name: [&str; 2], labels: &LabelText, value: f64) {
+        self.name(name, labels, "");
+        // Writing to a string does not fail.
+        let _ = writeln!(self.text, "{value}");
+    }
+
+    fn name(&mut self, name: [&str; 2], labels: &LabelText, more: &str) {
+        for piece in [name[0], name[1], "{", &labels.0, more, "} "] {
+            self.text.push_str(piece);
         }
-        self.line([name, "_sum"], labels, "", buckets.sum);
-        self.line([name, "_count"], labels, "", total);
+    }
+
+    /// One histogram. `bounds` are the last labels of its buckets, that of what is above all of them included; `counts` are
+    /// theirs, not yet cumulated.
+    pub(crate) fn histogram(
+        &mut self,
+        name: &str,
+        labels: &LabelText,
+        bounds: &[Box<str>],
+        (counts, sum): (impl Iterator<Item = u64>, f64),
+    ) {
+        let mut total = 0;
+        for (bound, count) in bounds.iter().zip(counts) {
+            total += count;
+            self.count([name, "_bucket"], labels, bound, total);
+        }
+        self.measure([name, "_sum"], labels, sum);
+        self.count([name, "_count"], labels, "", total);
     }
 
     /// A summary without labels.
@@ -173,8 +181,11 @@ mod tests {
         let labels = [("a", "plain"), ("b", "\"q\" \\ \n end"), ("c", "")];
         let (mut quick, mut whole) = (Page::default(), Page::default());
         quick.begin("n_total", "Help", "counter");
-        quick.line(["n", "_total"], &LabelText::new(&labels), "", 3.5);
-        whole.counters("n_total", "Help", [(labels.to_vec(), 3.5)]);
+        quick.count(["n", "_total"], &LabelText::new(&labels), "", 1234);
+        quick.begin("m", "Help", "gauge");
+        quick.measure(["m", ""], &LabelText::new(&labels), 3.5);
+        whole.counters("n_total", "Help", [(labels.to_vec(), 1234.0)]);
+        whole.gauges("m", "Help", [(labels.to_vec(), 3.5)]);
         assert_eq!(quick.into_text(), whole.into_text());
     }
 }

@@ -107,13 +107,13 @@ fn ten_thousand_ingresses_are_scraped_in_200_ms_and_no_request_waits() {
             }
         }
         eventually("all are counted", || series(ringress.health) == INGRESSES);
-        // The best of some: whatever else the machine does only adds to it.
+        // The best of some: whatever else the machine does only adds to it, and may do so for seconds.
         let timed = |_| {
             let begun = Instant::now();
             scrape(ringress.health, |_| {});
             begun.elapsed()
         };
-        let took = (0..10).map(timed).min().expect("ten");
+        let took = (0..30).map(timed).min().expect("thirty");
         println!("{}: {took:?}", driver.name());
         assert!(took < SCRAPE_MAX, "{took:?}");
         let longest = |_| {

@@ -115,8 +115,8 @@ impl Reader {
                 _ => {}
             }
             if let Some(layout) = durations {
-                let counts = merge(layout, cores).counts;
-                row.durations.resize(counts.len(), 0);
+                let (counts, _) = merge(layout, cores);
+                row.durations.resize(layout.bounds.len() + 1, 0);
                 row.durations.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
             }
         }
