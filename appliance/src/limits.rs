@@ -10,8 +10,13 @@ pub(crate) const H2_STREAM_WINDOW: u32 = 64 << 10;
 pub(crate) const H2_CONNECTION_WINDOW: u32 = 128 << 10;
 /// What answers may hold that HTTP/2 clients let wait from the start, on one core; the oldest are ended beyond it.
 pub(crate) const H2_STALLED_BYTES_MAX: usize = 12 << 20;
-/// The same for answers whose clients took some and said so: slow ones, mostly.
-pub(crate) const H2_STALLED_BEGUN_BYTES_MAX: usize = 64 << 20;
+/// The same with the answers whose clients took some and said so, slow ones mostly: so much at least,
+pub(crate) const H2_STALLED_ALL_BYTES_MIN: usize = 16 << 20;
+/// and so much for each HTTP/2 connection of the core where that is more: one answer that waits with a small piece.
+pub(crate) const H2_STALLED_BYTES_PER_CONNECTION: usize = 24 << 10;
+/// What a core gives to HTTP/2 connections whose sockets are full before each stream and connection waits for its own to
+/// leave.
+pub(crate) const H2_UNSENT_BYTES_FREE: usize = 2 << 20;
 /// More than so many bytes of an answer leave only for a client that grants more than HTTP/2 does unasked.
 pub(crate) const H2_UNASKED_BYTES: u64 = 65_535;
 /// Answers that a core waits for with a large buffer each, ready for a piece of the body; others have a small one.

@@ -17,6 +17,7 @@ mod response_in;
 pub(crate) mod session;
 mod stalls;
 mod translate;
+mod unsent;
 mod wire;
 
 use std::cell::Cell;
@@ -28,7 +29,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use h2::RecvStream;
@@ -51,6 +51,7 @@ pub(crate) use meter::Crowd;
 use outgoing::{Outgoing, ResponseOut};
 use resets::Resets;
 pub(crate) use stalls::Stalls;
+use unsent::Piece;
 use wire::Wire;
 
 /// What a client of HTTP/2 says first (RFC 9113 3.4).
@@ -76,7 +77,7 @@ struct Shared {
 
 /// What happened on a connection.
 enum Event {
-    Stream(Box<Request<RecvStream>>, SendResponse<Bytes>),
+    Stream(Box<Request<RecvStream>>, SendResponse<Piece>),
     /// A stream that its client took back before anything was done for it.
     TakenBack,
     /// The idle time is over, or this core drains.
@@ -93,6 +94,7 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
     let refused = Rc::<Cell<Option<h2::Reason>>>::default();
     let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early.into_vec()).metered(
         Rc::clone(&core.http2_crowd),
+        &core.stalls,
         &core.timers,
         Rc::clone(&refused),
     );
@@ -116,7 +118,7 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
 }
 
 impl Shared {
-    async fn handshake(&self, wire: Wire, settings: &ClientSettings) -> Option<Connection<Wire, Bytes>> {
+    async fn handshake(&self, wire: Wire, settings: &ClientSettings) -> Option<Connection<Wire, Piece>> {
         let handshake = h2::server::Builder::new()
             .max_concurrent_streams(settings.http2_streams_max)
             .initial_window_size(H2_STREAM_WINDOW)
@@ -141,7 +143,7 @@ impl Shared {
     }
 
     /// Takes streams until the end, and drives all of them.
-    async fn run(self: &Rc<Self>, mut connection: Connection<Wire, Bytes>, settings: &ClientSettings) {
+    async fn run(self: &Rc<Self>, mut connection: Connection<Wire, Piece>, settings: &ClientSettings) {
         let mut requests = 0;
         let (mut leaving, mut calmed) = (false, false);
         loop {
@@ -187,7 +189,7 @@ impl Shared {
         }
     }
 
-    async fn next_event(&self, connection: &mut Connection<Wire, Bytes>, calmed: bool) -> Event {
+    async fn next_event(&self, connection: &mut Connection<Wire, Piece>, calmed: bool) -> Event {
         poll_fn(|cx| match connection.poll_accept(cx) {
             Poll::Ready(Some(Ok((request, mut respond)))) => Poll::Ready(match respond.poll_reset(cx) {
                 Poll::Pending => Event::Stream(Box::new(request), respond),
@@ -212,7 +214,7 @@ impl Shared {
     }
 
     /// Starts a task for a stream. A panic in it ends this stream and nothing else.
-    fn begin(self: &Rc<Self>, request: Box<Request<RecvStream>>, respond: SendResponse<Bytes>) {
+    fn begin(self: &Rc<Self>, request: Box<Request<RecvStream>>, respond: SendResponse<Piece>) {
         if self.running.replace(self.running.get() + 1) == 0 {
             self.idle.clear();
             self.rest(false);
@@ -241,7 +243,7 @@ impl Shared {
         }
     }
 
-    async fn serve_stream(&self, request: Box<Request<RecvStream>>, mut respond: SendResponse<Bytes>) {
+    async fn serve_stream(&self, request: Box<Request<RecvStream>>, mut respond: SendResponse<Piece>) {
         let core = &self.core;
         let (parts, body) = request.into_parts();
         let mut inbox = core.buffers.head();
@@ -263,7 +265,7 @@ impl Shared {
         scratch.edge.render(self.facts.peer.ip(), self.facts.scheme, self.facts.port);
         let asked = Asked { head: parts.method == http::Method::HEAD, upgrade: translated.tunnel };
         let incoming = Incoming::Body(inflow::Inflow::new(body, translated.chunked));
-        let outgoing = Outgoing::Response(ResponseOut { respond, asked });
+        let outgoing = Outgoing::Response(ResponseOut { respond, asked, stalls: Rc::clone(&core.stalls) });
         let lane = Lane::new(incoming, outgoing, &core.timers).bounded(&core.stalls);
         let mut client = Client::new(core, Stream::Lane(lane.clone()), self.facts.clone());
         let (started, started_ms) = (Instant::now(), core.timers.now_ms());
@@ -294,7 +296,7 @@ impl Shared {
     }
 
     /// Answers what is no request, without a body: there is nothing to say to who sends such.
-    fn refuse(&self, respond: &mut SendResponse<Bytes>, status: u16) {
+    fn refuse(&self, respond: &mut SendResponse<Piece>, status: u16) {
         let reason = if status == 431 { Refused::HeadTooLarge } else { Refused::BadRequest };
         self.core.metrics.refuse(reason);
         let mut response = http::Response::new(());

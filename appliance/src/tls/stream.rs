@@ -218,12 +218,13 @@ pub(crate) struct TlsWriter {
 }
 
 impl TlsWriter {
-    /// As [`TlsStream::send`].
+    /// As [`TlsStream::send`], and the buffer is gone: a peer may leave what is encrypted for long.
     pub(crate) async fn send(&mut self, buf: Vec<u8>) -> Owned<()> {
         if let Err(e) = encrypt(&self.session, &self.buffers, &buf) {
             return (Err(e), buf);
         }
-        (self.flush().await, buf)
+        self.buffers.put(buf);
+        (self.flush().await, Vec::new())
     }
 
     /// Says that nothing more comes.

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use crate::bystander::{self, paced_rate, serving};
 use crate::http2_floods::{FLOODS, Flood, untaken};
 use crate::support::client::{self, Connection};
-use crate::support::frames::{Frames, is_silence};
+use crate::support::frames::{DATA, Frames, is_silence, window_update};
 use crate::support::process::{Ringress, on_each_driver};
 use crate::support::{PATIENCE, eventually, within};
 
@@ -221,30 +221,61 @@ fn without_a_descriptor_left_service_goes_on_and_nothing_spins() {
     });
 }
 
-/// What clients grant that ask for four answers and take none.
-const UNTAKEN: [(&str, &[(u16, u32)]); 3] =
-    [("no window", &[(4, 0)]), ("a window of one byte", &[(4, 1)]), ("a window and nobody who reads", &[])];
+/// Clients that ask for answers and leave them.
+struct Leaving {
+    name: &'static str,
+    answers: u32,
+    /// What each stream may send at first.
+    window: u32,
+    /// What the connection may send beyond the 64 KiB that it always may.
+    more: u32,
+    /// Bytes that are read before they stop.
+    takes: usize,
+}
+
+const MUCH: u32 = 1 << 30;
+/// More than HTTP/2 grants unasked: a client with such a window has said something.
+const ASKED: u32 = 66_000;
+const LEAVING: [Leaving; 5] = [
+    Leaving { name: "no window", answers: 4, window: 0, more: 0, takes: 0 },
+    Leaving { name: "a window of one byte", answers: 4, window: 1, more: 0, takes: 0 },
+    Leaving { name: "a window and nobody who reads", answers: 4, window: 65_535, more: 0, takes: 0 },
+    Leaving { name: "wide windows and nobody who reads", answers: 8, window: MUCH, more: MUCH, takes: 0 },
+    Leaving { name: "a part is taken", answers: 4, window: ASKED, more: MUCH, takes: 4 * ASKED as usize },
+];
+
+impl Leaving {
+    fn begin(&self, address: SocketAddr) -> io::Result<Frames> {
+        let mut frames = Frames::with(address, &[(4, self.window)])?;
+        if self.more > 0 {
+            frames.send(&window_update(0, self.more))?;
+        }
+        frames.send(&untaken(self.answers))?;
+        let mut taken = 0;
+        while taken < self.takes {
+            taken += frames.wait(|frame| frame.kind == DATA)?.payload.len();
+        }
+        Ok(frames)
+    }
+}
 
 #[test]
 fn answers_that_a_thousand_connections_leave_hold_little_memory_while_they_come() {
     take_descriptors();
     on_each_driver(|driver| {
-        for (name, settings) in UNTAKEN {
+        for leaving in &LEAVING {
             let (_origin, mut ringress) = serving(driver);
             paced_rate(&ringress, Duration::from_millis(500));
             let before = ringress.resident_bytes();
             let (mut clients, mut most) = (Vec::with_capacity(FLOODING), 0);
-            let begin = || {
-                let mut frames = Frames::with(ringress.https, settings)?;
-                frames.send(&untaken(4))?;
-                Ok::<_, io::Error>(frames)
-            };
             for _ in 0..FLOODING {
-                clients.extend(begin());
+                // One that is refused or reset leaves nothing.
+                clients.extend(leaving.begin(ringress.https));
                 most = most.max(ringress.resident_bytes());
             }
             let rate = paced_rate(&ringress, bystander::time());
             let growth = most.max(ringress.resident_bytes()).saturating_sub(before);
+            let name = leaving.name;
             println!("{} connections, {name}: {} KiB more, {rate:.0}/s beside them", clients.len(), growth >> 10);
             assert!(growth < bystander::GROWTH_BYTES_MAX, "{name}: {growth}");
             drop(clients);

@@ -1,6 +1,7 @@
 //! A body that leaves as HTTP/1.1 bytes, on its way into an HTTP/2 stream: framing undone, flow control kept.
 
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,6 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::super::body::decode_chunks;
 use super::super::chunked::ChunkDecoder;
 use super::super::trailer;
+use super::stalls::Stalls;
+use super::unsent::{Piece, Unsent};
 use crate::limits::H2_UNASKED_BYTES;
 
 /// How the body comes.
@@ -23,7 +26,7 @@ pub(super) enum OutFraming {
 
 /// The sending side of one stream, behind its head.
 pub(super) struct Outflow {
-    stream: SendStream<Bytes>,
+    stream: SendStream<Piece>,
     framing: OutFraming,
     /// Taken and not yet sent.
     piece: Bytes,
@@ -32,11 +35,21 @@ pub(super) struct Outflow {
     /// Bytes that were let through.
     passed: u64,
     ended: bool,
+    /// Where the peer is a client: what h2 keeps of the stream.
+    unsent: Option<Rc<Unsent>>,
+    /// It waits for that to leave.
+    held: bool,
 }
 
 impl Outflow {
-    pub(super) fn new(stream: SendStream<Bytes>, framing: OutFraming) -> Self {
-        Self { stream, framing, piece: Bytes::new(), last: false, passed: 0, ended: false }
+    pub(super) fn new(stream: SendStream<Piece>, framing: OutFraming) -> Self {
+        Self { stream, framing, piece: Bytes::new(), last: false, passed: 0, ended: false, unsent: None, held: false }
+    }
+
+    /// To a client: what it leaves counts among what its core's clients leave.
+    pub(super) fn counted(mut self, stalls: &Rc<Stalls>) -> Self {
+        self.unsent = Some(Unsent::new(stalls));
+        self
     }
 
     /// Takes a piece; [`Outflow::poll_drained`] is awaited before the next one.
@@ -88,10 +101,10 @@ impl Outflow {
             return Ok(());
         }
         self.ended = true;
-        self.stream.send_data(Bytes::new(), true).map_err(super::io_error)
+        self.stream.send_data(Piece::empty(), true).map_err(super::io_error)
     }
 
-    /// Waits until the peer's windows have taken the piece.
+    /// Waits until the peer's windows have taken the piece, and its connection where many are left.
     pub(super) fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.piece.is_empty() {
             self.stream.reserve_capacity(self.piece.len());
@@ -103,7 +116,7 @@ impl Outflow {
                 }
             }
             let fits = self.stream.capacity().min(self.piece.len());
-            let piece = self.piece.split_to(fits);
+            let piece = Piece::new(self.piece.split_to(fits), self.unsent.as_ref());
             let ends = self.last && self.piece.is_empty() && self.trailers().is_empty();
             self.passed += fits as u64;
             self.stream.send_data(piece, ends).map_err(super::io_error)?;
@@ -113,24 +126,26 @@ impl Outflow {
             self.ended = true;
             let trailers = trailer_map(self.trailers());
             let sent = if trailers.is_empty() {
-                self.stream.send_data(Bytes::new(), true)
+                self.stream.send_data(Piece::empty(), true)
             } else {
                 self.stream.send_trailers(trailers)
             };
             sent.map_err(super::io_error)?;
         }
-        Poll::Ready(Ok(()))
+        self.held = self.unsent.as_ref().is_some_and(|unsent| unsent.poll_borne(cx).is_pending());
+        if self.held { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     /// Bytes taken and not sent, and whether the client takes what is sent: it may also have granted a byte, or read none.
     pub(super) fn waiting(&self) -> (usize, bool) {
-        (self.piece.len(), self.passed > H2_UNASKED_BYTES)
+        let unsent = self.unsent.as_ref().map_or(0, |unsent| unsent.bytes());
+        (self.piece.len() + unsent, self.passed - unsent as u64 > H2_UNASKED_BYTES)
     }
 
     /// Breaks the stream off.
     pub(super) fn reset(&mut self, reason: h2::Reason) {
-        if !self.ended {
-            self.ended = true;
+        if !self.ended || self.held {
+            (self.ended, self.held) = (true, false);
             self.stream.send_reset(reason);
         }
     }

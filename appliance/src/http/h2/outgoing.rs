@@ -1,9 +1,9 @@
 //! What leaves a lane: the head in HTTP/1.1, translated, then the body.
 
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use h2::server::SendResponse;
 
 use super::super::chunked::ChunkDecoder;
@@ -14,7 +14,9 @@ use super::super::response::Asked;
 use super::io_error;
 use super::outflow::{OutFraming, Outflow};
 use super::response_in::Promise;
+use super::stalls::Stalls;
 use super::translate::{self, Said, SaidBody};
+use super::unsent::Piece;
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
 
 /// The heads are the proxy's own, so these bounds only have to be above all that it accepts.
@@ -38,14 +40,16 @@ pub(super) enum Outgoing {
 
 /// A response whose head was not sent yet.
 pub(super) struct ResponseOut {
-    pub(super) respond: SendResponse<Bytes>,
+    pub(super) respond: SendResponse<Piece>,
     /// What the request allows.
     pub(super) asked: Asked,
+    /// Where it counts what its client leaves.
+    pub(super) stalls: Rc<Stalls>,
 }
 
 /// A request whose head was not sent yet.
 pub(super) struct RequestOut {
-    pub(super) session: h2::client::SendRequest<Bytes>,
+    pub(super) session: h2::client::SendRequest<Piece>,
     pub(super) tls: bool,
     /// Told of the response to come.
     pub(super) promise: Promise,
@@ -126,7 +130,7 @@ impl ResponseOut {
             };
             let stream = self.respond.send_response(response, framing.is_none()).map_err(io_error)?;
             let Some(framing) = framing else { return Ok((Some(Outgoing::Ended), used)) };
-            let mut body = Outflow::new(stream, framing);
+            let mut body = Outflow::new(stream, framing).counted(&self.stalls);
             if let Some(rest) = rest {
                 used += rest.len();
                 body.take_copied(rest)?;

@@ -8,12 +8,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::client::SendRequest;
 
 use super::lane::{Incoming, Lane};
 use super::outgoing::{Outgoing, RequestOut};
 use super::response_in::{AwaitedResponse, Promise};
+use super::unsent::Piece;
 use super::wire::Wire;
 use crate::io::{self as core_io};
 use crate::limits::{
@@ -36,7 +36,7 @@ pub(crate) struct With {
 pub(crate) struct Sessions(RefCell<HashMap<With, Vec<Rc<Session>>>>);
 
 struct Session {
-    requests: SendRequest<Bytes>,
+    requests: SendRequest<Piece>,
     tls: bool,
     running: Cell<u32>,
     /// What its streams have read, counted in reads.
@@ -79,7 +79,7 @@ impl Sessions {
     }
 
     /// Adds a session and opens its first stream.
-    pub(crate) fn add(&self, core: &Rc<Core>, with: With, requests: SendRequest<Bytes>, driver: Driver) -> Lane {
+    pub(crate) fn add(&self, core: &Rc<Core>, with: With, requests: SendRequest<Piece>, driver: Driver) -> Lane {
         let session = Rc::new(Session {
             requests,
             tls: with.tls,
@@ -147,13 +147,13 @@ impl Session {
 }
 
 /// What drives a session's frames.
-pub(crate) struct Driver(h2::client::Connection<Wire, Bytes>);
+pub(crate) struct Driver(h2::client::Connection<Wire, Piece>);
 
 /// Begins HTTP/2 on a fresh connection.
 ///
 /// # Errors
 /// When the upstream does not speak it.
-pub(crate) async fn begin(core: &Core, stream: Stream) -> io::Result<(SendRequest<Bytes>, Driver)> {
+pub(crate) async fn begin(core: &Core, stream: Stream) -> io::Result<(SendRequest<Piece>, Driver)> {
     let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), Vec::new());
     let handshake = h2::client::Builder::new()
         .enable_push(false)

@@ -3,14 +3,17 @@
 //! A client that grants no window keeps its answer, and its upstream's connection, for as long as `send_timeout`. One
 //! connection has few streams; a crowd of them could hold gigabytes (CVE-2019-9511, -9517). So a core bounds what they
 //! hold together: beyond that, those that have moved least lately are ended. A client that takes anything at all is newer
-//! with each piece, and is not confused with those that never took a byte.
+//! with each piece, and is not confused with those that never took a byte. What h2 and the connections keep, as their
+//! sockets are full, counts too ([`super::unsent`]): where it is much, no stream and no connection adds to it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::io::Aborter;
-use crate::limits::{H2_STALLED_BEGUN_BYTES_MAX, H2_STALLED_BYTES_MAX};
+use crate::limits::{
+    H2_STALLED_ALL_BYTES_MIN, H2_STALLED_BYTES_MAX, H2_STALLED_BYTES_PER_CONNECTION, H2_UNSENT_BYTES_FREE,
+};
 
 /// What a stream holds beside the piece that waits: the buffer with its head, its tasks and its tables.
 const STREAM_BYTES: usize = 16 << 10;
@@ -25,6 +28,19 @@ pub(crate) struct Stalls {
     /// Something does.
     begun: Queue,
     next: Cell<u64>,
+    /// Bytes of the streams that h2 keeps.
+    unsent: Cell<usize>,
+    /// Bytes that the connections keep.
+    wired: Cell<usize>,
+    /// Connections of clients.
+    members: Cell<usize>,
+}
+
+/// One connection of a client.
+pub(super) struct Member {
+    stalls: Rc<Stalls>,
+    /// Bytes that it keeps itself.
+    bytes: usize,
 }
 
 /// Oldest first.
@@ -52,14 +68,44 @@ impl Stalls {
     pub(super) fn enter(self: &Rc<Self>, begun: bool, piece: usize, aborter: Aborter, shed: &Rc<Cell<bool>>) -> Stall {
         let number = self.next.replace(self.next.get() + 1);
         let waiting = Waiting { bytes: piece + STREAM_BYTES, aborter, shed: Rc::clone(shed) };
-        let most = if begun { H2_STALLED_BEGUN_BYTES_MAX } else { H2_STALLED_BYTES_MAX };
-        self.queue(begun).enter(number, waiting, most);
+        self.queue(begun).enter(number, waiting);
+        self.shed();
         Stall { stalls: Rc::clone(self), begun, number }
     }
 
     /// Whether so many wait that each should do so with little.
     pub(crate) fn are_many(&self) -> bool {
-        self.untouched.waiting.borrow().len() + self.begun.waiting.borrow().len() >= LARGE_MAX
+        self.untouched.waiting.borrow().len() + self.begun.waiting.borrow().len() >= LARGE_MAX || self.keeps_much()
+    }
+
+    /// Whether so much is kept that nobody adds to it before what is his has left.
+    pub(super) fn keeps_much(&self) -> bool {
+        self.unsent.get() + self.wired.get() > H2_UNSENT_BYTES_FREE
+    }
+
+    /// h2 was given a piece of so many bytes.
+    pub(super) fn keep(&self, bytes: usize) {
+        self.unsent.set(self.unsent.get() + bytes);
+    }
+
+    /// It let go of one.
+    pub(super) fn left(&self, bytes: usize) {
+        self.unsent.set(self.unsent.get() - bytes);
+    }
+
+    /// A client's connection begins.
+    pub(super) fn join(self: &Rc<Self>) -> Member {
+        self.members.set(self.members.get() + 1);
+        Member { stalls: Rc::clone(self), bytes: 0 }
+    }
+
+    /// Ends what is too much, those first that nobody ever took from.
+    fn shed(&self) {
+        while self.untouched.bytes.get() > H2_STALLED_BYTES_MAX && self.untouched.shed_oldest() {}
+        // Many clients that each are slow are no attack, so each connection brings room for one of its answers.
+        let most = H2_STALLED_ALL_BYTES_MIN.max(self.members.get() * H2_STALLED_BYTES_PER_CONNECTION);
+        let all = || self.untouched.bytes.get() + self.begun.bytes.get() + self.wired.get();
+        while all() > most && (self.untouched.shed_oldest() || self.begun.shed_oldest()) {}
     }
 
     fn queue(&self, begun: bool) -> &Queue {
@@ -67,18 +113,39 @@ impl Stalls {
     }
 }
 
+impl Member {
+    /// It keeps so many bytes now.
+    pub(super) fn keeps(&mut self, bytes: usize) {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        self.stalls.wired.set(self.stalls.wired.get() - before + bytes);
+    }
+
+    /// See [`Stalls::keeps_much`].
+    pub(super) fn is_one_of_many(&self) -> bool {
+        self.stalls.keeps_much()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.keeps(0);
+        self.stalls.members.set(self.stalls.members.get() - 1);
+    }
+}
+
 impl Queue {
-    fn enter(&self, number: u64, waiting: Waiting, most: usize) {
-        let mut all = self.waiting.borrow_mut();
+    fn enter(&self, number: u64, waiting: Waiting) {
         self.bytes.set(self.bytes.get() + waiting.bytes);
-        all.insert(number, waiting);
-        while self.bytes.get() > most
-            && let Some((_, oldest)) = all.pop_first()
-        {
-            self.bytes.set(self.bytes.get() - oldest.bytes);
-            oldest.shed.set(true);
-            oldest.aborter.abort();
-        }
+        self.waiting.borrow_mut().insert(number, waiting);
+    }
+
+    /// Whether there was one.
+    fn shed_oldest(&self) -> bool {
+        let Some((_, oldest)) = self.waiting.borrow_mut().pop_first() else { return false };
+        self.bytes.set(self.bytes.get() - oldest.bytes);
+        oldest.shed.set(true);
+        oldest.aborter.abort();
+        true
     }
 
     fn leave(&self, number: u64) {
@@ -123,5 +190,35 @@ mod tests {
         assert_eq!((shed, begun.1.get()), (vec![0, 1], false));
         drop((waiting, begun));
         assert_eq!((stalls.untouched.bytes.get(), stalls.begun.bytes.get()), (0, 0));
+    }
+
+    #[test]
+    fn all_together_are_bounded_and_those_go_first_that_nobody_took_from() {
+        let (stalls, timers) = (Rc::<Stalls>::default(), Timers::new());
+        let enter = |begun| {
+            let shed = Rc::<Cell<bool>>::default();
+            (stalls.enter(begun, PIECE, Deadline::new(&timers).aborter(), &shed), shed)
+        };
+        let is_shed = |(_, shed): &(Stall, Rc<Cell<bool>>)| shed.get();
+        let mut connection = stalls.join();
+        let untouched = enter(false);
+        let most = H2_STALLED_ALL_BYTES_MIN / (PIECE + STREAM_BYTES);
+        let mut begun: Vec<_> = (1..most).map(|_| enter(true)).collect();
+        assert!(!is_shed(&untouched));
+        begun.push(enter(true));
+        assert!(is_shed(&untouched) && !begun.iter().any(is_shed));
+        begun.push(enter(true));
+        assert!(is_shed(&begun[0]) && !is_shed(&begun[1]));
+        // What connections keep is a part of it.
+        connection.keeps(2 * (PIECE + STREAM_BYTES));
+        begun.push(enter(true));
+        assert!(is_shed(&begun[3]) && !is_shed(&begun[4]));
+        // And each brings room for an answer.
+        connection.keeps(0);
+        let many: Vec<_> = (0..2 * most).map(|_| stalls.join()).collect();
+        begun.extend((0..most / 2).map(|_| enter(true)));
+        assert!(!begun[4..].iter().any(is_shed));
+        drop((begun, many, connection, untouched));
+        assert_eq!((stalls.begun.bytes.get(), stalls.wired.get(), stalls.members.get()), (0, 0, 0));
     }
 }

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::meter::{Crowd, Meter};
+use super::stalls::{Member, Stalls};
 use crate::buffers::{Buffers, HEAD_BYTES};
 use crate::io::{Owned, Timers};
 use crate::limits::CLIENT_SEND;
@@ -21,6 +22,8 @@ use crate::stream::{Reader, Source, Writer};
 
 /// Bytes that wait for the send before them. h2 stops writing there, and by that the streams stop reading.
 const WAITING_BYTES_MAX: usize = 64 << 10;
+/// The same where a core's clients leave much: each keeps little.
+const WAITING_BYTES_LITTLE: usize = HEAD_BYTES;
 
 type Operation<T> = Pin<Box<dyn Future<Output = T>>>;
 
@@ -51,13 +54,16 @@ pub(crate) struct Wire {
     at_once: u32,
     /// Written and not yet being sent.
     waiting: Vec<u8>,
+    /// Bytes that are being sent.
+    sending: usize,
     buffers: Rc<Buffers>,
     metered: Option<Metered>,
 }
 
-/// What bounds the frames of a peer that is not trusted.
+/// What bounds the frames of a peer that is not trusted, and what it leaves.
 struct Metered {
     meter: Meter,
+    member: Member,
     timers: Rc<Timers>,
     refused: Rc<Cell<Option<h2::Reason>>>,
 }
@@ -72,6 +78,7 @@ impl Wire {
             read: 0,
             at_once: 0,
             waiting: Vec::new(),
+            sending: 0,
             buffers,
             metered: None,
         }
@@ -81,11 +88,12 @@ impl Wire {
     pub(super) fn metered(
         mut self,
         crowd: Rc<Crowd>,
+        stalls: &Rc<Stalls>,
         timers: &Rc<Timers>,
         refused: Rc<Cell<Option<h2::Reason>>>,
     ) -> Self {
         let meter = Meter::new(crowd, timers.now_ms());
-        self.metered = Some(Metered { meter, timers: Rc::clone(timers), refused });
+        self.metered = Some(Metered { meter, member: stalls.join(), timers: Rc::clone(timers), refused });
         self.look();
         self
     }
@@ -113,7 +121,7 @@ impl Wire {
 
     /// Looks at what was just received: a frame that is refused, and what is behind it, is not read.
     fn look(&mut self) {
-        let Some(Metered { meter, timers, refused }) = &mut self.metered else { return };
+        let Some(Metered { meter, timers, refused, .. }) = &mut self.metered else { return };
         if let Err(refusal) = meter.take(&self.received, timers.now_ms()) {
             self.received.truncate(refusal.at);
             refused.set(Some(refusal.reason));
@@ -122,6 +130,7 @@ impl Wire {
 
     fn begin_send(&mut self) {
         let out = std::mem::take(&mut self.waiting);
+        self.sending = out.len();
         self.writing = match std::mem::replace(&mut self.writing, Writing::Ended) {
             Writing::Idle(mut writer) => Writing::Busy(Box::pin(async move {
                 let sent = relay::send(&mut writer, out, CLIENT_SEND).await;
@@ -135,6 +144,10 @@ impl Wire {
     fn make_room(&mut self, bytes: usize) {
         let wanted = self.waiting.len() + bytes;
         if wanted > self.waiting.capacity() {
+            if self.is_one_of_many() {
+                // Of its own size: the large ones of the pool have been written to from end to end.
+                return self.waiting.reserve_exact(bytes);
+            }
             let roomy = self.buffers.fitting(wanted);
             let small = std::mem::replace(&mut self.waiting, roomy);
             self.waiting.extend_from_slice(&small);
@@ -142,11 +155,30 @@ impl Wire {
         }
     }
 
+    /// Tells the core what is kept here.
+    fn count(&mut self) {
+        let kept = self.waiting.len() + self.sending;
+        if let Some(metered) = &mut self.metered {
+            metered.member.keeps(kept);
+        }
+    }
+
+    fn waiting_bytes_max(&self) -> usize {
+        if self.is_one_of_many() { WAITING_BYTES_LITTLE } else { WAITING_BYTES_MAX }
+    }
+
+    /// Whether a core's clients leave much.
+    fn is_one_of_many(&self) -> bool {
+        self.metered.as_ref().is_some_and(|metered| metered.member.is_one_of_many())
+    }
+
     /// Waits for the send that runs.
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Writing::Busy(send) = &mut self.writing else { return Poll::Ready(Ok(())) };
         let (writer, (sent, out)) = ready!(send.as_mut().poll(cx));
         self.buffers.put(out);
+        self.sending = 0;
+        self.count();
         self.writing = if sent.is_ok() { Writing::Idle(writer) } else { Writing::Ended };
         Poll::Ready(sent)
     }
@@ -196,7 +228,7 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        if self.waiting.len() >= WAITING_BYTES_MAX {
+        if self.waiting.len() >= self.waiting_bytes_max() {
             ready!(self.as_mut().poll_flush(cx))?;
         }
         if matches!(self.writing, Writing::Ended) {
@@ -204,6 +236,7 @@ impl AsyncWrite for Wire {
         }
         self.make_room(data.len());
         self.waiting.extend_from_slice(data);
+        self.count();
         Poll::Ready(Ok(data.len()))
     }
 
