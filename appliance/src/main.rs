@@ -22,8 +22,9 @@ use ringress::trace::{self, SpanExporter};
 use ringress::worker::{self, Gate, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
 use ringress::{check, explain, logging, memory, metrics, report, shadow, top, upgrade};
 use ringress_sync::{
-    KubeSettings, PodIdentity, Publisher, SourceSettings, StatusAddresses, StatusSettings, SyncHandle, SyncSettings,
-    WebhookAuthority, WebhookCertificate, WebhookSettings, WebhookSocket, WorkerLink, WriteSettings,
+    KubeSettings, PodIdentity, Publisher, ResolverSettings, SourceSettings, StatusAddresses, StatusSettings,
+    SyncHandle, SyncSettings, WebhookAuthority, WebhookCertificate, WebhookSettings, WebhookSocket, WorkerLink,
+    WriteSettings,
 };
 
 /// Gives memory back after a crowd of connections.
@@ -374,7 +375,8 @@ fn sync_settings(settings: &RunSettings, socket: WebhookSocket) -> SyncSettings 
     {
         write.webhook = authority;
     }
-    SyncSettings { source, options: settings.options.clone(), state_dir: settings.state_dir_or_default(), webhook }
+    let (options, state_dir) = (settings.options.clone(), settings.state_dir_or_default());
+    SyncSettings { source, options, state_dir, webhook, resolver: ResolverSettings::default() }
 }
 
 fn kube_settings(kube: &cli::Kube) -> KubeSettings {

@@ -13,6 +13,7 @@ mod claims;
 mod class_settings;
 mod clusters;
 mod endpoints;
+mod external;
 mod few;
 mod handshake;
 mod hosts;
@@ -29,6 +30,7 @@ mod tickets;
 mod topology;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::diagnostics::Finding;
@@ -164,6 +166,20 @@ impl Compiler {
         self.note(object, change);
     }
 
+    /// The names of Services of type ExternalName that somebody needs the addresses of. They change only with
+    /// [`compile`](Self::compile).
+    pub fn external_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.clusters.names()
+    }
+
+    /// Takes in what such a name has: its addresses, or why there are none. Names that are not asked for are left out.
+    pub fn set_addresses(&mut self, name: &Arc<str>, found: Result<Arc<[IpAddr]>, Arc<str>>) {
+        if self.clusters.is_asked_for(name) && self.store.names.get(name) != Some(&found) {
+            self.store.names.insert(Arc::clone(name), found);
+            self.clusters.mark_named(name);
+        }
+    }
+
     /// Makes the snapshot of all objects as they are now. Costs next to nothing when nothing changed.
     pub fn compile(&mut self) -> Compiled {
         self.read_globals();
@@ -176,6 +192,7 @@ impl Compiler {
         }
         let known = Known { store: &self.store, options: &self.options, here: &self.here };
         let touched = self.clusters.refresh(known, &self.globals.balancing, &mut self.reports);
+        self.store.names.retain(|name, _| self.clusters.is_asked_for(name));
         self.dirty.reports.extend(touched.into_iter().filter(|user| user.kind == Kind::Ingress).map(|user| user.key));
         self.certificates.refresh(&self.store);
         self.tickets.refresh(&self.store, self.globals.ticket_key.as_ref());

@@ -9,6 +9,7 @@
 mod default_certificate;
 mod error;
 mod handle;
+mod names;
 mod once;
 mod pace;
 mod publish;
@@ -27,8 +28,8 @@ pub use handle::SyncHandle;
 pub use once::{ClusterObjects, read_cluster};
 pub use publish::{Publisher, WorkerLink};
 pub use settings::{
-    KubeSettings, PodIdentity, SourceSettings, StatusAddresses, StatusSettings, SyncSettings, WebhookAuthority,
-    WebhookCertificate, WebhookSettings, WebhookSocket, WriteSettings,
+    KubeSettings, PodIdentity, ResolverSettings, SourceSettings, StatusAddresses, StatusSettings, SyncSettings,
+    WebhookAuthority, WebhookCertificate, WebhookSettings, WebhookSocket, WriteSettings,
 };
 pub use status::{Builds, Changed, Propagation, SyncStatus};
 pub use thread::spawn;

@@ -106,4 +106,22 @@ pub struct SyncSettings {
     pub state_dir: Option<PathBuf>,
     /// `--validating-webhook`; `None` is off.
     pub webhook: Option<WebhookSettings>,
+    /// Who knows the addresses of Services of type ExternalName.
+    pub resolver: ResolverSettings,
+}
+
+/// Where names outside of the cluster are looked up.
+#[derive(Clone, Debug)]
+pub struct ResolverSettings {
+    /// The file with servers and search list (resolv.conf(5)), read at each look-up.
+    pub resolv_conf: PathBuf,
+    /// The port of its servers.
+    pub port: u16,
+}
+
+/// As the system does.
+impl Default for ResolverSettings {
+    fn default() -> Self {
+        Self { resolv_conf: "/etc/resolv.conf".into(), port: 53 }
+    }
 }

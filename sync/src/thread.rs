@@ -8,11 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 use ringress_config::compile::{Compiler, Review};
 use ringress_config::diagnostics::{Finding, Severity};
 use ringress_config::model::Ingress;
+use ringress_config::snapshot::Snapshot;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::handle::{Command, Ends, Shared};
+use crate::names::{Addresses, Names};
 use crate::pace::Pace;
 use crate::publish::Publishing;
 use crate::state::{Good, Saver, StateFile};
@@ -24,7 +26,8 @@ use crate::watch::{Change, Source};
 use crate::webhook::Webhook;
 use crate::write::Writing;
 use crate::{
-    Publisher, SourceSettings, SyncError, SyncHandle, SyncSettings, SyncStatus, WebhookCertificate, default_certificate,
+    Publisher, ResolverSettings, SourceSettings, SyncError, SyncHandle, SyncSettings, SyncStatus, WebhookCertificate,
+    default_certificate,
 };
 
 /// Name of the thread as tools show it.
@@ -64,6 +67,7 @@ pub fn spawn(settings: SyncSettings, publisher: Publisher) -> Result<SyncHandle,
     let mut control = Control::new(source, saver, compiler, publishing, shared);
     (control.held, control.writing) = (held, writing);
     control.disk = Disk::new(&settings.options.certificates);
+    control.names = Names::new(settings.resolver.clone());
     if let Some(webhook) = &settings.webhook {
         let offered = Arc::clone(&control.shared.webhook);
         control.webhook = Some(Webhook::start(webhook, handle.commands.clone(), offered)?);
@@ -123,6 +127,7 @@ async fn open(settings: &SyncSettings) -> Result<Opened, SyncError> {
 struct Control {
     source: Source,
     disk: Disk,
+    names: Names,
     saver: Option<Saver>,
     /// To be handed to the compiler before its first build.
     held: Vec<Arc<Ingress>>,
@@ -131,6 +136,8 @@ struct Control {
     resigning: Option<JoinHandle<()>>,
     /// Ends with the thread.
     webhook: Option<Webhook>,
+    /// The first snapshot waits for names.
+    held_up: bool,
     /// Since the last build.
     changed: Changed,
     compiler: Compiler,
@@ -158,6 +165,8 @@ struct Waiting {
 enum Woken {
     Command(Option<Command>),
     Source,
+    /// What a name outside of the cluster has; nothing when the first snapshot has waited long enough for one.
+    Name(Option<(Arc<str>, Addresses)>),
     Due,
     Tick,
 }
@@ -174,11 +183,13 @@ impl Control {
         Self {
             source,
             disk: Disk::new(&[]),
+            names: Names::new(ResolverSettings::default()),
             saver,
             held: Vec::new(),
             writing: None,
             resigning: None,
             webhook: None,
+            held_up: false,
             changed: Changed::default(),
             compiler,
             publishing,
@@ -206,6 +217,7 @@ impl Control {
                 // All handles are gone; nobody can ask for anything, but the workers still want snapshots.
                 Woken::Command(None) => commands.close(),
                 Woken::Source => self.take_in(),
+                Woken::Name(found) => self.take_name(found),
                 Woken::Due => {
                     // What came in while the thread rested goes into the same build.
                     self.take_in();
@@ -290,6 +302,7 @@ impl Control {
             command = commands.recv(), if !commands.is_closed() => Woken::Command(command),
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => Woken::Due,
             () = self.source.changed() => Woken::Source,
+            found = self.names.changed(self.held_up) => Woken::Name(found),
             () = tokio::time::sleep(tick) => Woken::Tick,
         }
     }
@@ -311,6 +324,13 @@ impl Control {
             changes.extend(self.disk.take());
         }
         self.apply(changes, noticed);
+    }
+
+    fn take_name(&mut self, found: Option<(Arc<str>, Addresses)>) {
+        self.pace.note_change(Instant::now());
+        if let Some((name, addresses)) = found {
+            self.compiler.set_addresses(&name, addresses);
+        }
     }
 
     /// Tells the compiler what has changed. The build follows when the pace allows it. Reading and parsing count to the
@@ -376,22 +396,28 @@ impl Control {
         if let Some(writing) = &self.writing {
             writing.served(&compiled.served);
         }
-        let changed = std::mem::take(&mut self.changed);
-        if compiled.changed || self.publishing.generation() == 0 {
-            self.status.changed = changed;
-            self.publishing.publish(&compiled.snapshot, noticed);
-            self.published_at = Instant::now();
-            self.status.last_change = Some(SystemTime::now());
-            self.status.propagation = Propagation { published: self.published_at - noticed, adopted: None };
-            self.status.builds.published += 1;
+        self.names.want(self.compiler.external_names());
+        let first = self.publishing.generation() == 0;
+        self.held_up = first && self.names.hold_up();
+        if !self.held_up && (compiled.changed || first) {
+            self.publish(&compiled.snapshot, noticed);
             info!(generation = compiled.snapshot.generation, took = ?(ended - started), "published");
-        } else {
+        } else if !self.held_up {
             self.status.builds.unchanged += 1;
         }
         self.show();
         if self.source.settle(&self.compiler) {
             self.take_in();
         }
+    }
+
+    fn publish(&mut self, snapshot: &Arc<Snapshot>, noticed: Instant) {
+        self.status.changed = std::mem::take(&mut self.changed);
+        self.publishing.publish(snapshot, noticed);
+        self.published_at = Instant::now();
+        self.status.last_change = Some(SystemTime::now());
+        self.status.propagation = Propagation { published: self.published_at - noticed, adopted: None };
+        self.status.builds.published += 1;
     }
 
     /// Takes in what the workers say and answers who waits for it.

@@ -83,7 +83,9 @@ impl Cluster {
         let namespace = Some(self.namespace.clone());
         let source = SourceSettings::Kube(KubeSettings { namespace, write: write.map(Box::new), ..self.kube.clone() });
         let options = Options { assume_class: true, ..Options::default() };
-        Rig::start(SyncSettings { source, options, state_dir: None, webhook: None }).unwrap().ready()
+        Rig::start(SyncSettings { source, options, state_dir: None, webhook: None, resolver: Default::default() })
+            .unwrap()
+            .ready()
     }
 
     fn api(&self, object: &Value) -> Api<DynamicObject> {

@@ -70,9 +70,15 @@ impl Account {
         let kubeconfig = Some(self.file("config"));
         let kube = KubeSettings { kubeconfig, write: Some(Box::new(write)), ..KubeSettings::default() };
         let source = SourceSettings::Kube(kube);
-        Rig::start(SyncSettings { source, options: Default::default(), state_dir: None, webhook: None })
-            .expect("the settings are right")
-            .ready()
+        Rig::start(SyncSettings {
+            source,
+            options: Default::default(),
+            state_dir: None,
+            webhook: None,
+            resolver: Default::default(),
+        })
+        .expect("the settings are right")
+        .ready()
     }
 }
 

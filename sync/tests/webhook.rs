@@ -134,7 +134,13 @@ fn a_successor_takes_no_call_before_it_can_answer() {
     std::fs::write(folder.path().join("a.json"), ingress("n", "first", "a.test").to_string()).unwrap();
     let source = SourceSettings::Dir(folder.path().to_owned());
     let options = Options { assume_class: true, ..Options::default() };
-    let old = Rig::start(asker.settings(SyncSettings { source, options, state_dir: None, webhook: None }));
+    let old = Rig::start(asker.settings(SyncSettings {
+        source,
+        options,
+        state_dir: None,
+        webhook: None,
+        resolver: Default::default(),
+    }));
     let old = old.unwrap().ready();
     let mut server = ApiServer::start();
     server.put(ingress_class());
@@ -182,7 +188,8 @@ fn a_folder_is_reviewed_for_too_and_bad_settings_are_told_at_the_start() {
     std::fs::write(folder.path().join("a.json"), ingress("n", "first", "a.test").to_string()).unwrap();
     let source = SourceSettings::Dir(folder.path().to_owned());
     let options = Options { assume_class: true, ..Options::default() };
-    let settings = asker.settings(SyncSettings { source, options, state_dir: None, webhook: None });
+    let settings =
+        asker.settings(SyncSettings { source, options, state_dir: None, webhook: None, resolver: Default::default() });
     let rig = Rig::start(settings.clone()).unwrap().ready();
     assert!(!asker.ask(&ingress("n", "second", "a.test")).0);
     let Err(SyncError::Webhook { address, .. }) = Rig::start(settings.clone()) else { panic!("the address is taken") };

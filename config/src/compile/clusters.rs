@@ -23,6 +23,8 @@ pub(super) struct ClusterTable {
     identity: u64,
     /// Service → the clusters of its ports.
     of_service: Index<ObjectKey, ClusterKey>,
+    /// Name outside of the cluster → the clusters that are there.
+    of_name: Index<Arc<str>, ClusterKey>,
     /// The default backend, which lives without users.
     default: Option<ClusterKey>,
     /// To be resolved.
@@ -41,6 +43,8 @@ struct Known {
     note: Option<String>,
     /// It has to be resolved again when a Node changes.
     on_nodes: bool,
+    /// The name outside of the cluster that it stands for.
+    name: Option<Arc<str>>,
     /// Whose wish it follows.
     decided_by: Option<ObjectRef>,
 }
@@ -109,8 +113,9 @@ impl ClusterTable {
             self.stale.insert(key.clone());
         }
         if known.users.is_empty() && self.default.as_ref() != Some(key) {
-            let id = known.id;
+            let (id, name) = (known.id, known.name.take());
             self.known.remove(key);
+            name.iter().for_each(|name| self.of_name.remove(name, key));
             self.stale.remove(key);
             self.of_service.remove(&key.service, key);
             self.ids.give_back(id.0);
@@ -136,6 +141,21 @@ impl ClusterTable {
         self.stale.extend(self.known.keys().cloned());
     }
 
+    /// Notes that a name outside of the cluster has other addresses.
+    pub(super) fn mark_named(&mut self, name: &Arc<str>) {
+        self.stale.extend(self.of_name.users(name).cloned());
+    }
+
+    /// The names outside of the cluster that clusters stand for.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.of_name.things()
+    }
+
+    /// Whether clusters stand for a name.
+    pub(super) fn is_asked_for(&self, name: &Arc<str>) -> bool {
+        self.of_name.is_used(name)
+    }
+
     /// The default backend follows other defaults from now on.
     pub(super) fn mark_default(&mut self) {
         self.stale.extend(self.default.clone());
@@ -155,9 +175,14 @@ impl ClusterTable {
                 Some((object, user)) => (Some(object.clone()), Arc::clone(&user.wish)),
                 None => (None, Arc::clone(defaults)),
             };
-            let Resolved { endpoints, protocol, problem, note, missing } =
+            let Resolved { endpoints, protocol, problem, note, missing, name } =
                 endpoints::resolve(&key, wish.address, around);
             known.on_nodes = wish.address == UpstreamAddress::NodePort;
+            if known.name != name {
+                known.name.iter().for_each(|name| self.of_name.remove(name, &key));
+                name.iter().for_each(|name| self.of_name.insert(Arc::clone(name), key.clone()));
+                known.name = name;
+            }
             if (&known.problem, &known.note, &known.decided_by) != (&problem, &note, &decided_by) {
                 touched.extend(known.users.keys().cloned());
                 (known.problem, known.note, known.decided_by) = (problem, note, decided_by);
@@ -236,7 +261,15 @@ impl ClusterTable {
             self.of_service.insert(key.service.clone(), key.clone());
             self.stale.insert(key.clone());
             let id = ClusterId(self.ids.take());
-            Known { id, users: Few::default(), problem: None, note: None, on_nodes: false, decided_by: None }
+            Known {
+                id,
+                users: Few::default(),
+                problem: None,
+                note: None,
+                on_nodes: false,
+                name: None,
+                decided_by: None,
+            }
         })
     }
 }

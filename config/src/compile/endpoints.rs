@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::node_ports;
 use super::store::Store;
 use super::topology::Here;
+use super::{external, node_ports};
 use crate::model::{EndpointAddress, Place, Service, ServicePort, Subset, TargetPort};
 use crate::options::{Options, UpstreamAddress};
 use crate::snapshot::{ClusterKey, Endpoint, PortKey, UpstreamProtocol};
@@ -32,10 +32,12 @@ pub(super) struct Resolved {
     pub(super) note: Option<String>,
     /// There is no such Service.
     pub(super) missing: bool,
+    /// The name whose addresses these are, or would be.
+    pub(super) name: Option<Arc<str>>,
 }
 
 impl Resolved {
-    fn problem(text: String) -> Self {
+    pub(super) fn problem(text: String) -> Self {
         Self { problem: Some(text), ..Self::default() }
     }
 }
@@ -48,7 +50,7 @@ pub(super) fn resolve(key: &ClusterKey, address: UpstreamAddress, known: Known<'
     };
     let port = port_of(service, key);
     if let Some(name) = &service.external_name {
-        return external(key, service, port, name, options);
+        return external::resolve(key, port, name, (options, &store.names));
     }
     let Some(port) = port else {
         let message = format!("Service {} has no port {}", key.service, key.port);
@@ -139,54 +141,24 @@ fn serving<'a>(subsets: &[&'a Subset], port: &ServicePort) -> Vec<(Endpoint, Opt
     if ready.is_empty() { pick(&|address| address.draining) } else { ready }
 }
 
-/// The numbers that a Service port has in a subset: by the port's name; else by its target number.
+/// The numbers that a Service port has in a subset: by the port's name. Where no port there has it, as in slices that
+/// somebody wrote, a target number counts, and the only port of a Service takes any.
 fn ports_in(subset: &Subset, port: &ServicePort) -> Vec<u16> {
-    let ports = || subset.ports.iter().filter(|p| p.transport == port.transport);
-    let named: Vec<_> = ports().filter(|p| p.name == port.name).map(|p| p.port).collect();
+    let ports: Vec<_> = subset.ports.iter().filter(|p| p.transport == port.transport).collect();
+    let named: Vec<_> = ports.iter().filter(|p| p.name == port.name).map(|p| p.port).collect();
+    let is_of_others = ports.is_empty() && !subset.ports.is_empty();
+    if !named.is_empty() || is_of_others {
+        return named;
+    }
+    let is_only = port.name.is_empty() && !ports.is_empty();
     match port.target {
-        TargetPort::Number(number) if named.is_empty() && ports().next().is_some() => {
-            let same = ports().any(|p| p.port == number);
-            if same { vec![number] } else { Vec::new() }
-        }
-        _ => named,
+        TargetPort::Number(number) if !is_only || ports.iter().any(|p| p.port == number) => vec![number],
+        TargetPort::Name(_) if !is_only => Vec::new(),
+        TargetPort::Number(_) | TargetPort::Name(_) => ports.iter().map(|p| p.port).collect(),
     }
 }
 
-/// An external name is served here only when it is an address: names are resolved by the source, which hands over the
-/// addresses as a slice of the Service.
-fn external(
-    key: &ClusterKey,
-    service: &Service,
-    port: Option<&ServicePort>,
-    name: &Arc<str>,
-    options: &Options,
-) -> Resolved {
-    if options.disable_external_name {
-        let message = "is of type ExternalName, which --disable-svc-external-name turns off";
-        return Resolved::problem(format!("Service {} {message}", key.service));
-    }
-    let number = match (port, &key.port) {
-        (Some(ServicePort { target: TargetPort::Number(number), .. }), _) => Some(*number),
-        (Some(port), _) => Some(port.port),
-        (None, PortKey::Number(number)) => Some(*number),
-        (None, PortKey::Name(_) | PortKey::First) => None,
-    };
-    let Some(number) = number else {
-        let message = format!("Service {} has no port {}", key.service, key.port);
-        return Resolved::problem(message);
-    };
-    match name.parse::<IpAddr>() {
-        Ok(address) if !address.is_loopback() => {
-            let protocol = port.and_then(|port| port.app_protocol).map(UpstreamProtocol::from);
-            Resolved { endpoints: vec![at(address, number)], protocol, ..Resolved::default() }
-        }
-        Ok(_) => {
-            Resolved::problem(format!("Service {} points to this machine, which is not allowed", service.meta.key))
-        }
-        Err(_) => Resolved::default(),
-    }
-}
-
-fn at(address: IpAddr, port: u16) -> Endpoint {
+/// An endpoint at a port of an address.
+pub(super) fn at(address: IpAddr, port: u16) -> Endpoint {
     Endpoint { address: SocketAddr::new(address, port) }
 }

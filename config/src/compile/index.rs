@@ -35,6 +35,11 @@ impl<K: Hash + Eq, V: Ord> Index<K, V> {
         self.users.get(thing).into_iter().flat_map(Few::keys)
     }
 
+    /// All that are used.
+    pub(super) fn things(&self) -> impl Iterator<Item = &K> {
+        self.users.keys()
+    }
+
     pub(super) fn is_used(&self, thing: &K) -> bool {
         self.users.contains_key(thing)
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
+use super::external::Names;
 use super::index::Index;
 use crate::annotation::Objects;
 use crate::model::{
@@ -24,6 +25,8 @@ pub(super) struct Store {
     endpoints: HashMap<ObjectKey, Arc<Endpoints>>,
     namespaces: HashMap<ObjectKey, Arc<Namespace>>,
     nodes: HashMap<ObjectKey, Arc<Node>>,
+    /// What was looked up for names outside of the cluster.
+    pub(super) names: Names,
     /// Service → its slices.
     slices_of: Index<ObjectKey, ObjectKey>,
     /// Class name → the Ingresses that name it.

@@ -53,7 +53,7 @@ impl Rig {
     pub fn on_folder(folder: &Path) -> Result<Self, SyncError> {
         let source = SourceSettings::Dir(folder.to_owned());
         let options = Options { assume_class: true, ..Options::default() };
-        Self::start(SyncSettings { source, options, state_dir: None, webhook: None })
+        Self::start(SyncSettings { source, options, state_dir: None, webhook: None, resolver: Default::default() })
     }
 
     /// Starts on a fake API server, which may be down.
@@ -67,7 +67,13 @@ impl Rig {
     /// The settings of [`on_server`](Self::on_server), to be changed.
     pub fn server_settings(server: &ApiServer) -> SyncSettings {
         let kube = KubeSettings { apiserver_host: Some(server.url()), ..KubeSettings::default() };
-        SyncSettings { source: SourceSettings::Kube(kube), options: Options::default(), state_dir: None, webhook: None }
+        SyncSettings {
+            source: SourceSettings::Kube(kube),
+            options: Options::default(),
+            state_dir: None,
+            webhook: None,
+            resolver: Default::default(),
+        }
     }
 
     /// Waits until every worker serves.

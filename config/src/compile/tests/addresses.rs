@@ -204,3 +204,69 @@ fn hints_for_the_own_node_come_before_those_for_the_zone() {
     let named = named.replacen("{forZones: [{name: a}]}", "{forZones: [{name: a}], forNodes: [{name: n2}]}", 1);
     assert_eq!(endpoints(&compiler.apply(&named)), ["10.0.0.2:8080"]);
 }
+
+fn away(name: &str) -> String {
+    let service = format!(
+        "---\napiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{type: ExternalName, externalName: {name}, \
+         ports: [{{port: 80, targetPort: 8080}}]}}\n"
+    );
+    ingress("web", "a.test", &["/"], "") + &service
+}
+
+#[test]
+fn a_name_outside_of_the_cluster_has_the_addresses_that_were_found() {
+    let mut compiler = compiler(Options::default());
+    let endpoints = |compiled: &Compiled| {
+        let cluster = compiled.snapshot.clusters.iter().find(|cluster| &*cluster.key.service.name == "web").unwrap();
+        cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<Vec<_>>()
+    };
+    let compiled = compiler.apply(&away("db.test"));
+    assert!(endpoints(&compiled).is_empty() && compiled.findings.is_empty(), "{:?}", compiled.findings);
+    let name: Arc<str> = "db.test".into();
+    assert_eq!(compiler.external_names().collect::<Vec<_>>(), [&name]);
+    compiler.set_addresses(&name, Ok(["192.0.2.1", "::1"].map(|a| a.parse().unwrap()).into()));
+    assert_eq!(endpoints(&compiler.compile()), ["192.0.2.1:8080"]);
+    compiler.set_addresses(&name, Err("there is no such name".into()));
+    let compiled = compiler.compile();
+    assert!(endpoints(&compiled).is_empty());
+    let said = &compiled.findings[0];
+    assert_eq!(&*said.field, "spec.rules[0].http.paths[0].backend");
+    assert!(said.message.contains("db.test: there is no such name"), "{}", said.message);
+
+    compiler.apply(&away("other.test"));
+    assert_eq!(compiler.external_names().map(|name| &**name).collect::<Vec<_>>(), ["other.test"]);
+    compiler.set_addresses(&name, Ok([].into()));
+    assert!(!compiler.compile().changed, "nobody asks for that name any more");
+    compiler.delete(Kind::Ingress, "web");
+    assert_eq!(compiler.external_names().count(), 0);
+}
+
+/// What a Service `port` (its YAML) gets from a slice with `ports` (its YAML), as numbers.
+fn ports(port: &str, ports: &str) -> Vec<u16> {
+    let text = format!(
+        "---\napiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{ports: [{port}]}}\n---\napiVersion: \
+         discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: web-1, labels: {{kubernetes.io/service-name: \
+         web}}}}\nports: {ports}\nendpoints: [{{addresses: [10.0.0.1]}}]\n"
+    );
+    let compiled = compiler(Options::default()).apply(&(ingress("web", "a.test", &["/"], "") + &text));
+    let cluster = compiled.snapshot.clusters.iter().next().unwrap();
+    cluster.endpoints.iter().map(|endpoint| endpoint.address.port()).collect()
+}
+
+#[test]
+fn ports_of_slices_that_somebody_wrote_are_taken_as_ingress_nginx_takes_them() {
+    for (port, listed, expected) in [
+        ("{name: http, port: 80, targetPort: 8080}", "[{name: http, port: 9000}]", &[9000][..]),
+        ("{name: http, port: 80, targetPort: 8080}", "[{name: other, port: 9000}]", &[8080]),
+        ("{name: http, port: 80, targetPort: web}", "[{name: other, port: 9000}]", &[]),
+        ("{port: 80, targetPort: 8080}", "[{name: http, port: 9000}]", &[9000]),
+        ("{port: 80, targetPort: web}", "[{name: http, port: 9000}]", &[9000]),
+        ("{port: 80, targetPort: 8080}", "[{name: a, port: 9000}, {name: b, port: 8080}]", &[8080]),
+        ("{port: 80, targetPort: 8080}", "[]", &[8080]),
+        ("{port: 80, targetPort: 8080}", "null", &[8080]),
+        ("{port: 80, targetPort: web}", "[]", &[]),
+        ("{port: 80, targetPort: 8080}", "[{port: 8080, protocol: UDP}]", &[]),
+    ] {
+        assert_eq!(ports(port, listed), expected, "{port} of {listed}");
+    }
+}
