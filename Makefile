@@ -169,24 +169,26 @@ chart:
 	  $(if $(VERSION),--version $(VERSION) --app-version $(VERSION))
 
 # Installs, serves, breaks, upgrades, removes and purges the deb in a root of its own, systemd being played by the test, and
-# again under systemd itself where it can be started; the rpm by its own tools; the image's files as a pod would run them.
+# again under systemd itself where it can be started; the rpm by its own tools, and under systemd, too; the image's files as a
+# pod would run them.
 package-test: deb rpm image
 	lintian --allow-root --fail-on error target/deb/*.deb
 	@next=$$(mktemp -d) && trap "rm -rf $$next" EXIT && \
-	VERSION=9999.0.0 RINGRESS_DEB_LEVEL=1 OUT=$$next packaging/build-deb && \
+	for kind in deb rpm; do VERSION=9999.0.0 RINGRESS_DEB_LEVEL=1 OUT=$$next packaging/build-$$kind || exit 1; done && \
 	for life in deb systemd; do \
 	  python3 packaging/test/$$life.py --deb target/deb/*.deb --next $$next/*.deb --root $(or $(ROOT),/) || exit 1; \
-	done
-	packaging/test/rpm.sh target/rpm/*.rpm
+	done && \
+	packaging/test/rpm.sh target/rpm/*.rpm $$next/*.rpm && \
+	python3 packaging/test/rpm.py --rpm target/rpm/*.rpm --next $$next/*.rpm --root $(or $(ROOT),/)
 	packaging/test/rpmlint.sh target/rpm/*.rpm
 	python3 packaging/test/image.py target/image/rootfs
 	python3 packaging/test/buildah.py target/image/ringress.tar target/image/rootfs
 	packaging/test/reproducible.sh
 
-# The same in a Debian 12 that has nothing but systemd on it, from the package archive of this machine.
+# The same in a Debian 12 that has nothing but systemd and rpm on it, from the package archive of this machine.
 package-test-fresh:
 	rm -rf target/debian-12 && mkdir -p target/debian-12
-	mmdebstrap --variant=apt --include=systemd,procps bookworm - - </etc/apt/sources.list.d/debian.sources | tar -x -C target/debian-12 --exclude='./dev/*'
+	mmdebstrap --variant=apt --include=systemd,procps,rpm bookworm - - </etc/apt/sources.list.d/debian.sources | tar -x -C target/debian-12 --exclude='./dev/*'
 	cp /etc/apt/sources.list.d/debian.sources target/debian-12/etc/apt/sources.list.d/
 	$(MAKE) package-test ROOT=$(CURDIR)/target/debian-12
 

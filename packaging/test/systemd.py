@@ -342,12 +342,16 @@ def leaves_nothing(host, before):
     step("removed and purged while systemd runs: no process, unit, link, user, folder is left")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--deb", required=True)
-    parser.add_argument("--next", required=True)
+def arguments_of(description, package):
+    parser = argparse.ArgumentParser(description=description)
+    for name in (package, "--next"):
+        parser.add_argument(name, required=True)
     parser.add_argument("--root", default="/")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    arguments = arguments_of(__doc__, "--deb")
     enter()
     host = Booted.__new__(Booted)
     try:
