@@ -37,7 +37,7 @@ pub(crate) use auth_external::read_global as read_global_auth;
 pub(crate) use headers::fields_of;
 pub(crate) use health_check::read as read_health_check;
 pub(crate) use load_balance::{read as read_balancing, read_global as read_global_balancing};
-pub(crate) use read::{Annotations, Missing, Objects, offered};
+pub(crate) use read::{Annotations, Objects, offered};
 #[cfg(test)]
 pub(crate) use read::{NoObjects, Outcome};
 pub(crate) use rewrite::Rewrite;
@@ -125,19 +125,6 @@ pub enum Support {
     Ignored(&'static str),
     /// Not accepted; this is to be written instead.
     Refused(&'static str),
-    /// Known, without its effect so far.
-    Pending(Meanwhile),
-}
-
-/// What happens where an option is set whose effect is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Meanwhile {
-    /// Served without it.
-    NoEffect,
-    /// It controls access, so its routes answer 503.
-    Answers503,
-    /// It controls access to the whole host, so the host answers 403.
-    Answers403,
 }
 
 /// Effect of a value that cannot be read (reference 3.14).
@@ -347,7 +334,6 @@ mod tests {
         let controls = ["auth-type", "auth-url", "allowlist-source-range", "denylist-source-range", "auth-tls-secret"];
         for name in controls.iter().chain(&["whitelist-source-range", "configuration-snippet", "server-snippet"]) {
             let row = find(name).unwrap();
-            assert!(row.support != Support::Pending(Meanwhile::NoEffect), "{name}");
             assert!(!matches!(row.support, Support::Ignored(_)), "{name}");
         }
     }

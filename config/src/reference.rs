@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::annotation::{self, Meanwhile, Scope, Support};
+use crate::annotation::{self, Scope, Support};
 use crate::settings;
 use crate::snapshot::VARIABLES;
 
@@ -89,25 +89,23 @@ pub fn config_map() -> String {
 fn bad_value(row: &annotation::Row) -> &'static str {
     match row.support {
         Support::Honoured | Support::Except(_) | Support::Differs(_) => row.bad_value.as_str(),
-        Support::Ignored(_) | Support::Refused(_) | Support::Pending(_) => "",
+        Support::Ignored(_) | Support::Refused(_) => "",
     }
 }
 
 fn summary(what: &str, all: impl Iterator<Item = Support>) -> String {
-    let (mut honoured, mut differs, mut ignored, mut refused, mut pending) = (0, 0, 0, 0, 0);
+    let (mut honoured, mut differs, mut ignored, mut refused) = (0, 0, 0, 0);
     for support in all {
         *match support {
             Support::Honoured => &mut honoured,
             Support::Except(_) | Support::Differs(_) => &mut differs,
             Support::Ignored(_) => &mut ignored,
             Support::Refused(_) => &mut refused,
-            Support::Pending(_) => &mut pending,
         } += 1;
     }
     format!(
-        "\nOf {} {what}, {honoured} are honoured as in ingress-nginx, {differs} with a difference, {pending} have no \
-         effect yet, {ignored} are accepted and mean nothing here, {refused} are refused.\n",
-        honoured + differs + pending + ignored + refused
+        "\nOf {} {what}, {honoured} are honoured as in ingress-nginx, {differs} with a difference, {ignored} are accepted and mean nothing here, {refused} are refused.\n",
+        honoured + differs + ignored + refused
     )
 }
 
@@ -117,9 +115,6 @@ fn described(doc: &str, support: Support) -> String {
         Support::Except(how) | Support::Differs(how) => format!("**Differs:** {how}."),
         Support::Ignored(why) => format!("**No effect:** {why}."),
         Support::Refused(instead) => format!("**Refused:** {instead}."),
-        Support::Pending(Meanwhile::NoEffect) => "**No effect yet.**".to_owned(),
-        Support::Pending(Meanwhile::Answers503) => "**No effect yet:** paths answer 503.".to_owned(),
-        Support::Pending(Meanwhile::Answers403) => "**No effect yet:** the host answers 403.".to_owned(),
     };
     format!("{} {}", cell(doc), cell(&note))
 }

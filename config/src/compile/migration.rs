@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Compiler;
-use crate::annotation::{Annotations, Meanwhile, Priority, Support};
+use crate::annotation::{Annotations, Priority, Support};
 use crate::diagnostics::{Finding, Severity};
 use crate::frontend::ingress::{self, Context};
 use crate::intent::Verdict;
@@ -45,8 +45,8 @@ impl Parity {
             Support::Honoured | Support::Except(_) => Self::Same,
             // What ingress-nginx itself has dropped acts in neither.
             Support::Ignored(_) if priority == Priority::X => Self::Same,
-            Support::Differs(_) | Support::Ignored(_) | Support::Pending(Meanwhile::NoEffect) => Self::Differs,
-            Support::Refused(_) | Support::Pending(Meanwhile::Answers503 | Meanwhile::Answers403) => Self::Refused,
+            Support::Differs(_) | Support::Ignored(_) => Self::Differs,
+            Support::Refused(_) => Self::Refused,
         }
     }
 }

@@ -5,7 +5,7 @@ mod admit;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::annotation::{self, Annotations, Missing, Objects, Said};
+use crate::annotation::{self, Annotations, Objects, Said};
 use crate::diagnostics::Finding;
 use crate::intent::{BackendIntent, HostIntent, HostName, HostRole, Intent, RouteIntent, RoutePolicy, TlsIntent};
 use crate::intent::{Translation, Verdict};
@@ -45,7 +45,7 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
     if admit::is_refused(&mut annotations, globals) {
         return alone(Verdict::Refused, annotations.into_parts().0);
     }
-    let mut missing = annotations.report();
+    annotations.report();
     let mut policy = globals.policy.clone();
     let canary = annotation::read_canary(&mut annotations);
     let said = match canary {
@@ -74,8 +74,7 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
     // Most say nothing about it.
     let balancing = if balancing == *globals.balancing { Arc::clone(&globals.balancing) } else { Arc::new(balancing) };
     let outcome = annotations.outcome();
-    missing.host = missing.host.or(outcome.deny_host);
-    policy.deny = missing.route.or(globals.missing).or(policy.deny).or(outcome.deny);
+    policy.deny = globals.missing.or(policy.deny).or(outcome.deny);
     policy.filters.refuse = policy.deny.or(policy.filters.refuse);
     let alias_field = annotations.field_of("server-alias");
     let (findings, references) = annotations.into_parts();
@@ -84,7 +83,8 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
     }
     let filters = (policy.filters != Policies::default()).then(|| Arc::new(policy.filters.clone()));
     let policy = Arc::new(policy);
-    let mut translator = Translator { ingress, object: &object, globals, said, policy, filters, missing, findings };
+    let deny = outcome.deny_host;
+    let mut translator = Translator { ingress, object: &object, globals, said, policy, filters, deny, findings };
     let mut hosts = translator.hosts();
     match canary {
         Some(rule) => canaries(&mut hosts, HostRole::Canary(Arc::new(rule))),
@@ -112,7 +112,8 @@ struct Translator<'a> {
     policy: Arc<RoutePolicy>,
     /// What routes do besides forwarding, unless their path says otherwise.
     filters: Option<Arc<Policies>>,
-    missing: Missing,
+    /// What every path of its hosts answers, as access control is missing.
+    deny: Option<u16>,
     findings: Vec<Finding>,
 }
 
@@ -140,7 +141,7 @@ impl Translator<'_> {
                 None => {
                     let fallback = self.fallback(&field, fallback.clone());
                     let tls = self.tls(&host);
-                    let deny = self.missing.host;
+                    let deny = self.deny;
                     let (role, root) = (HostRole::Rule, self.root(&field));
                     let (client_auth, passthrough) = (self.said.client_auth.clone(), self.said.passthrough);
                     hosts.push(HostIntent {
@@ -182,7 +183,7 @@ impl Translator<'_> {
             fallback,
             claims_root: true,
             tls: TlsIntent::None,
-            deny: self.missing.host,
+            deny: self.deny,
             client_auth: self.said.client_auth.clone(),
             ciphers: self.said.ciphers.clone(),
             passthrough: false,
@@ -194,7 +195,7 @@ impl Translator<'_> {
         let named: Vec<_> = hosts.iter().map(|host| host.host.clone()).collect();
         let add = |hosts: &mut Vec<HostIntent>, host: HostName, role, route: RouteIntent| {
             if hosts.iter().all(|known| known.host != host) {
-                let (tls, deny) = (self.tls(&host), self.missing.host);
+                let (tls, deny) = (self.tls(&host), self.deny);
                 let (root, routes, claims_root) = (None, vec![route.clone()], false);
                 let (client_auth, passthrough) = (None, false);
                 hosts.push(HostIntent {

@@ -9,7 +9,7 @@ use rustls::{CipherSuite, NamedGroup};
 use zeroize::Zeroizing;
 
 use super::{access_log, blocks, compression, find, tracing};
-use crate::annotation::{self, Meanwhile, Objects, Risk, Support};
+use crate::annotation::{self, Objects, Risk, Support};
 use crate::diagnostics::Finding;
 use crate::intent::{BalancingWish, RoutePolicy};
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
@@ -64,7 +64,7 @@ impl Globals {
     pub(crate) fn read(config_map: &ConfigMap, options: &Options, objects: &dyn Objects) -> (Self, Vec<Finding>) {
         let object = ObjectRef { kind: Kind::ConfigMap, key: config_map.meta.key.clone() };
         let mut keys = Keys { config_map, object, findings: Vec::new(), denied: false };
-        let missing = keys.report();
+        keys.report();
         let defaults = Self::default();
         let settings = Settings {
             client: client(&mut keys),
@@ -106,7 +106,7 @@ impl Globals {
             strict_path_types: keys.get("strict-validate-path-type", value::bool).unwrap_or(true),
             redirect_status: keys.get("http-redirect-code", redirect_status).unwrap_or(defaults.redirect_status),
             no_redirect_paths: keys.get("no-tls-redirect-locations", paths).unwrap_or(defaults.no_redirect_paths),
-            missing: missing.or(keys.denied.then_some(503)),
+            missing: keys.denied.then_some(503),
             external_auth,
             no_auth_paths: keys.get("no-auth-locations", paths).unwrap_or(defaults.no_auth_paths),
             allowed_response_fields: allowed.unwrap_or_default(),
@@ -361,10 +361,8 @@ impl Source for Keys<'_> {
 }
 
 impl Keys<'_> {
-    /// A finding for each key that does less than its author may expect, and the status that all routes have to
-    /// answer because access control is missing.
-    fn report(&mut self) -> Option<u16> {
-        let mut missing = None;
+    /// A finding for each key that does less than its author may expect.
+    fn report(&mut self) {
         for (name, value) in &self.config_map.data {
             let (value, field) = (value.trim(), format!("data.{name}"));
             let row = find(name);
@@ -376,16 +374,10 @@ impl Keys<'_> {
                 None => "is no option of ingress-nginx; it has no effect".into(),
                 Some(Support::Ignored(why)) => format!("has no effect: {why}"),
                 Some(Support::Refused(instead)) => format!("is never inserted; instead, {instead}"),
-                Some(Support::Pending(Meanwhile::NoEffect)) => "is accepted and has no effect yet".into(),
-                Some(Support::Pending(Meanwhile::Answers503 | Meanwhile::Answers403)) => {
-                    missing = Some(503);
-                    "has no effect yet; as it controls access, every path answers 503".into()
-                }
             };
-            let is_error = missing.is_some() || matches!(row.map(|row| row.support), Some(Support::Refused(_)));
+            let is_error = matches!(row.map(|row| row.support), Some(Support::Refused(_)));
             let finding = if is_error { Finding::error } else { Finding::warning };
             self.findings.push(finding(&self.object, field, message));
         }
-        missing
     }
 }
