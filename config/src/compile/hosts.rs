@@ -1,5 +1,7 @@
 //! Hosts: the claims of all objects on each, and what is compiled from them.
 
+mod routes;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -13,16 +15,12 @@ use super::index::Index;
 use super::paths::{self, Findings, Patterns, Placed, Winner};
 use super::store::Store;
 use crate::diagnostics::Finding;
-use crate::intent::{
-    BackendIntent, CanaryRule, ErrorIntent, HostKind, HostName, HostRole, HttpsPolicy, Intent, RouteIntent,
-};
-use crate::model::{Kind, ObjectKey, ObjectRef};
+use crate::intent::{HostKind, HostName, HostRole, Intent};
+use crate::model::ObjectKey;
 use crate::options::Options;
 use crate::settings::Globals;
-use crate::snapshot::{
-    AliasPattern, Backend, Canary, ClientAuth, ErrorPages, HostRoutes, HostTls, Hosts, HttpsRedirect, PathKind,
-    Policies, PortKey, Route, RouteId, RouteLabels, Search, UpstreamProtocol, UpstreamTls,
-};
+use crate::snapshot::{AliasPattern, HostRoutes, HostTls, Hosts, PathKind, Route, RouteId, Search};
+use routes::{RouteBuilder, RouteKey};
 
 /// Expressions that are aliases.
 const ALIAS_PATTERNS_MAX: usize = 256;
@@ -57,12 +55,39 @@ struct Host {
     findings: Findings,
 }
 
-/// What a route's id stays with.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct RouteKey {
-    object: ObjectRef,
-    kind: PathKind,
-    path: Arc<str>,
+impl Host {
+    /// Takes over the ids of its routes and gives back those that are no longer used.
+    fn take_ids(&mut self, new: Few<RouteKey, RouteId>, ids: &mut Ids) {
+        for (key, id) in self.ids.iter() {
+            if new.get(key).is_none() {
+                ids.give_back(id.0);
+            }
+        }
+        self.ids = new;
+    }
+
+    /// True when they differ from those that the snapshot has.
+    fn take_routes(&mut self, placed: Vec<Placed>, root: Option<Arc<Route>>, is_regex: bool, tls: HostTls) -> bool {
+        let is_same = placed == self.placed && root == self.root && is_regex == self.is_regex && tls == self.tls;
+        if self.is_built && is_same {
+            return false;
+        }
+        (self.placed, self.root, self.is_regex, self.tls) = (placed, root, is_regex, tls);
+        self.is_built = true;
+        true
+    }
+
+    /// As the workers look them up, under the name of the host whose they are; none without a path.
+    fn routes(&self, name: &Arc<str>, patterns: &mut Patterns) -> Option<Arc<HostRoutes>> {
+        if self.placed.is_empty() {
+            return None;
+        }
+        let paths = match self.is_regex {
+            true => paths::patterns(&self.placed, patterns),
+            false => paths::literals(&self.placed),
+        };
+        Some(Arc::new(HostRoutes { name: Arc::clone(name), root: self.root.clone(), paths, tls: self.tls.clone() }))
+    }
 }
 
 /// What hosts are compiled against.
@@ -134,7 +159,8 @@ impl HostTable {
         store: &Store,
     ) -> BTreeSet<ObjectKey> {
         let mut owners = BTreeSet::new();
-        for name in std::mem::take(&mut self.stale) {
+        // Not all at once: one may make room for another.
+        while let Some(name) = self.stale.pop_first() {
             let Some(mut host) = self.known.remove(&name) else { continue };
             let mut findings = Findings::new();
             self.build_paths(&name, &mut host, around, &mut findings);
@@ -206,37 +232,16 @@ impl HostTable {
         placed.extend(builder.health(&placed));
         builder.canaries.report(name, findings);
         let (ids, client_auth) = (builder.new, builder.client_auth);
-        for (key, id) in host.ids.iter() {
-            if ids.get(key).is_none() {
-                self.ids.give_back(id.0);
-            }
-        }
-        host.ids = ids;
-        let root = if self.bound_patterns(name, host, findings) {
-            placed.clear();
-            None
-        } else {
-            root
-        };
+        let (mut placed, root) =
+            if self.bound_patterns(name, host, findings) { (Vec::new(), None) } else { (placed, root) };
         share(&mut placed, &host.placed);
         let own = if *name == name_of_claims { claims.as_slice() } else { &[] };
         let tls = handshake::of(name, own, &placed, client_auth, findings);
-        let is_same = placed == host.placed && root == host.root && is_regex == host.is_regex && tls == host.tls;
-        if host.is_built && is_same {
-            return;
+        host.take_ids(ids, &mut self.ids);
+        if host.take_routes(placed, root, is_regex, tls) {
+            let routes = host.routes(name_of_claims.text(), &mut self.patterns);
+            self.put(name, routes, *name != name_of_claims);
         }
-        let is_gone = placed.is_empty();
-        (host.placed, host.root, host.is_regex, host.tls) = (placed, root, is_regex, tls);
-        host.is_built = true;
-        let routes = (!is_gone).then(|| {
-            let paths = match is_regex {
-                true => paths::patterns(&host.placed, &mut self.patterns),
-                false => paths::literals(&host.placed),
-            };
-            let (name, root, tls) = (Arc::clone(name_of_claims.text()), host.root.clone(), host.tls.clone());
-            Arc::new(HostRoutes { name, root, paths, tls })
-        });
-        self.put(name, routes, *name != name_of_claims);
     }
 
     /// Takes the routes of an expression away when there are too many such aliases: each is a search for every host that
@@ -271,6 +276,11 @@ impl HostTable {
                 let new = search.zip(routes).map(|(search, routes)| AliasPattern { search, routes });
                 let old = self.hosts.aliases.set_pattern(text, new);
                 self.hosts.with_tls -= speaks(old.as_ref());
+                if old.is_some() && self.hosts.aliases.patterns.len() + 1 == ALIAS_PATTERNS_MAX {
+                    // There is room for one that was left out.
+                    let is_pattern = |host: &&HostName| matches!(host.kind(), HostKind::Pattern(_));
+                    self.stale.extend(self.known.keys().filter(is_pattern).cloned());
+                }
                 return;
             }
             HostKind::Exact => (&mut self.hosts.exact, &**name.text()),
@@ -320,14 +330,6 @@ fn has_root(placed: &[Placed]) -> bool {
     placed.iter().any(|p| p.kind == PathKind::Prefix && &*p.route.path == "/")
 }
 
-/// What stays of a route's policies where it answers nothing but a refusal: neither redirects nor preflights are made
-/// before it (`nginx.tmpl`, isLocationAllowed).
-fn refusing(status: u16, policies: Option<&Policies>) -> Policies {
-    let (denied_paths, redirect, redirects, cors, rewrite) = (None, None, None, None, None);
-    let policies = policies.cloned().unwrap_or_default();
-    Policies { denied_paths, redirect, redirects, cors, rewrite, refuse: Some(status), ..policies }
-}
-
 /// Takes over the routes that stayed the same, so that they stay the same objects.
 fn share(new: &mut [Placed], old: &[Placed]) {
     let old: HashMap<RouteId, &Arc<Route>> = old.iter().map(|placed| (placed.route.id, &placed.route)).collect();
@@ -335,234 +337,5 @@ fn share(new: &mut [Placed], old: &[Placed]) {
         if let Some(same) = old.get(&placed.route.id).filter(|old| ***old == placed.route) {
             placed.route = Arc::clone(same);
         }
-    }
-}
-
-/// Makes the routes of one host.
-struct RouteBuilder<'a> {
-    name: &'a HostName,
-    around: &'a Surroundings<'a>,
-    is_regex: bool,
-    /// Every route answers this.
-    deny: Option<u16>,
-    client_auth: Option<Arc<ClientAuth>>,
-    /// Where a path says nothing about TLS toward the pods.
-    upstream_tls: Option<Arc<UpstreamTls>>,
-    canaries: claims::Canaries<'a>,
-    ids: &'a mut Ids,
-    old: &'a Few<RouteKey, RouteId>,
-    new: Few<RouteKey, RouteId>,
-}
-
-impl RouteBuilder<'_> {
-    fn build(&mut self, winner: Winner<'_>, broken: bool) -> Arc<Route> {
-        let id = self.id(&winner.intent.source, winner.route.kind, &winner.route.path);
-        Arc::new(self.route(id, winner, broken))
-    }
-
-    /// The route of exactly `/`. Not a pattern, even among patterns; an id of its own, beside that of a rule's `/`.
-    fn root(&mut self, winner: Winner<'_>) -> Arc<Route> {
-        let id = self.id(&winner.intent.source, PathKind::Exact, &"".into());
-        Arc::new(Route { kind: PathKind::Exact, ..self.route(id, winner, false) })
-    }
-
-    fn route(&mut self, id: RouteId, winner: Winner<'_>, broken: bool) -> Route {
-        let Winner { intent, route } = winner;
-        let policy = &route.policy;
-        let unmatchable = broken.then_some(503);
-        let deny = self.deny.or(policy.deny).or(unmatchable);
-        let backend = match (deny, &route.backend) {
-            (Some(status), _) => Backend::Status(status),
-            (None, BackendIntent::Status(status)) => Backend::Status(*status),
-            (None, BackendIntent::Default) => self.default_backend(),
-            (None, BackendIntent::Service(key)) => {
-                self.around.clusters.id(key).map_or(Backend::Status(503), Backend::Cluster)
-            }
-        };
-        let redirects = route.redirects && deny.is_none();
-        let is_default = route.backend == BackendIntent::Default;
-        let policies = self.policies(winner);
-        let policies = self.guarded(policies);
-        let policies = match (deny, policies) {
-            (Some(status), policies) => Some(Arc::new(refusing(status, policies.as_deref()))),
-            (None, policies) => policies,
-        };
-        Route {
-            id,
-            source: intent.source.clone(),
-            field: route.field.clone(),
-            kind: if self.is_regex { PathKind::Regex } else { route.kind },
-            path: Arc::clone(&route.path),
-            labels: Arc::new(self.labels(intent, &route.backend, &route.path)),
-            https_redirect: self.https_redirect(&policy.https, redirects),
-            redirect_keeps_slash: policy.https.keep_slash,
-            backend,
-            empty_status: if is_default { 404 } else { 503 },
-            protocol: policy.protocol,
-            upstream_tls: match policy.protocol {
-                Some(UpstreamProtocol::Http | UpstreamProtocol::Grpc) if !policy.filters.tls_as_client => None,
-                // Without a word of the route the port may say TLS.
-                _ => policy.upstream_tls.clone().or_else(|| self.upstream_tls.clone()),
-            },
-            timeouts: policy.timeouts,
-            body: policy.body,
-            retry: policy.retry(),
-            policies,
-        }
-    }
-
-    /// With the client certificates of the host.
-    fn guarded(&self, policies: Option<Arc<Policies>>) -> Option<Arc<Policies>> {
-        let Some(auth) = &self.client_auth else { return policies };
-        let policies = policies.as_deref().cloned().unwrap_or_default();
-        Some(Arc::new(Policies { client_auth: Some(Arc::clone(auth)), ..policies }))
-    }
-
-    /// What the route does besides forwarding, with what names clusters: the canaries that take a share of its
-    /// requests, and the error backend.
-    fn policies(&mut self, winner: Winner<'_>) -> Option<Arc<Policies>> {
-        let filters = &winner.route.filters;
-        let canary = |(rule, key): (&CanaryRule, _)| {
-            let cluster = self.around.clusters.id(key)?;
-            let (matches, header, cookie) = (rule.matches.clone(), rule.header.clone(), rule.cookie.clone());
-            let (weight, total, sticky) = (rule.weight, rule.total, rule.sticky);
-            Some(Canary { cluster, matches, header, cookie, weight, total, sticky })
-        };
-        let canaries: Box<[Canary]> = self.canaries.of(winner.route).into_iter().filter_map(canary).collect();
-        let error_pages = self.error_pages(winner.route);
-        if canaries.is_empty() && error_pages.is_none() {
-            return filters.clone();
-        }
-        let filters = filters.as_deref().cloned().unwrap_or_default();
-        Some(Arc::new(Policies { canaries, error_pages, ..filters }))
-    }
-
-    /// Whose answers are replaced by an error backend's; without one there is nothing to replace them with.
-    fn error_pages(&self, route: &RouteIntent) -> Option<Arc<ErrorPages>> {
-        let ErrorIntent { statuses, backend, own_only } = &route.policy.errors;
-        let clusters = self.around.clusters;
-        let (key, takes_over) = match backend {
-            Some((_, key)) => (key, true),
-            // What the default backend answers needs no second opinion of its own.
-            None if route.backend == BackendIntent::Default => return None,
-            None => (clusters.default_backend()?, false),
-        };
-        let cluster = clusters.id(key).filter(|_| takes_over || !statuses.is_empty())?;
-        let (statuses, own_only) = (statuses.clone(), *own_only);
-        Some(Arc::new(ErrorPages { statuses, cluster, own_only, takes_over }))
-    }
-
-    /// The route of hosts that no rule names, when there is a default backend service and no other claim, or something to
-    /// be said on the 404. Without either there is no route at all, and the workers answer 404.
-    fn built_in(&mut self) -> Option<Placed> {
-        if self.name.kind() != HostKind::CatchAll {
-            return None;
-        }
-        let globals = self.around.globals;
-        let Some(service) = self.around.clusters.default_backend().map(|key| key.service.clone()) else {
-            let response_fields = globals.policy.filters.response_fields.clone();
-            let policies = Policies { response_fields, ..Policies::default() };
-            let says = policies != Policies::default();
-            let key = self.around.options.configmap.clone().filter(|_| says)?;
-            return Some(self.own_route("/", Backend::Status(404), (Kind::ConfigMap, key), Some(policies)));
-        };
-        let backend = globals.missing.map_or_else(|| self.default_backend(), Backend::Status);
-        let filters = &globals.policy.filters;
-        let policies = (*filters != Policies::default()).then(|| filters.clone());
-        Some(self.own_route("/", backend, (Kind::Service, service), policies))
-    }
-
-    /// What load balancers ask on the traffic's own port: 200 for a host that no rule names, while no rule has the path.
-    fn health(&mut self, placed: &[Placed]) -> Option<Placed> {
-        let path = Arc::clone(&self.around.options.health_path);
-        if self.name.kind() != HostKind::CatchAll || placed.iter().any(|placed| placed.route.path == path) {
-            return None;
-        }
-        let policies = Policies { unlogged: true, ..Policies::default() };
-        let flag = ObjectKey { namespace: "".into(), name: "health-check-path".into() };
-        Some(self.own_route(&path, Backend::Status(200), (Kind::Flag, flag), Some(policies)))
-    }
-
-    /// A route that no rule asked for.
-    fn own_route(
-        &mut self,
-        path: &str,
-        backend: Backend,
-        (kind, key): (Kind, ObjectKey),
-        policies: Option<Policies>,
-    ) -> Placed {
-        let source = ObjectRef { kind, key };
-        let path: Arc<str> = path.into();
-        let policy = &self.around.globals.policy;
-        let labels = RouteLabels {
-            namespace: "".into(),
-            ingress: "".into(),
-            service: "".into(),
-            service_port: "".into(),
-            host: Arc::clone(self.name.text()),
-            path: Arc::clone(&path),
-        };
-        let route = Route {
-            id: self.id(&source, PathKind::Prefix, &path),
-            source,
-            field: String::new(),
-            kind: if self.is_regex { PathKind::Regex } else { PathKind::Prefix },
-            path,
-            labels: Arc::new(labels),
-            https_redirect: HttpsRedirect::Never,
-            redirect_keeps_slash: false,
-            backend,
-            empty_status: 404,
-            protocol: policy.protocol,
-            upstream_tls: None,
-            timeouts: policy.timeouts,
-            body: policy.body,
-            retry: policy.retry(),
-            policies: policies.map(Arc::new),
-        };
-        Placed { route: Arc::new(route), kind: PathKind::Prefix, regex: false, broken: false }
-    }
-
-    fn default_backend(&self) -> Backend {
-        let default = self.around.clusters.default_backend().and_then(|key| self.around.clusters.id(key));
-        default.map_or(Backend::Status(404), Backend::Cluster)
-    }
-
-    fn https_redirect(&self, https: &HttpsPolicy, redirects: bool) -> HttpsRedirect {
-        let status = self.around.globals.redirect_status;
-        match (redirects, https.force, https.redirect) {
-            (true, true, _) => HttpsRedirect::Always(status),
-            (true, false, true) => HttpsRedirect::IfCertificate(status),
-            (true, false, false) | (false, _, _) => HttpsRedirect::Never,
-        }
-    }
-
-    fn labels(&self, intent: &Intent, backend: &BackendIntent, path: &Arc<str>) -> RouteLabels {
-        let (service, service_port): (Arc<str>, Arc<str>) = match backend {
-            BackendIntent::Service(key) => (
-                Arc::clone(&key.service.name),
-                match &key.port {
-                    PortKey::Name(name) => Arc::clone(name),
-                    port @ (PortKey::Number(_) | PortKey::First) => port.to_string().into(),
-                },
-            ),
-            BackendIntent::Default | BackendIntent::Status(_) => ("".into(), "".into()),
-        };
-        RouteLabels {
-            namespace: Arc::clone(&intent.meta.key.namespace),
-            ingress: Arc::clone(&intent.meta.key.name),
-            service,
-            service_port,
-            host: Arc::clone(self.name.text()),
-            path: Arc::clone(path),
-        }
-    }
-
-    /// The id that the route had, or a new one.
-    fn id(&mut self, object: &ObjectRef, kind: PathKind, path: &Arc<str>) -> RouteId {
-        let key = RouteKey { object: object.clone(), kind, path: Arc::clone(path) };
-        let id = self.old.get(&key).copied().unwrap_or_else(|| RouteId(self.ids.take()));
-        self.new.insert(key, id);
-        id
     }
 }

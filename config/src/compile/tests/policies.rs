@@ -73,6 +73,20 @@ fn aliases_are_what_nginx_takes_as_server_names() {
 }
 
 #[test]
+fn expressions_beyond_the_bound_are_left_out_until_there_is_room() {
+    let mut compiler = compiler(Options::default());
+    let many: Vec<_> = (0..256).map(|n| format!("~^a{n}[.]test$")).collect();
+    compiler.apply(&ingress("a", "a.test", &["/"], &annotation("server-alias", &many.join(","))));
+    let full = compiler.apply(&ingress("b", "b.test", &["/"], &annotation("server-alias", "~^more[.]test$")));
+    assert_eq!(&*host(&full, "a255.test").name, "a.test");
+    assert!(Arc::ptr_eq(host(&full, "more.test"), &full.snapshot.hosts.catch_all));
+    assert!(findings(&full).iter().any(|f| f.contains("~^more[.]test$ is left out")));
+    let room = compiler.apply(&ingress("a", "a.test", &["/"], &annotation("server-alias", &many[1..].join(","))));
+    assert_eq!(&*host(&room, "more.test").name, "b.test");
+    assert!(!findings(&room).iter().any(|f| f.contains("left out")));
+}
+
+#[test]
 fn the_aliases_of_a_host_are_those_of_one_object_and_one_host_has_an_alias() {
     let mut compiler = compiler(Options::default());
     let aged = |name: &str, host: &str, path: &str, alias: &str, day: u8| {
