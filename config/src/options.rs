@@ -2,9 +2,8 @@
 //!
 //! Field names follow ingress-nginx's flags (`docs/flags.md`); the defaults are theirs.
 
-use std::sync::Arc;
-
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::intent::HostName;
 use crate::model::ObjectKey;
@@ -72,9 +71,10 @@ impl FileCertificate {
         Ok(Self { certificate, key, hosts })
     }
 
-    /// The Secret that stands for it among the objects. No object has such a name.
+    /// The Secret that stands for it among the objects. Its namespace is none that there can be: no Ingress lives there,
+    /// so that none may use the key by naming the file.
     pub fn secret(&self) -> ObjectKey {
-        ObjectKey::new("file", &*self.certificate.to_string_lossy())
+        ObjectKey::new("file:", &*self.certificate.to_string_lossy())
     }
 }
 

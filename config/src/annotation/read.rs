@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::CipherSuite;
 
-use super::{BadValue, Meanwhile, Row, Support, find};
+use super::{BadValue, Row, Support, find};
 use crate::diagnostics::Finding;
 use crate::model::{ConfigMap, Ingress, Kind, ObjectKey, ObjectRef, Secret};
 use crate::snapshot::CipherList;
@@ -175,6 +175,7 @@ impl<'a> Annotations<'a> {
         let text = self.text(name).ok_or("names nothing")?;
         let own = Arc::clone(&self.object.key.namespace);
         let key = match text.split_once('/') {
+            Some((_, object)) if object.contains('/') => return Err(format!("`{text}` is not namespace/name")),
             Some((namespace, object)) => ObjectKey::new(namespace, object),
             None => ObjectKey { namespace: Arc::clone(&own), name: text.into() },
         };
@@ -210,10 +211,8 @@ impl<'a> Annotations<'a> {
         self.known.clone()
     }
 
-    /// A finding for each annotation that does less than its author may expect, and the status that the routes and
-    /// the hosts have to answer because access control is missing.
-    pub(crate) fn report(&mut self) -> Missing {
-        let mut missing = Missing::default();
+    /// A finding for each annotation that does less than its author may expect.
+    pub(crate) fn report(&mut self) {
         for (name, value, row) in self.known() {
             if value.is_empty() || row.is_some_and(|row| row.default == value) {
                 continue;
@@ -228,18 +227,8 @@ impl<'a> Annotations<'a> {
                 Support::Refused(instead) => {
                     self.error(name, format!("is never inserted; served without it. Instead, {instead}"));
                 }
-                Support::Pending(Meanwhile::NoEffect) => self.warn(name, "is accepted and has no effect yet".into()),
-                Support::Pending(Meanwhile::Answers503) => {
-                    missing.route = Some(503);
-                    self.error(name, "has no effect yet; as it controls access, the paths of this Ingress answer 503");
-                }
-                Support::Pending(Meanwhile::Answers403) => {
-                    missing.host = Some(403);
-                    self.error(name, "has no effect yet; as it controls access, the hosts of this Ingress answer 403");
-                }
             }
         }
-        missing
     }
 
     pub(crate) fn error(&mut self, name: &str, message: impl Into<Arc<str>>) {
@@ -257,13 +246,4 @@ impl<'a> Annotations<'a> {
             false => format!("metadata.annotations.{}/{name}", self.prefix),
         }
     }
-}
-
-/// What has to be answered in place of access control that is missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Missing {
-    /// By the paths of the Ingress.
-    pub(crate) route: Option<u16>,
-    /// By every path of its hosts.
-    pub(crate) host: Option<u16>,
 }

@@ -31,7 +31,7 @@ pub(crate) struct Disk {
 /// One of them.
 struct Pair {
     named: FileCertificate,
-    /// What was read last, usable or not.
+    /// What was read last, usable or not; nothing after it could not be read.
     read: Option<[Vec<u8>; 2]>,
     finding: Option<Finding>,
 }
@@ -72,8 +72,8 @@ impl Pair {
         let FileCertificate { certificate, key, .. } = &self.named;
         let pair = match (read(certificate), read(key)) {
             (Ok(chain), Ok(key)) => [chain, key],
-            (Err(cause), _) => return self.refuse(false, &format!("cannot be read: {cause}")),
-            (_, Err(cause)) => return self.refuse(true, &format!("cannot be read: {cause}")),
+            (Err(cause), _) => return self.unreadable(false, &cause),
+            (_, Err(cause)) => return self.unreadable(true, &cause),
         };
         if self.read.as_ref() == Some(&pair) {
             return None;
@@ -89,6 +89,11 @@ impl Pair {
         let data = data.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let meta = Meta { key: secret, age: Age::default() };
         Some(Change::Upsert(Object::Secret(Arc::new(Secret { meta, kind: "kubernetes.io/tls".into(), data }))))
+    }
+
+    fn unreadable(&mut self, key: bool, cause: &io::Error) -> Option<Change> {
+        self.read = None;
+        self.refuse(key, &format!("cannot be read: {cause}"))
     }
 
     fn refuse(&mut self, key: bool, message: &str) -> Option<Change> {
@@ -107,4 +112,28 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is larger than 1 MiB"));
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_away_for_a_while_is_no_fault_once_it_is_back() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let [chain, key] = ["crt", "key"].map(|name| folder.path().join(name));
+        let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).expect("a certificate");
+        std::fs::write(&chain, made.cert.pem()).expect("a file");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+        let named = FileCertificate::new(chain, key.clone(), &["a.test".to_owned()]).expect("a host");
+        let mut disk = Disk::new(&[named]);
+        assert_eq!((disk.take().len(), disk.findings().len()), (1, 0));
+        let away = folder.path().join("away");
+        std::fs::rename(&key, &away).expect("a move");
+        assert_eq!((disk.take().len(), disk.findings().len()), (0, 1));
+        std::fs::rename(&away, &key).expect("a move");
+        disk.take();
+        assert_eq!(disk.findings().len(), 0);
+        assert!(disk.take().is_empty(), "nothing new");
+    }
 }
