@@ -1,6 +1,7 @@
 //! What annotations make of routes and hosts across objects.
 
 use super::*;
+use crate::options::FileCertificate;
 use crate::snapshot::{Canary, Policies};
 
 fn policies(compiled: &Compiled, host: &str, path: &str) -> Policies {
@@ -27,6 +28,17 @@ fn a_secret_that_arrives_opens_just_the_hosts_that_name_it() {
     assert_eq!(policies(&gone, "a.test", "/").refuse, Some(503));
     compiler.apply(&ingress("a", "a.test", &["/"], ""));
     assert!(!compiler.apply(users).changed, "nobody names it any more");
+}
+
+#[test]
+fn no_annotation_names_a_certificate_on_disk() {
+    let hosts = ["b.test".to_owned()];
+    let file = FileCertificate::new("/tls/b.crt".into(), "/tls/b.key".into(), &hosts).unwrap().secret();
+    let mut compiler = compiler(Options::default());
+    let named = annotation("proxy-ssl-secret", &file.to_string());
+    let refused = compiler.apply(&ingress("a", "a.test", &["/"], &named));
+    assert_eq!(policies(&refused, "a.test", "/").refuse, Some(503));
+    assert!(findings(&refused).iter().any(|f| f.contains("is not namespace/name")), "{:?}", findings(&refused));
 }
 
 #[test]
