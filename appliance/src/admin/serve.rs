@@ -65,45 +65,41 @@ impl Places {
 pub(super) async fn health(listener: Option<std::net::TcpListener>, router: Router, places: &Places, leaving: Leaving) {
     let Some(listener) = listener else { return };
     match TcpListener::from_std(listener) {
-        Ok(listener) => {
-            let next = async || listener.accept().await.map(|(stream, _)| stream);
-            accept(next, router, &places.health, leaving).await;
-        }
+        Ok(listener) => accept(async || listener.accept().await, router, &places.health, leaving).await,
         Err(error) => tracing::error!(%error, "the health listener does not work"),
     }
 }
 
 /// Serves the admin listener until another process does. Web pages can reach a TCP listener, so that is guarded.
 pub(super) async fn admin(listener: Option<AdminListener>, router: Router, places: &Places, leaving: Leaving) {
-    let result = match listener {
-        None => return,
-        Some(AdminListener::Tcp(listener)) => match TcpListener::from_std(listener) {
-            Ok(listener) => {
+    let Some(listener) = listener else { return };
+    let served = async {
+        match listener {
+            AdminListener::Tcp(listener) => {
+                let listener = TcpListener::from_std(listener)?;
                 let router = router.layer(axum::middleware::from_fn(guard::check));
-                let next = async || listener.accept().await.map(|(stream, _)| stream);
-                accept(next, router, &places.admin, leaving).await;
-                Ok(())
+                accept(async || listener.accept().await, router, &places.admin, leaving).await;
             }
-            Err(error) => Err(error),
-        },
-        Some(AdminListener::Unix(socket)) => match socket.listener.try_clone().and_then(UnixListener::from_std) {
-            Ok(listener) => {
-                // `socket` lives as long as this loop: dropping it may remove the file.
-                let next = async || listener.accept().await.map(|(stream, _)| stream);
-                accept(next, router, &places.admin, leaving).await;
+            AdminListener::Unix(socket) => {
+                let listener = UnixListener::from_std(socket.listener.try_clone()?)?;
+                accept(async || listener.accept().await, router, &places.admin, leaving).await;
+                // Not before: it may remove the file.
                 drop(socket);
-                Ok(())
             }
-            Err(error) => Err(error),
-        },
+        }
+        io::Result::Ok(())
     };
-    if let Err(error) = result {
+    if let Err(error) = served.await {
         tracing::error!(%error, "the admin listener does not work");
     }
 }
 
-async fn accept<S>(next: impl AsyncFn() -> io::Result<S>, router: Router, places: &Arc<Semaphore>, mut leaving: Leaving)
-where
+async fn accept<S, A>(
+    next: impl AsyncFn() -> io::Result<(S, A)>,
+    router: Router,
+    places: &Arc<Semaphore>,
+    mut leaving: Leaving,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     loop {
@@ -115,7 +111,7 @@ where
             accepted = next() => accepted,
         };
         match accepted {
-            Ok(stream) => {
+            Ok((stream, _)) => {
                 let connection = serve(stream, router.clone(), leaving.clone());
                 tokio::spawn(async move {
                     connection.await;
