@@ -6,6 +6,7 @@
 )]
 
 mod answer;
+mod attempts;
 mod ended;
 mod error_page;
 mod forward;

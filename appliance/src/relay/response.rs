@@ -233,26 +233,37 @@ pub(crate) async fn relay(
         buf.clear();
         let (received, returned) = super::recv_for(client, upstream, buf, timeout).await?;
         buf = returned;
-        piece = match received {
-            Ok(0) if matches!(incoming, Incoming::UntilClose) => {
-                if outgoing.chunked {
-                    out.extend_from_slice(LAST_CHUNK);
-                }
-                Piece { last: true, surplus: true }
-            }
-            Ok(0) | Err(_) => return Err(Failure::ResponseCut),
-            // The common case needs no copy: the piece goes out in the buffer that it came in.
-            Ok(_) if !outgoing.chunked && fits(&mut incoming, &buf) => {
-                std::mem::swap(&mut buf, &mut out);
-                Piece { last: matches!(incoming, Incoming::Length { left: 0 }), surplus: false }
-            }
-            Ok(_) => frame(core, &mut incoming, &buf, outgoing, &mut out)?,
-        };
+        piece = take_in(core, &mut incoming, outgoing, received, (&mut buf, &mut out))?;
     }
     bytes += out.len() as u64;
     core.buffers.put(buf);
     finish(core, client, out).await?;
     Ok(Relayed { bytes, body_bytes: bytes - head_bytes, clean: !piece.surplus })
+}
+
+/// Makes of what was just received into `buf` what is to be sent: `out`, which is empty.
+fn take_in(
+    core: &Core,
+    incoming: &mut Incoming,
+    outgoing: Outgoing,
+    received: std::io::Result<usize>,
+    (buf, out): (&mut Vec<u8>, &mut Vec<u8>),
+) -> Result<Piece, Failure> {
+    match received {
+        Ok(0) if matches!(incoming, Incoming::UntilClose) => {
+            if outgoing.chunked {
+                out.extend_from_slice(LAST_CHUNK);
+            }
+            Ok(Piece { last: true, surplus: true })
+        }
+        Ok(0) | Err(_) => Err(Failure::ResponseCut),
+        // The common case needs no copy: the piece goes out in the buffer that it came in.
+        Ok(_) if !outgoing.chunked && fits(incoming, buf) => {
+            std::mem::swap(buf, out);
+            Ok(Piece { last: matches!(incoming, Incoming::Length { left: 0 }), surplus: false })
+        }
+        Ok(_) => frame(core, incoming, buf, outgoing, out),
+    }
 }
 
 /// For the head of an answer and what comes with it. What many wait for at a time is read in small pieces.

@@ -18,9 +18,9 @@ use super::super::forward::{FieldPolicy, Forward, TraceFields, write_request};
 use super::super::framing::BodyFraming;
 use super::super::request::{Method, RequestHead};
 use super::super::response::Asked;
+use super::attempts::Attempts;
 use super::head::Head;
 use super::{After, Ended, Exchange, end};
-use crate::access_log::Trail;
 use crate::error::Failure;
 use crate::policy::{Answer, Shaping};
 use crate::relay::request::{self, Gathered};
@@ -28,7 +28,7 @@ use crate::relay::response::{self, Relayed};
 use crate::relay::{self, tunnel};
 use crate::stream::Sink;
 use crate::trace::Active;
-use crate::upstream::{self, Connection, Lease, RetryAccount, Speech, Tried};
+use crate::upstream::{self, Connection, Lease, Speech};
 use crate::worker::{Core, Scratch};
 
 /// The request as it goes to each attempt.
@@ -55,23 +55,6 @@ pub(super) struct Connected {
     pub(super) took: Duration,
     /// It came from the pool.
     pub(super) reused: bool,
-}
-
-/// Where the attempts of one request stand.
-pub(super) struct Attempts {
-    pub(super) tried: Tried,
-    pub(super) count: u32,
-    pub(super) began: Instant,
-    /// A pooled connection turned out stale: the next attempt takes a fresh one.
-    pub(super) fresh: bool,
-    /// For the access log.
-    pub(super) trail: Trail,
-    /// When the last one began.
-    asked: Instant,
-    /// What pays for further ones.
-    account: Option<RetryAccount>,
-    /// Endpoints that there were to choose from.
-    endpoints: usize,
 }
 
 impl<'s> Exchange<'s> {
@@ -177,7 +160,7 @@ impl<'s> Exchange<'s> {
             out.extend_from_slice(&body.bytes);
             let asked = asked(&scratch.request, inbox, self.hop());
             let version = scratch.request.version;
-            let began = attempts.asked + took;
+            let began = attempts.asked() + took;
             let answered = send_and_read_head(
                 &self.core,
                 &mut connection,
@@ -289,81 +272,6 @@ impl<'s> Exchange<'s> {
     }
 }
 
-impl Attempts {
-    pub(super) fn new() -> Self {
-        let now = Instant::now();
-        Self {
-            tried: Tried::default(),
-            count: 0,
-            began: now,
-            fresh: false,
-            trail: Trail::default(),
-            asked: now,
-            account: None,
-            endpoints: 0,
-        }
-    }
-
-    /// Whether to try once more after `failure`.
-    pub(super) fn again(&mut self, core: &Core, failure: &Failure, route: &Route, idempotent: bool) -> bool {
-        self.count += 1;
-        self.trail.fail(failure.status().unwrap_or(502), self.asked.elapsed());
-        failure.allows_retry(&route.retry, idempotent) && self.has_room(route) && self.pay(core)
-    }
-
-    /// Whether to try once more after a response with this status; if not, it is the one to be relayed.
-    pub(super) fn again_after(&mut self, core: &Core, status: u16, route: &Route, idempotent: bool) -> bool {
-        let policy = &route.retry;
-        if !policy.on_status.has(status) {
-            return false;
-        }
-        self.count += 1;
-        let goes_on = (idempotent || policy.non_idempotent) && self.has_room(route) && self.pay(core);
-        if goes_on {
-            self.trail.fail(status, self.asked.elapsed());
-        }
-        goes_on
-    }
-
-    /// Whether tries and time are left.
-    fn has_room(&self, route: &Route) -> bool {
-        let policy = &route.retry;
-        self.count < policy.tries.of(self.endpoints)
-            && (policy.budget.is_zero() || self.began.elapsed() < policy.budget)
-    }
-
-    /// Whether the budget of the cluster pays for one more, which begins now.
-    fn pay(&mut self, core: &Core) -> bool {
-        let is_paid = self.account.as_ref().is_some_and(|account| account.pay(core));
-        let counter = if is_paid { &core.metrics.retries } else { &core.metrics.retries_unpaid };
-        counter.increment();
-        self.asked = Instant::now();
-        is_paid
-    }
-
-    /// A kept connection ended without an answer: its upstream may have closed it in that moment, or it is dead.
-    fn stale(&mut self, connection: &Connection) {
-        self.fresh = true;
-        self.asked = Instant::now();
-        self.tried.add(connection.address);
-        connection.lease.iter().for_each(Lease::doubt);
-    }
-
-    /// One of two tries failed while the other goes on.
-    pub(super) fn gave_way(&mut self, failure: &Failure) {
-        self.trail.fail(failure.status().unwrap_or(502), self.asked.elapsed());
-    }
-
-    /// An endpoint was connected to and failed.
-    pub(super) fn failed(&mut self, core: &Core, connection: &Connection, failure: &Failure, reused: bool) {
-        if reused && matches!(failure, Failure::NoResponse) {
-            return self.stale(connection);
-        }
-        self.tried.add(connection.address);
-        connection.lease.iter().for_each(|lease| lease.failed(core, failure));
-    }
-}
-
 impl Outbound<'_> {
     /// Appends the head for the endpoint at `endpoint`.
     pub(super) fn write(&self, out: &mut Vec<u8>, endpoint: SocketAddr) {
@@ -449,9 +357,7 @@ impl<'s> Exchange<'s> {
         let core = &self.core;
         let chosen = core.upstreams.borrow_mut().choose(core, cluster, &self.hint, &attempts.tried);
         let lease = chosen.ok_or(Failure::NoEndpoint)?;
-        attempts.account = Some(lease.account());
-        attempts.endpoints = cluster.endpoints.len();
-        attempts.trail.begin(lease.address());
+        attempts.begin(&lease, cluster);
         lease.admit(core)?;
         Ok(lease)
     }
