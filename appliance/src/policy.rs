@@ -79,6 +79,29 @@ impl Plan<'_> {
     }
 }
 
+/// What answers in place of an upstream, in the order of the phases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// No rule has the path.
+    Rule,
+    /// A slash is missing behind the path.
+    Slash,
+    /// A path is denied.
+    Denied,
+    /// The whole route is redirected, or this path.
+    Redirect,
+    /// A CORS preflight.
+    Preflight,
+    /// The route answers nothing else.
+    Refusal,
+    /// A rewrite to another host.
+    Rewrite,
+    /// From http to https.
+    Https,
+    /// There is no cluster to ask.
+    Backend,
+}
+
 /// Where a request goes.
 struct Target<'s> {
     cluster: ClusterId,
@@ -98,9 +121,7 @@ pub(crate) async fn run<'s>(
         Found::AddSlash(route) => {
             let policies = route.policies.as_deref();
             let checked = policies.map_or(Ok(()), |policies| check_certificate(core, policies, request, route));
-            let refused = || policies?.refuse.map(Answer::status);
-            let refused = checked.err().or_else(refused);
-            return Plan::answer(refused.unwrap_or_else(|| redirect::add_slash(request, route)));
+            return Plan::answer(checked.err().unwrap_or_else(|| add_slash(request, route)));
         }
         Found::Nothing => return Plan::answer(Answer::status(404)),
     };
@@ -121,27 +142,27 @@ pub(crate) async fn run<'s>(
 }
 
 /// What [`run`] answers before it asks who the client is; for explanations. Chance takes the first way.
-pub(crate) fn preview(snapshot: &Snapshot, found: &Found<'_>, request: &Request<'_>) -> Result<ClusterId, Answer> {
+pub(crate) fn preview(
+    snapshot: &Snapshot,
+    found: &Found<'_>,
+    request: &Request<'_>,
+) -> Result<ClusterId, (Phase, Answer)> {
     let route: &Route = match found {
         Found::Route(route) => route,
-        Found::AddSlash(route) => {
-            let refused = route.policies.as_ref().and_then(|policies| policies.refuse);
-            return Err(refused.map_or_else(|| redirect::add_slash(request, route), Answer::status));
-        }
-        Found::Nothing => return Err(Answer::status(404)),
+        Found::AddSlash(route) => return Err((Phase::Slash, add_slash(request, route))),
+        Found::Nothing => return Err((Phase::Rule, Answer::status(404))),
     };
-    if let Some(policies) = &route.policies {
-        if let Some(answer) = by_path(policies, request, route) {
-            return Err(answer);
-        }
-        if let Some(status) = policies.refuse {
-            return Err(Answer::status(status));
-        }
+    match &route.policies {
+        Some(policies) => by_request(snapshot, (route, policies), request, &mut Shaping::default())?,
+        None => at(Phase::Https, to_https(snapshot, route, request))?,
     }
-    if let Some(answer) = to_https(snapshot, route, request) {
-        return Err(answer);
-    }
-    backend(route, &mut fastrand::Rng::with_seed(0))
+    backend(route, &mut fastrand::Rng::with_seed(0)).map_err(|answer| (Phase::Backend, answer))
+}
+
+/// A slash is missing behind the path of a route that may itself be refused.
+fn add_slash(request: &Request<'_>, route: &Route) -> Answer {
+    let refused = route.policies.as_ref().and_then(|policies| policies.refuse);
+    refused.map_or_else(|| redirect::add_slash(request, route), Answer::status)
 }
 
 async fn with_policies<'s>(
@@ -172,23 +193,7 @@ async fn decide<'s>(
     if request.secured.is_tls() {
         check_certificate(core, policies, request, route)?;
     }
-    if let Some(answer) = by_path(policies, request, route) {
-        return Err(answer);
-    }
-    if let Some(cors) = &policies.cors
-        && let Some(answer) = cors::run(cors, request, shaping)
-    {
-        return Err(answer);
-    }
-    if let Some(status) = policies.refuse {
-        return Err(Answer::status(status));
-    }
-    if let Some(rewrite) = &policies.rewrite {
-        rewrite::run(rewrite, request, route, shaping)?;
-    }
-    if let Some(answer) = to_https(snapshot, route, request) {
-        return Err(answer);
-    }
+    by_request(snapshot, (route, policies), request, shaping).map_err(|(_, answer)| answer)?;
     let in_flight = match &policies.limits {
         Some(limits) => core.limits.admit(limits, request.client)?,
         None => None,
@@ -203,14 +208,51 @@ async fn decide<'s>(
     if let Some(access) = &policies.access {
         access::run(core, access, route, request, shaping).await?;
     }
+    let (cluster, hint) = choose(core, snapshot, (route, policies), request, shaping)?;
+    Ok(Target { cluster, hint, in_flight })
+}
+
+/// The phases that look at the request alone, whoever sends it.
+fn by_request<'s>(
+    snapshot: &Snapshot,
+    (route, policies): (&'s Route, &'s Policies),
+    request: &Request<'_>,
+    shaping: &mut Shaping<'s>,
+) -> Result<(), (Phase, Answer)> {
+    let denied = policies.denied_paths.as_ref().filter(|denied| denied.denies(request.path));
+    at(Phase::Denied, denied.map(|_| Answer::status(403)))?;
+    let single = || policies.redirects.as_ref()?.by_path.get(request.path);
+    let redirect = policies.redirect.as_ref().or_else(single);
+    at(Phase::Redirect, redirect.map(|redirect| redirect::to(redirect, request, route)))?;
+    at(Phase::Preflight, policies.cors.as_ref().and_then(|cors| cors::run(cors, request, shaping)))?;
+    at(Phase::Refusal, policies.refuse.map(Answer::status))?;
+    if let Some(rewrite) = &policies.rewrite {
+        rewrite::run(rewrite, request, route, shaping).map_err(|answer| (Phase::Rewrite, answer))?;
+    }
+    at(Phase::Https, to_https(snapshot, route, request))
+}
+
+/// What a phase answers, if anything.
+fn at(phase: Phase, answer: Option<Answer>) -> Result<(), (Phase, Answer)> {
+    answer.map_or(Ok(()), |answer| Err((phase, answer)))
+}
+
+/// The cluster that is asked: the route's own, a canary's, or that of its error pages.
+fn choose<'s>(
+    core: &Core,
+    snapshot: &'s Snapshot,
+    (route, policies): (&'s Route, &'s Policies),
+    request: &Request<'_>,
+    shaping: &mut Shaping<'s>,
+) -> Result<(ClusterId, Hint<'s>), Answer> {
     let main = backend(route, &mut core.random.borrow_mut())?;
     let substitute = policies.error_pages.as_ref().filter(|pages| pages.takes_over && !is_served(snapshot, main));
     if let Some(pages) = substitute.filter(|pages| is_served(snapshot, pages.cluster)) {
         shaping.ask_for_page(route, request, 503);
-        return Ok(Target { cluster: pages.cluster, hint: Hint::default(), in_flight });
+        return Ok((pages.cluster, Hint::default()));
     }
     if policies.canaries.is_empty() || !is_served(snapshot, main) {
-        return Ok(Target { cluster: main, hint: hint_of(snapshot, route, main, request), in_flight });
+        return Ok((main, hint_of(snapshot, route, main, request)));
     }
     let affinity = hint::affinity(snapshot, route, main);
     let cookie = affinity.and_then(|(affinity, _)| request.cookie(&affinity.cookie));
@@ -221,16 +263,7 @@ async fn decide<'s>(
     let affinity = affinity.filter(|_| canary.is_none_or(|canary| canary.sticky));
     let chosen = snapshot.clusters.get(cluster);
     let hint = chosen.map(|chosen| hint::of(chosen, route, affinity, request)).unwrap_or_default();
-    Ok(Target { cluster, hint, in_flight })
-}
-
-/// Denied paths, then redirects of the whole route and of single paths.
-fn by_path(policies: &Policies, request: &Request<'_>, route: &Route) -> Option<Answer> {
-    if policies.denied_paths.as_ref().is_some_and(|denied| denied.denies(request.path)) {
-        return Some(Answer::status(403));
-    }
-    let single = || policies.redirects.as_ref()?.by_path.get(request.path);
-    policies.redirect.as_ref().or_else(single).map(|redirect| redirect::to(redirect, request, route))
+    Ok((cluster, hint))
 }
 
 /// What a request asks of the balancer of the route's own cluster.

@@ -6,7 +6,7 @@ use ringress_config::snapshot::{Backend, HostRoutes, PathKind, Route, Snapshot};
 
 use super::answer::{Answer, Explanation, Rule, Target};
 use super::question::Question;
-use crate::policy::{self, Request};
+use crate::policy::{self, Phase, Request};
 use crate::route::{self, Found};
 
 /// Routes of the host that are listed beside the one that serves.
@@ -77,13 +77,12 @@ fn host_match(asked: &str, host: &HostRoutes) -> &'static str {
 
 /// What the policies say. Which part of a weighted backend is met is chance, so all are named.
 fn answer(snapshot: &Snapshot, found: &Found<'_>, request: &Request<'_>) -> Answer {
-    let verdict = policy::preview(snapshot, found, request);
-    let answer = match (verdict, found) {
+    let (phase, answer) = match (policy::preview(snapshot, found, request), found) {
         (Ok(_), Found::Route(route)) => return proxied(snapshot, route),
-        (Ok(_), _) => policy::Answer::status(404),
-        (Err(answer), _) => answer,
+        (Ok(_), _) => (Phase::Rule, policy::Answer::status(404)),
+        (Err(answered), _) => answered,
     };
-    let (status, reason) = (answer.status, why_answered(found).to_owned());
+    let (status, reason) = (answer.status, why_answered(phase).to_owned());
     match answer.location {
         Some(location) => {
             let location = String::from_utf8_lossy(&location).into_owned();
@@ -93,14 +92,17 @@ fn answer(snapshot: &Snapshot, found: &Found<'_>, request: &Request<'_>) -> Answ
     }
 }
 
-fn why_answered(found: &Found<'_>) -> &'static str {
-    match found {
-        Found::Nothing => "no rule of this host has a matching path",
-        Found::AddSlash(_) => "the rule's path has a final slash",
-        Found::Route(route) => match route.backend {
-            Backend::Status(_) => "the rule has no usable backend",
-            _ => "https is asked for",
-        },
+fn why_answered(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Rule => "no rule of this host has a matching path",
+        Phase::Slash => "the rule's path has a final slash",
+        Phase::Denied => "the path is denied",
+        Phase::Redirect => "the rule redirects",
+        Phase::Preflight => "it is a CORS preflight",
+        Phase::Refusal => "the rule says so, or access control that it asks for cannot be had",
+        Phase::Rewrite => "the rule rewrites to another URL",
+        Phase::Https => "https is asked for",
+        Phase::Backend => "the rule has no usable backend",
     }
 }
 

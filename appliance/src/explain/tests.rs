@@ -36,13 +36,49 @@ apiVersion: v1
 kind: Service
 metadata: {name: api, namespace: shop}
 spec: {ports: [{port: 80}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: kept
+  namespace: shop
+  annotations:
+    ringress.io/deny-paths: /kept/secret
+    nginx.ingress.kubernetes.io/enable-cors: "true"
+spec:
+  ingressClassName: nginx
+  rules:
+  - host: a.test
+    http: {paths: [{path: /kept, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: locked, namespace: shop, annotations: {nginx.ingress.kubernetes.io/auth-type: basic}}
+spec:
+  ingressClassName: nginx
+  rules:
+  - host: a.test
+    http: {paths: [{path: /locked, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: moved, namespace: shop, annotations: {nginx.ingress.kubernetes.io/permanent-redirect: "http://b.test/"}}
+spec:
+  ingressClassName: nginx
+  rules:
+  - host: a.test
+    http: {paths: [{path: /moved, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
 "#;
 
 fn ask(url: &str) -> Explanation {
+    ask_with(url, "GET", &[])
+}
+
+fn ask_with(url: &str, method: &str, fields: &[String]) -> Explanation {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.yaml"), MANIFESTS).unwrap();
     let checked = check::read(&[folder.path().to_path_buf()], Options { assume_class: true, ..Options::default() });
-    explain(&checked.snapshot.unwrap(), &Question::new(url, "GET", &[], None).unwrap())
+    explain(&checked.snapshot.unwrap(), &Question::new(url, method, fields, None).unwrap())
 }
 
 fn why<'a>(explanation: &'a Explanation, path: &str) -> &'a str {
@@ -86,6 +122,21 @@ fn what_the_proxy_answers_itself_has_a_status_and_a_reason() {
     assert_eq!(status("http://other.test/").0, 404);
     assert_eq!(status("http://a.test/%00").0, 400);
     assert_eq!(status("http://a.test/../x").0, 400);
+    assert_eq!(status("http://a.test/kept/secret"), (403, "the path is denied".into()));
+    let (refused, reason) = status("http://a.test/locked");
+    assert!(refused == 503 && reason.contains("cannot be had"), "{reason}");
+}
+
+#[test]
+fn the_phase_that_answers_is_the_one_that_answers_a_client() {
+    let reason = |url: &str, method: &str, fields: &[String]| match ask_with(url, method, fields).answer {
+        Answer::Status { reason, .. } | Answer::Redirect { reason, .. } => reason,
+        other => panic!("{url}: {other:?}"),
+    };
+    assert_eq!(reason("http://a.test/moved", "GET", &[]), "the rule redirects");
+    assert_eq!(reason("http://tls.test/", "GET", &[]), "https is asked for");
+    let origin = ["Origin: http://o.test".to_owned()];
+    assert_eq!(reason("http://a.test/kept", "OPTIONS", &origin), "it is a CORS preflight");
 }
 
 #[test]
