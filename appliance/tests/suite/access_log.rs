@@ -171,7 +171,7 @@ fn a_log_that_nobody_reads_holds_no_request_up_and_lines_are_counted_as_dropped(
         let target = format!("/{}", "x".repeat(7 << 10));
         let mut client = Connection::plain(ringress.http).unwrap();
         let dropped = || {
-            let page = crate::support::client::once(ringress.health, "GET", "localhost", "/metrics").text();
+            let page = ringress.metrics();
             page.lines().any(|line| line.starts_with("ringress_access_log_dropped_total") && !line.ends_with(" 0"))
         };
         let met = within(PATIENCE, || {

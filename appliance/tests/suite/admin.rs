@@ -121,7 +121,7 @@ fn requests_are_counted_under_the_names_of_ingress_nginx() {
         }
         assert_eq!(ringress.get("unknown.test", "/").status, 404);
         let counted = || {
-            let metrics = client::once(ringress.health, "GET", "localhost", "/metrics").text();
+            let metrics = ringress.metrics();
             let mut lines = metrics.lines().filter(|line| line.starts_with("nginx_ingress_controller_requests{"));
             let line = lines.next().unwrap_or_default().to_owned();
             assert!(!metrics.contains("/some/path"), "no raw path in a label");

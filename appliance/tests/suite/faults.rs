@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::client::{self, Connection};
+use crate::support::client::Connection;
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Ringress, on_each_driver};
 use crate::support::web::serving;
@@ -195,7 +195,7 @@ fn a_response_whose_endpoint_resets_is_cut_and_the_next_one_is_whole() {
             assert!(client.get("a.test", "/cut").is_err(), "{turn}: taken for a whole response");
             assert_eq!(ringress.get("a.test", "/whole").text(), "whole", "{turn}");
         }
-        let text = client::once(ringress.health, "GET", "localhost", "/metrics").text();
+        let text = ringress.metrics();
         let ejected = text.lines().filter(|line| line.starts_with("ringress_endpoint_ejections_total{"));
         assert!(ejected.clone().all(|line| line.ends_with(" 0")), "{:?}", ejected.collect::<Vec<_>>());
     });
@@ -225,7 +225,7 @@ fn sixty_four_kept_connections_are_served_evenly_by_two_workers() {
                 });
             }
         });
-        let text = client::once(ringress.health, "GET", "localhost", "/metrics").text();
+        let text = ringress.metrics();
         let of = |worker: usize| -> f64 {
             let name = format!("ringress_requests_total{{worker=\"{worker}\"}} ");
             text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).expect("a number")

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::client::{self, Connection};
+use crate::support::client::Connection;
 use crate::support::eventually;
 use crate::support::frame_origin::FrameOrigin;
 use crate::support::frames::{DATA, END_STREAM, frame, headers};
@@ -104,10 +104,6 @@ fn served(ringress: &Ringress, count: usize) -> Vec<String> {
     (0..count).map(|_| ask()).collect()
 }
 
-fn metrics(ringress: &Ringress) -> String {
-    client::once(ringress.health, "GET", "localhost", "/metrics").text()
-}
-
 #[test]
 fn an_endpoint_that_fails_its_check_gets_no_request_until_it_passes_again() {
     on_each_driver(|driver| {
@@ -117,7 +113,7 @@ fn an_endpoint_that_fails_its_check_gets_no_request_until_it_passes_again() {
         other.set_ill(true);
         fails(&ringress, &[other.address()]);
         assert!(served(&ringress, 40).iter().all(|name| name == "good"));
-        let text = metrics(&ringress);
+        let text = ringress.metrics();
         for line in [
             r#"ringress_checked_endpoints{cluster="default-web-80",state="healthy"} 1"#,
             r#"ringress_checked_endpoints{cluster="default-web-80",state="failing"} 1"#,
@@ -150,7 +146,7 @@ fn with_all_endpoints_failing_all_are_used() {
         fails(&ringress, &addresses);
         let names = served(&ringress, 20);
         assert!(names.contains(&"one".to_owned()) && names.contains(&"two".to_owned()), "{names:?}");
-        let text = metrics(&ringress);
+        let text = ringress.metrics();
         let panics: f64 = (text.lines().filter(|line| line.starts_with("ringress_endpoint_panics_total{")))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum();
@@ -195,9 +191,9 @@ fn a_connection_is_enough_for_tcp_and_a_refused_one_is_not() {
         let retries = |text: String| -> Vec<String> {
             text.lines().filter(|line| line.starts_with("ringress_retries_total{")).map(str::to_owned).collect()
         };
-        let before = retries(metrics(&ringress));
+        let before = retries(ringress.metrics());
         assert_eq!(served(&ringress, 20), ["good"; 20]);
-        assert_eq!(retries(metrics(&ringress)), before, "the dead one is not even tried");
+        assert_eq!(retries(ringress.metrics()), before, "the dead one is not even tried");
     });
 }
 

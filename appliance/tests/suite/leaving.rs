@@ -7,7 +7,7 @@ use crate::support::client::Connection;
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Driver, Ringress, on_each_driver};
-use crate::support::{PATIENCE, client, eventually};
+use crate::support::{PATIENCE, eventually};
 
 /// Tells when its connection ends: sends `first`, then nothing.
 fn silent(first: &'static [u8]) -> (Origin, mpsc::Receiver<()>) {
@@ -42,7 +42,7 @@ fn the_request_of_a_client_that_left_is_cancelled_and_counted_as_499() {
         drop(client);
         told.recv_timeout(PATIENCE).expect("the upstream is told");
         eventually("it is counted", || {
-            let metrics = client::once(ringress.health, "GET", "localhost", "/metrics").text();
+            let metrics = ringress.metrics();
             metrics.contains("status=\"499\"")
         });
     });

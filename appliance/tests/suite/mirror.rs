@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::client::{self, Connection};
+use crate::support::client::Connection;
 use crate::support::eventually;
 use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::{Next, Origin, refusing_address};
@@ -17,9 +17,7 @@ fn mirroring(driver: Driver, origin: &Origin, annotations: &[(&str, &str)]) -> R
 }
 
 fn counted(ringress: &Ringress, name: &str) -> u64 {
-    let text = client::once(ringress.health, "GET", "localhost", "/metrics").text();
-    let of = |line: &str| line.strip_prefix(name)?.split_whitespace().next_back()?.parse::<f64>().ok();
-    text.lines().filter(|line| !line.starts_with('#')).filter_map(of).sum::<f64>() as u64
+    ringress.metric(name) as u64
 }
 
 #[test]

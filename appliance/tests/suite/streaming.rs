@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::client::{self, Connection};
+use crate::support::client::Connection;
 use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Driver, Ringress, on_each_driver};
@@ -160,7 +160,7 @@ fn a_body_that_stops_coming_is_answered_with_408_and_bytes_are_counted_once() {
         let mut client = Connection::plain(ringress.http).expect("connect");
         client.send(&[head.as_bytes(), &body].concat()).expect("send");
         assert_eq!(client.response(false).expect("an answer").status, 200);
-        let metrics = || client::once(ringress.health, "GET", "localhost", "/metrics").text();
+        let metrics = || ringress.metrics();
         let counted = || {
             let text = metrics();
             let line = text.lines().find(|line| line.starts_with("ringress_bytes_received_total{"));

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use crate::support::manifests::file;
 use crate::support::process::{Builder, Driver, Ringress, on_each_driver, own_address};
 use crate::support::services::{config_map, free, service, tcp_echo, udp_echo};
-use crate::support::{PATIENCE, client, eventually};
+use crate::support::{PATIENCE, eventually};
 
 fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(to)?;
@@ -67,7 +67,7 @@ fn a_dead_endpoint_is_passed_over_and_a_port_without_any_is_closed() {
         }
         ringress.apply("services.json", file(service("echo", "TCP", &[])));
         assert!(connect(at(&ringress, port)).is_err(), "no endpoint, no port");
-        let metrics = client::once(ringress.health, "GET", "localhost", "/metrics").text();
+        let metrics = ringress.metrics();
         assert!(metrics.contains("ringress_tcp_sessions_total"), "{metrics}");
     });
 }
@@ -180,7 +180,7 @@ fn datagrams_are_answered_and_the_port_goes_with_its_entry() {
         let long = vec![b'x'; 40_000];
         assert!(ask(&udp_client(PATIENCE), to, &long).expect("an answer").len() > long.len());
         let open = || {
-            let metrics = client::once(ringress.health, "GET", "localhost", "/metrics").text();
+            let metrics = ringress.metrics();
             let lines = metrics.lines().filter(|line| line.starts_with("ringress_udp_sessions{"));
             lines.map(|line| line.rsplit_once(' ').map_or(0.0, |(_, n)| n.parse().expect("a number"))).sum::<f64>()
         };
@@ -211,7 +211,7 @@ fn a_udp_session_stays_with_its_endpoint_and_ends_when_idle() {
             assert_eq!(ask(&client, to, b"hello").expect("an answer"), first);
         }
         let open = || {
-            let metrics = client::once(ringress.health, "GET", "localhost", "/metrics").text();
+            let metrics = ringress.metrics();
             metrics.lines().any(|line| line.starts_with("ringress_udp_sessions{") && line.ends_with(" 1"))
         };
         assert!(open(), "one session is open");

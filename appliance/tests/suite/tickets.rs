@@ -40,10 +40,8 @@ fn is_resumed(first: &Ringress, second: &Ringress, version: &'static rustls::Sup
 
 const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
 
-fn metric(ringress: &Ringress) -> String {
-    let text = client::once(ringress.health, "GET", "localhost", "/metrics").text();
-    let line = text.lines().find(|line| line.starts_with("ringress_tls_shared_ticket_keys ")).expect("the metric");
-    line.rsplit(' ').next().expect("a value").to_owned()
+fn shared_keys(ringress: &Ringress) -> f64 {
+    ringress.metric("ringress_tls_shared_ticket_keys")
 }
 
 #[test]
@@ -53,7 +51,9 @@ fn replicas_resume_each_other_s_sessions_by_keys_that_the_leader_makes_and_rotat
         let server = cluster(&origin);
         let (one, two) = (replica(driver, &server, "p0"), replica(driver, &server, "p1"));
         let data = || server.get("Secret", "ingress", "tickets").unwrap_or_default()["data"].clone();
-        eventually("the leader has made a key, and both use it", || metric(&one) == "1" && metric(&two) == "1");
+        eventually("the leader has made a key, and both use it", || {
+            shared_keys(&one) == 1.0 && shared_keys(&two) == 1.0
+        });
         for version in VERSIONS {
             assert!(is_resumed(&one, &two, version) && is_resumed(&two, &one, version), "{version:?}");
         }
@@ -65,7 +65,7 @@ fn replicas_resume_each_other_s_sessions_by_keys_that_the_leader_makes_and_rotat
         let mut secret = server.get("Secret", "ingress", "tickets").unwrap();
         secret["data"] = json!({ &aged: value });
         server.put(secret);
-        eventually("the keys are rotated", || metric(&one) == "2" && metric(&two) == "2");
+        eventually("the keys are rotated", || shared_keys(&one) == 2.0 && shared_keys(&two) == 2.0);
         assert!(data()[&name].is_null() && !data()[&aged].is_null());
         for version in VERSIONS {
             assert!(is_resumed(&one, &two, version) && is_resumed(&two, &one, version), "{version:?}");

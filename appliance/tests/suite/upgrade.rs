@@ -124,7 +124,7 @@ fn a_new_program_that_does_not_serve_changes_nothing() {
         let why = ringress.upgrade().expect_err("its configuration is wrong");
         assert!(why.contains("no-such-option"), "{why}");
         ringress.configure("workers: 2\n");
-        let metrics = client::once(ringress.health, "GET", "localhost", "/metrics").text();
+        let metrics = ringress.metrics();
         assert!(metrics.contains("\nringress_upgrades_failed_total 3\n"), "{metrics}");
         load.wait(REQUESTS);
         load.stop();
