@@ -43,7 +43,8 @@ struct Entry {
     published: Option<Published>,
     served: bool,
     writing: bool,
-    /// A write was cut short: the status is either what is published here or what was being written.
+    /// The status is either what is published here or what was written last: a write was cut short, or what was seen
+    /// since may be older than it.
     unsure: bool,
     /// Of the addresses that are wanted now.
     writes: u8,
@@ -110,10 +111,11 @@ impl Book {
         self.open.is_empty() && !self.entries.values().any(|entry| entry.writing)
     }
 
-    /// Nobody will tell how the jobs under way have ended: each is done again, whatever its Ingress seems to show.
+    /// Nobody will tell how the jobs under way have ended, nor what is yet to be seen of those that have: each is done
+    /// again, whatever its Ingress seems to show.
     pub(crate) fn abandon(&mut self) {
-        let cut = self.entries.iter_mut().filter(|(_, entry)| entry.writing);
-        let keys: Vec<ObjectKey> = cut
+        let written = self.entries.iter_mut().filter(|(_, entry)| entry.writing || entry.writes > 0);
+        let keys: Vec<ObjectKey> = written
             .map(|(key, entry)| {
                 (entry.writing, entry.unsure) = (false, true);
                 key.clone()
@@ -219,6 +221,19 @@ mod tests {
         assert!(book.next().is_some());
         book.note(key("a"), None);
         book.done(&key("a"), Done::Failed);
+        assert!(book.next().is_none() && book.is_idle());
+    }
+
+    #[test]
+    fn what_was_written_is_taken_back_even_if_something_older_has_been_seen_since() {
+        let mut book = book();
+        book.next().expect("it differs");
+        book.done(&key("a"), Done::Is(published("3", &["1.1.1.1"]), true));
+        book.note(key("a"), Some(published("2", &[])));
+        book.abandon();
+        book.want(wanted(&[]));
+        assert_eq!(book.next().map(|job| job.addresses.len()), Some(0));
+        book.done(&key("a"), Done::Is(published("4", &[]), true));
         assert!(book.next().is_none() && book.is_idle());
     }
 

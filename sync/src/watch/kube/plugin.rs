@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn one_that_gives_nothing_is_refused_and_no_request_is_made_by_nobody() {
         for answer in [r#"{"status":{}}"#, r#"{"status":{"clientCertificateData":"no key"}}"#, "{}"] {
-            let refused = resolve(&mut account(answer)).err().expect("nothing is given");
+            let refused = resolve(&mut account(answer)).expect_err("nothing is given");
             assert_eq!(refused, "the credential plugin `printf` gives no credentials", "{answer}");
         }
         let mut given = account(r#"{"status":{"token":"t","expirationTimestamp":"1970-01-01T00:01:00Z"}}"#);
