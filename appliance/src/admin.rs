@@ -26,7 +26,7 @@ use tokio::sync::{oneshot, watch};
 
 pub(crate) use api::Rejected;
 pub use listen::{AdminSockets, ListenError, Listeners};
-pub use sources::{ControlPlane, ControlStatus, Phase, Sources, SyncFuture, WorkerPlane};
+pub use sources::{ControlPlane, ControlStatus, Phase, Reviews, Sources, SyncFuture, WorkerPlane};
 
 use crate::worker::Gate;
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use ringress::access_log::AccessLog;
 use ringress::admin::{
-    Admin, AdminSettings, AdminSockets, ControlPlane, ControlStatus, Listeners, Phase, Sources, SyncFuture, WorkerPlane,
+    Admin, AdminSettings, AdminSockets, ControlPlane, ControlStatus, Listeners, Phase, Reviews, Sources, SyncFuture,
+    WorkerPlane,
 };
 use ringress::cli::{self, Command, HttpListeners, RunSettings, Source, Surroundings, WriteBack};
 use ringress::demo::{Demo, Reached};
@@ -457,6 +458,11 @@ impl ControlPlane for Control {
             propagation: status.propagation.adopted,
             builds: status.builds.published,
             build_time: status.builds.busy,
+            reviews: Reviews {
+                accepted: status.reviews.accepted,
+                refused: status.reviews.refused,
+                took: status.reviews.took,
+            },
         }
     }
 

@@ -28,7 +28,7 @@ pub use counters::{CoreCounters, Refused};
 pub use reader::{Reader, Scrape};
 
 pub(crate) use reader::{Traffic, TrafficRow, float};
-pub(crate) use text::Page;
+pub(crate) use text::{Labels, Page};
 
 use layout::Layout;
 use series::RouteSeries;

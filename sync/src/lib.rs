@@ -31,5 +31,5 @@ pub use settings::{
     KubeSettings, PodIdentity, ResolverSettings, SourceSettings, StatusAddresses, StatusSettings, SyncSettings,
     WebhookAuthority, WebhookCertificate, WebhookSettings, WebhookSocket, WriteSettings,
 };
-pub use status::{Builds, Changed, Propagation, SyncStatus};
+pub use status::{Builds, Changed, Propagation, Reviews, SyncStatus};
 pub use thread::spawn;

@@ -39,6 +39,8 @@ pub struct SyncStatus {
     pub propagation: Propagation,
     /// Cost of all builds so far.
     pub builds: Builds,
+    /// What the webhook was asked.
+    pub reviews: Reviews,
 }
 
 /// The objects that changed from one snapshot to the next.
@@ -67,6 +69,17 @@ pub struct Propagation {
     pub published: Duration,
     /// Until every worker served it; `None` while one does not.
     pub adopted: Option<Duration>,
+}
+
+/// Ingresses that the webhook was asked about, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reviews {
+    /// Those that may be written.
+    pub accepted: u64,
+    /// Those that must not.
+    pub refused: u64,
+    /// What compiling the last one took.
+    pub took: Duration,
 }
 
 /// Counters of the builds since the start.

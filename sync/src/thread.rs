@@ -263,8 +263,15 @@ impl Control {
     }
 
     /// Answers the webhook.
-    fn review(&self, ingress: &Arc<Ingress>, reply: oneshot::Sender<Option<Review>>) {
+    fn review(&mut self, ingress: &Arc<Ingress>, reply: oneshot::Sender<Option<Review>>) {
+        let started = Instant::now();
         let review = (self.publishing.generation() > 0).then(|| self.compiler.review(ingress));
+        if let Some(review) = &review {
+            let reviews = &mut self.status.reviews;
+            *(if review.refused.is_empty() { &mut reviews.accepted } else { &mut reviews.refused }) += 1;
+            reviews.took = started.elapsed();
+            self.show();
+        }
         // Who asked may have given up.
         let _gone = reply.send(review);
     }

@@ -105,6 +105,8 @@ fn what_is_served_decides_and_asking_changes_nothing() {
     warned["metadata"]["annotations"] = json!({"nginx.ingress.kubernetes.io/no-such-thing": "x"});
     let (allowed, response) = asker.ask(&warned);
     assert!(allowed && response["warnings"].as_array().is_some_and(|warnings| warnings.len() == 1), "{response}");
+    let asked = rig.handle.status().reviews;
+    assert_eq!((asked.accepted, asked.refused, asked.took.is_zero()), (2, 1, false));
     assert!(!rig.serves("b.test"));
     assert_eq!((rig.sync(), server.requests(Verb::Write, "ingresses")), (1, 0));
     // What has changed since counts at once.

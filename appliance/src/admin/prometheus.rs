@@ -14,9 +14,9 @@ use ringress_config::snapshot::{Backend, Snapshot};
 use rustls::SignatureAlgorithm;
 
 use super::api::{self, Shown};
-use super::sources::{ControlStatus, Sources};
+use super::sources::{ControlStatus, Reviews, Sources};
 use crate::limits::{CHECKED_CLUSTERS_SHOWN_MAX, ORPHANS_SHOWN_MAX};
-use crate::metrics::{Page, RequestMetricsSettings, float};
+use crate::metrics::{Labels, Page, RequestMetricsSettings, float};
 use crate::ocsp::{Outcome, Staples};
 
 /// The content type of the text format.
@@ -121,7 +121,24 @@ fn write_control(page: &mut Page, status: &ControlStatus, settings: &RequestMetr
             [(labels, flag(*leads))],
         );
     }
+    write_reviews(page, status, &controller);
     page.counters("nginx_ingress_controller_success", "Changes served", [(controller, float(status.builds))]);
+}
+
+/// The webhook's. One question compiles one Ingress and renders nothing, so there are no `admission_render_*` and no
+/// `admission_config_size`; `check_*` have no labels for Ingresses, of which anybody may name any number.
+fn write_reviews(page: &mut Page, status: &ControlStatus, controller: &Labels<'_>) {
+    let Reviews { accepted, refused, took } = status.reviews;
+    let rows = |value| [(controller.clone(), value)];
+    let help = "Ingresses that the webhook accepted";
+    page.counters("nginx_ingress_controller_check_success", help, rows(float(accepted)));
+    let help = "Ingresses that the webhook refused";
+    page.counters("nginx_ingress_controller_check_errors", help, rows(float(refused)));
+    let tested = flag(accepted + refused > 0);
+    let help = "Ingresses compiled for the last question to the webhook";
+    page.gauges("nginx_ingress_controller_admission_tested_ingresses", help, rows(tested));
+    let help = "Seconds that this took";
+    page.gauges("nginx_ingress_controller_admission_tested_duration", help, rows(seconds(took)));
 }
 
 fn write_certificates(page: &mut Page, snapshot: &Snapshot, settings: &RequestMetricsSettings) {

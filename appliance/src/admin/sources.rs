@@ -61,6 +61,19 @@ pub struct ControlStatus {
     pub builds: u64,
     /// Time spent compiling since the start.
     pub build_time: Duration,
+    /// What the webhook was asked since the start.
+    pub reviews: Reviews,
+}
+
+/// Ingresses that the webhook was asked about.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reviews {
+    /// Those that may be written.
+    pub accepted: u64,
+    /// Those that must not.
+    pub refused: u64,
+    /// What compiling the last one took.
+    pub took: Duration,
 }
 
 /// The worker cores, beyond what their counters say.
