@@ -76,7 +76,7 @@ pub struct Compiler {
     /// Secret or ConfigMap → the Ingresses whose annotations name it.
     readers: Index<ObjectRef, ObjectKey>,
     /// For [`Compiled::served`].
-    served: Vec<(ObjectKey, bool)>,
+    served: Vec<(ObjectKey, Tenure)>,
     snapshot: Arc<Snapshot>,
 }
 
@@ -91,8 +91,19 @@ pub struct Compiled {
     pub findings: Arc<[Finding]>,
     /// How many objects of each kind are known, served or not.
     pub objects: BTreeMap<Kind, usize>,
-    /// The Ingresses that have begun (true) or ceased (false) to be served since the last call.
-    pub served: Vec<(ObjectKey, bool)>,
+    /// The Ingresses that have begun or ceased to be served since the last call.
+    pub served: Vec<(ObjectKey, Tenure)>,
+}
+
+/// What has become of an Ingress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenure {
+    /// It is served from now on.
+    Begun,
+    /// It belongs to somebody else now, or to nobody: its class or its namespace says so.
+    Left,
+    /// It is not served, though it may be again as it is: it is refused, or its class is gone.
+    Lapsed,
 }
 
 /// What follows from an Ingress.
@@ -322,7 +333,8 @@ impl Compiler {
             }
             self.relink(&key, old.intent.as_ref(), new.intent.as_ref());
             if old.intent.is_some() != new.intent.is_some() {
-                self.served.push((key.clone(), new.intent.is_some()));
+                let tenure = if new.intent.is_some() { Tenure::Begun } else { self.ended(&key) };
+                self.served.push((key.clone(), tenure));
             }
             self.dirty.reports.insert(key.clone());
             if self.store.ingresses.contains_key(&key) {
@@ -331,10 +343,22 @@ impl Compiler {
         }
     }
 
+    /// How an Ingress has ceased to be served. A class that is gone may be on its way back: a chart replaces it so.
+    fn ended(&self, key: &ObjectKey) -> Tenure {
+        let Some(ingress) = self.store.ingresses.get(key) else { return Tenure::Left };
+        let class_is_gone = ingress.class.as_ref().is_some_and(|class| self.store.class(class).is_none());
+        let is_foreign = ingress::is_foreign(ingress, self.context(ingress));
+        if is_foreign && !class_is_gone { Tenure::Left } else { Tenure::Lapsed }
+    }
+
+    fn context<'a>(&'a self, ingress: &Ingress) -> Context<'a> {
+        let (options, classes) = (&self.options, &self.classes);
+        Context { options, globals: self.globals_of(ingress), classes, objects: &self.store }
+    }
+
     fn translate_one(&self, key: &ObjectKey, old: &Translated) -> Translated {
         let Some(object) = self.store.ingresses.get(key) else { return Translated::default() };
-        let (options, globals, classes) = (&self.options, self.globals_of(object), &self.classes);
-        let context = Context { options, globals, classes, objects: &self.store };
+        let context = self.context(object);
         let translation = ingress::translate(object, context);
         let mut references = translation.references;
         let (accepted, intent) = match translation.verdict {

@@ -18,6 +18,7 @@ mod tickets;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ringress_config::compile::Tenure;
 use ringress_config::diagnostics::Finding;
 use ringress_config::model::{Kind, ObjectKey, ObjectRef};
 use tokio::sync::{Notify, oneshot, watch};
@@ -114,9 +115,9 @@ impl Writing {
     }
 
     /// Ingresses that have begun or ceased to be served.
-    pub(crate) fn served(&self, served: &[(ObjectKey, bool)]) {
+    pub(crate) fn served(&self, served: &[(ObjectKey, Tenure)]) {
         if !served.is_empty() && self.status.is_some() {
-            self.statuses.tell(|book| served.iter().for_each(|(key, served)| book.serve(key, *served)));
+            self.statuses.tell(|book| served.iter().for_each(|(key, tenure)| book.serve(key, *tenure)));
         }
     }
 

@@ -83,6 +83,29 @@ fn every_served_ingress_shows_the_addresses_at_once_and_no_other_does() {
 }
 
 #[test]
+fn an_ingress_that_moves_to_another_class_loses_our_addresses_and_keeps_those_of_its_owner() {
+    let server = server_with(&["a.test", "b.test"]);
+    server.put(
+        json!({"kind": "IngressClass", "metadata": {"name": "other"}, "spec": {"controller": "example.com/other"}}),
+    );
+    let rig = replica(&server, write_settings("p", fixed(&["1.2.3.4"]))).ready();
+    eventually("all is written", || addresses(&server, "a") == "1.2.3.4" && addresses(&server, "b") == "1.2.3.4");
+    let mut moved = server.get("Ingress", "n", "a").unwrap();
+    moved["spec"]["ingressClassName"] = "other".into();
+    server.put(moved.clone());
+    eventually("ours is taken out", || addresses(&server, "a").is_empty());
+    moved["status"] = json!({"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}});
+    server.put(moved);
+    server.delete("IngressClass", "", "nginx");
+    eventually("nothing is served", || !rig.serves("b.test"));
+    let written = server.requests(Verb::Write, "ingresses");
+    within(TTL * 10, "time goes on", || server.requests(Verb::Write, "leases") >= 6);
+    assert_eq!(server.requests(Verb::Write, "ingresses"), written);
+    assert_eq!(addresses(&server, "a"), "1.2.3.4", "its owner may be behind the same address");
+    assert_eq!(addresses(&server, "b"), "1.2.3.4", "the class may come back, as when a chart is replaced");
+}
+
+#[test]
 fn nothing_is_written_when_nothing_changes_but_the_lease() {
     let server = server_with(&["a.test", "b.test"]);
     let _rig = replica(&server, write_settings("p", fixed(&["1.2.3.4"]))).ready();

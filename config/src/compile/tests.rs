@@ -332,3 +332,28 @@ fn a_held_version_serves_again_after_a_restart() {
     assert_eq!(restart(&good), (true, 0, 1));
     assert_eq!(restart(&service("s", &[])), (false, 0, 0), "it is gone");
 }
+
+#[test]
+fn an_ingress_leaves_by_its_own_word_and_lapses_when_its_class_is_gone() {
+    let class = |name: &str, controller: &str| {
+        format!(
+            "---\napiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {{name: {name}}}\nspec: {{controller: \
+             {controller}}}\n"
+        )
+    };
+    let mut compiler = compiler(Options::default());
+    compiler.apply(&(class("nginx", "k8s.io/ingress-nginx") + &class("other", "example.com/other")));
+    let web = ingress("web", "a.test", &["/"], "");
+    let begun = [(ObjectKey::new("default", "web"), Tenure::Begun)];
+    let ended = |tenure| [(ObjectKey::new("default", "web"), tenure)];
+    assert_eq!(compiler.apply(&web).served, begun);
+    assert_eq!(compiler.apply(&web.replace("Name: nginx", "Name: other")).served, ended(Tenure::Left));
+    assert_eq!(compiler.apply(&web).served, begun);
+    assert_eq!(compiler.apply(&web.replace("ingressClassName: nginx", "")).served, ended(Tenure::Left));
+    assert_eq!(compiler.apply(&web).served, begun);
+    let gone = ObjectRef { kind: Kind::IngressClass, key: ObjectKey::new("", "nginx") };
+    compiler.remove(&gone);
+    assert_eq!(compiler.compile().served, ended(Tenure::Lapsed));
+    assert_eq!(compiler.apply(&class("nginx", "k8s.io/ingress-nginx")).served, begun);
+    assert_eq!(compiler.apply(&web.replace("Name: nginx", "Name: nowhere")).served, ended(Tenure::Lapsed));
+}

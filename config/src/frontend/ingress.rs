@@ -29,6 +29,13 @@ pub(crate) struct Context<'a> {
     pub(crate) objects: &'a dyn Objects,
 }
 
+/// Whether an Ingress is for somebody else, by its class or its namespace.
+pub(crate) fn is_foreign(ingress: &Ingress, context: Context<'_>) -> bool {
+    let object = ObjectRef { kind: Kind::Ingress, key: ingress.meta.key.clone() };
+    let annotations = Annotations::new(ingress, &object, &context.options.annotations_prefix);
+    !admit::is_ours(ingress, &annotations, context)
+}
+
 /// Translates one Ingress. The outcome depends on nothing but the arguments.
 pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation {
     let object = ObjectRef { kind: Kind::Ingress, key: ingress.meta.key.clone() };

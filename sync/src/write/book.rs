@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use ringress_config::compile::Tenure;
 use ringress_config::model::ObjectKey;
 
 use super::addresses::Address;
@@ -25,6 +26,8 @@ pub(crate) struct Job {
     pub(crate) key: ObjectKey,
     pub(crate) version: Box<str>,
     pub(crate) addresses: Arc<[Address]>,
+    /// Nothing is written in place of anything but this.
+    pub(crate) only_from: Option<Box<[Address]>>,
 }
 
 /// How a job has ended.
@@ -42,6 +45,8 @@ pub(crate) enum Done {
 struct Entry {
     published: Option<Published>,
     served: bool,
+    /// It has left, and what it shows may still be ours.
+    left: bool,
     writing: bool,
     /// The status is either what is published here or what was written last: a write was cut short, or what was seen
     /// since may be older than it.
@@ -68,16 +73,23 @@ impl Book {
                 self.entries.remove(&key);
             }
             Some(published) => {
-                self.entries.entry(key.clone()).or_default().published = Some(published);
+                let entry = self.entries.entry(key.clone()).or_default();
+                // What comes after something else is its new owner's, though it may be the same.
+                entry.left &= entry.published.as_ref().is_none_or(|old| old.addresses == published.addresses);
+                entry.published = Some(published);
                 self.look(&key);
             }
         }
     }
 
-    /// An Ingress has begun or ceased to be served. What is no longer served is nobody's business here.
-    pub(crate) fn serve(&mut self, key: &ObjectKey, served: bool) {
+    /// An Ingress has begun or ceased to be served. From one that has left, what is ours is taken once; after that, and
+    /// where a class is only gone for now, its status is nobody's business here.
+    pub(crate) fn serve(&mut self, key: &ObjectKey, tenure: Tenure) {
+        let served = tenure == Tenure::Begun;
         match self.entries.get_mut(key) {
-            Some(entry) => entry.served = served,
+            Some(entry) => {
+                (entry.left, entry.served) = (entry.served && tenure == Tenure::Left, served);
+            }
             None if served => drop(self.entries.insert(key.clone(), Entry { served, ..Entry::default() })),
             None => {}
         }
@@ -102,7 +114,9 @@ impl Book {
             let (Some(entry), Some(addresses)) = (self.entries.get_mut(&key), &self.wanted) else { continue };
             let Some(published) = &entry.published else { continue };
             entry.writing = true;
-            return Some(Job { key, version: published.version.clone(), addresses: Arc::clone(addresses) });
+            let addresses = if entry.left { Arc::default() } else { Arc::clone(addresses) };
+            let only_from = entry.left.then(|| published.addresses.clone());
+            return Some(Job { key, version: published.version.clone(), addresses, only_from });
         }
     }
 
@@ -134,7 +148,7 @@ impl Book {
                 entry.writes = entry.writes.saturating_add(u8::from(written));
                 given_up = written && entry.writes == WRITES_MAX;
                 entry.published = Some(published);
-                entry.unsure = false;
+                (entry.unsure, entry.left) = (false, false);
             }
             Done::Gone => entry.published = None,
             Done::Failed => {}
@@ -145,11 +159,15 @@ impl Book {
 
     fn look(&mut self, key: &ObjectKey) {
         let Some(entry) = self.entries.get(key) else { return };
-        let differs = match (&entry.published, &self.wanted) {
-            (Some(published), Some(wanted)) => entry.unsure || published.addresses[..] != wanted[..],
-            (None, _) | (_, None) => false,
+        let (differs, is_ours) = match (&entry.published, &self.wanted) {
+            (Some(published), Some(wanted)) => {
+                let is_same = published.addresses[..] == wanted[..];
+                (entry.unsure || !is_same, is_same && !wanted.is_empty())
+            }
+            (None, _) | (_, None) => (false, false),
         };
-        match differs && entry.served && !entry.writing && entry.writes < WRITES_MAX {
+        let wrong = if entry.left { is_ours } else { differs && entry.served && entry.writes < WRITES_MAX };
+        match wrong && !entry.writing {
             true => self.open.insert(key.clone()),
             false => self.open.remove(key),
         };
@@ -176,7 +194,7 @@ mod tests {
     fn book() -> Book {
         let mut book = Book::default();
         book.note(key("a"), Some(published("1", &[])));
-        book.serve(&key("a"), true);
+        book.serve(&key("a"), Tenure::Begun);
         book.want(wanted(&["1.1.1.1"]));
         book
     }
@@ -190,7 +208,7 @@ mod tests {
         assert!(!book.is_idle());
         assert!(!book.done(&key("a"), Done::Is(published("2", &["1.1.1.1"]), true)));
         book.note(key("a"), Some(published("2", &["1.1.1.1"])));
-        book.serve(&key("a"), true);
+        book.serve(&key("a"), Tenure::Begun);
         book.want(wanted(&["1.1.1.1"]));
         assert!(book.next().is_none() && book.is_idle());
     }
@@ -200,15 +218,15 @@ mod tests {
         let mut book = Book::default();
         book.note(key("a"), Some(published("1", &[])));
         book.note(key("foreign"), Some(published("1", &["9.9.9.9"])));
-        book.serve(&key("a"), true);
-        book.serve(&key("unseen"), true);
+        book.serve(&key("a"), Tenure::Begun);
+        book.serve(&key("unseen"), Tenure::Begun);
         assert_eq!(book.next(), None);
         book.want(wanted(&["1.1.1.1"]));
         assert_eq!(book.next().map(|job| job.key), Some(key("a")));
         assert_eq!(book.next(), None);
         book.note(key("unseen"), Some(published("3", &[])));
         assert_eq!(book.next().map(|job| job.key), Some(key("unseen")));
-        book.serve(&key("a"), false);
+        book.serve(&key("a"), Tenure::Left);
         book.done(&key("a"), Done::Failed);
         assert_eq!(book.next(), None, "it went to somebody else meanwhile");
     }
@@ -235,6 +253,39 @@ mod tests {
         assert_eq!(book.next().map(|job| job.addresses.len()), Some(0));
         book.done(&key("a"), Done::Is(published("4", &[]), true));
         assert!(book.next().is_none() && book.is_idle());
+    }
+
+    #[test]
+    fn what_is_ours_is_taken_once_from_an_ingress_that_left() {
+        let mut book = book();
+        book.next().unwrap();
+        book.done(&key("a"), Done::Is(published("2", &["1.1.1.1"]), true));
+        book.serve(&key("a"), Tenure::Left);
+        let job = book.next().expect("it shows our address");
+        assert!(job.addresses.is_empty() && job.only_from.as_deref() == Some(&*wanted(&["1.1.1.1"])));
+        book.done(&key("a"), Done::Is(published("3", &[]), true));
+        book.note(key("a"), Some(published("4", &["1.1.1.1"])));
+        assert!(book.next().is_none() && book.is_idle(), "its new owner may say the same");
+    }
+
+    #[test]
+    fn what_the_leader_took_is_taken_by_no_later_one() {
+        let mut book = book();
+        book.note(key("a"), Some(published("2", &["1.1.1.1"])));
+        book.serve(&key("a"), Tenure::Left);
+        book.note(key("a"), Some(published("3", &[])));
+        book.note(key("a"), Some(published("4", &["1.1.1.1"])));
+        assert_eq!(book.next(), None);
+    }
+
+    #[test]
+    fn what_others_wrote_and_what_only_lapsed_is_left_alone() {
+        for (shown, tenure) in [(&["9.9.9.9"][..], Tenure::Left), (&[], Tenure::Left), (&["1.1.1.1"], Tenure::Lapsed)] {
+            let mut book = book();
+            book.note(key("a"), Some(published("2", shown)));
+            book.serve(&key("a"), tenure);
+            assert_eq!(book.next(), None, "{shown:?}");
+        }
     }
 
     #[test]

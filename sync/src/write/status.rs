@@ -150,7 +150,7 @@ async fn write(api: Api, job: Job, until: Instant) -> (ObjectKey, Result<Done, F
 }
 
 async fn attempts(api: &Api, job: Job) -> Result<Done, Failure> {
-    let Job { key, mut version, addresses } = job;
+    let Job { key, mut version, addresses, only_from } = job;
     for _ in 0..ATTEMPTS {
         let patch = json!({
             "metadata": {"resourceVersion": version},
@@ -171,7 +171,8 @@ async fn attempts(api: &Api, job: Job) -> Result<Done, Failure> {
             Err(Failure::NotFound) => return Ok(Done::Gone),
             Err(failure) => return Err(failure),
         };
-        if now.addresses[..] == addresses[..] {
+        let is_others = only_from.as_ref().is_some_and(|ours| now.addresses != *ours);
+        if is_others || now.addresses[..] == addresses[..] {
             return Ok(Done::Is(now, false));
         }
         version = now.version;
