@@ -28,10 +28,15 @@ fn server() -> ApiServer {
     server.put(ingress_class());
     server.put(service("n", "web"));
     server.put(ingress("n", "a", "a.test"));
-    let client = json!({"service": {"namespace": "ingress", "name": "hook", "path": "/"}});
-    server.put(json!({"kind": "ValidatingWebhookConfiguration", "metadata": {"name": "ringress"},
-        "webhooks": [{"name": "one", "failurePolicy": "Ignore", "clientConfig": client}]}));
+    server.put(configuration());
     server
+}
+
+/// As a chart makes it, without an authority.
+fn configuration() -> Value {
+    let client = json!({"service": {"namespace": "ingress", "name": "hook", "path": "/"}});
+    json!({"kind": "ValidatingWebhookConfiguration", "metadata": {"name": "ringress"},
+        "webhooks": [{"name": "one", "failurePolicy": "Ignore", "clientConfig": client}]})
 }
 
 /// A replica with a webhook, and where that is.
@@ -106,6 +111,23 @@ fn every_replica_shows_a_certificate_that_the_api_server_trusts() {
     });
     assert_eq!(authorities(&server), 2);
     assert_eq!((one.0.reports("Secret ingress/hook"), server.requests(Verb::Write, "secrets")), (false, 2));
+}
+
+#[test]
+fn a_configuration_that_is_made_anew_is_filled_within_seconds() {
+    let server = server();
+    let replica = replica(&server, "p0");
+    eventually("it is trusted", || call(&server, replica.1).is_some());
+    let before = bundle(&server);
+    server.delete("ValidatingWebhookConfiguration", "", "ringress");
+    server.put(configuration());
+    assert!(bundle(&server).is_empty());
+    eventually("it is trusted again", || bundle(&server) == before);
+    server.delete("ValidatingWebhookConfiguration", "", "ringress");
+    eventually("its absence is told", || replica.0.reports("Secret ingress/hook"));
+    server.put(configuration());
+    eventually("it is trusted a third time", || bundle(&server) == before);
+    assert_eq!(server.requests(Verb::Write, "secrets"), 1, "the certificate is the same");
 }
 
 #[test]

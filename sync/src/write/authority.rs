@@ -25,8 +25,9 @@ use crate::settings::WebhookAuthority;
 use crate::watch::kube::Backoff;
 use made::Pair;
 
-/// How often Secret and configuration are looked at without an occasion.
-const LOOK: Duration = Duration::from_secs(30);
+/// How often Secret and configuration are looked at without an occasion: a configuration that is made anew, as by a chart,
+/// has no authority, and the API server calls nobody until it has one. No watch, which would ask for one right more.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The shortest time between two looks.
 const LOOK_MIN: Duration = Duration::from_millis(500);
