@@ -55,8 +55,25 @@ impl Finding {
     }
 
     fn new(severity: Severity, object: &ObjectRef, field: impl Into<Arc<str>>, message: impl Into<Arc<str>>) -> Self {
-        Self { object: object.clone(), field: field.into(), severity, message: message.into() }
+        let (field, message) = (on_one_line(field.into()), on_one_line(message.into()));
+        Self { object: object.clone(), field, severity, message }
     }
+}
+
+/// A text with what would begin a line or steer a terminal written out: values of objects stand in findings, and whoever
+/// reads these should not see what no check has said.
+fn on_one_line(text: Arc<str>) -> Arc<str> {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut written = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        match letter.is_control() {
+            true => written.extend(letter.escape_default()),
+            false => written.push(letter),
+        }
+    }
+    written.into()
 }
 
 /// `severity object field: message`, the line of `ringress check`.
@@ -67,5 +84,21 @@ impl fmt::Display for Finding {
             write!(f, " {}", self.field)?;
         }
         write!(f, ": {}", self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Kind, ObjectKey};
+
+    #[test]
+    fn a_finding_is_one_line_whatever_is_in_the_value_at_fault() {
+        let object = ObjectRef { kind: Kind::Ingress, key: ObjectKey::new("n", "a") };
+        let message = "`x\r\nerror Ingress n/b: \u{1b}[2J\u{9b}é` is no path";
+        let finding = Finding::warning(&object, "metadata.annotations.a\n", message);
+        let wanted =
+            "warning Ingress n/a metadata.annotations.a\\n: `x\\r\\nerror Ingress n/b: \\u{1b}[2J\\u{9b}é` is no path";
+        assert_eq!(finding.to_string(), wanted);
     }
 }
