@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// Fail when a plain connection of ringress costs more bytes than this.
     #[arg(long)]
     bytes_max: Option<f64>,
+    /// The same of a connection with TLS.
+    #[arg(long)]
+    tls_bytes_max: Option<f64>,
     /// Print JSON instead of text.
     #[arg(long)]
     json: bool,
@@ -116,12 +119,16 @@ fn show(rows: &[Row]) -> String {
 }
 
 fn check(options: &Options, rows: &[Row]) -> Result<(), Error> {
-    let Some(bound) = options.bytes_max else { return Ok(()) };
-    match rows.iter().find(|row| row.peer == Kind::Ringress.name() && !row.tls) {
-        None => Err(Error::Bound("ringress was not measured".into())),
-        Some(row) if row.bytes_per_connection > bound => {
-            Err(Error::Bound(format!("{:.0} bytes per idle connection, bound {bound}", row.bytes_per_connection)))
+    for (tls, bound) in [(false, options.bytes_max), (true, options.tls_bytes_max)] {
+        let Some(bound) = bound else { continue };
+        match rows.iter().find(|row| row.peer == Kind::Ringress.name() && row.tls == tls) {
+            None => return Err(Error::Bound("ringress was not measured".into())),
+            Some(Row { bytes_per_connection: bytes, .. }) if *bytes > bound => {
+                let kind = if tls { "TLS" } else { "plain" };
+                return Err(Error::Bound(format!("{bytes:.0} bytes per idle {kind} connection, bound {bound}")));
+            }
+            Some(_) => {}
         }
-        Some(_) => Ok(()),
     }
+    Ok(())
 }

@@ -29,6 +29,7 @@ use crate::metrics::{CoreMetrics, Refused};
 use crate::policy::{AuthAnswers, LimitTable, Places, Verified};
 use crate::relay::response::Awaited;
 use crate::resolve::Names;
+use crate::sys::allocator;
 use crate::tls::{ClientTls, ServerTls, SharedTls, Turns};
 use crate::trace::{Active, SpanOutlet};
 use crate::upstream::{Checks, Upstreams};
@@ -431,5 +432,6 @@ impl Core {
     pub(super) fn trim(&self) {
         self.buffers.trim();
         self.scratches.trim();
+        allocator::give_back();
     }
 }
