@@ -14,6 +14,10 @@ pub(crate) const H2_STALLED_BYTES_MAX: usize = 12 << 20;
 pub(crate) const H2_STALLED_ALL_BYTES_MIN: usize = 16 << 20;
 /// and so much for each HTTP/2 connection of the core where that is more: one answer that waits with a small piece.
 pub(crate) const H2_STALLED_BYTES_PER_CONNECTION: usize = 24 << 10;
+/// Where clients go on taking, if slowly, it is so many times that,
+pub(crate) const H2_STALLED_STEADY_TIMES: usize = 4;
+/// which is told by one that takes something so long after it first waited.
+pub(crate) const H2_STALLED_STEADY: Duration = Duration::from_secs(3);
 /// What a core gives to HTTP/2 connections whose sockets are full before each stream and connection waits for its own to
 /// leave.
 pub(crate) const H2_UNSENT_BYTES_FREE: usize = 2 << 20;

@@ -16,8 +16,9 @@ use super::inflow::Inflow;
 use super::outgoing::Outgoing;
 use super::response_in::AwaitedResponse;
 use super::session::Running;
-use super::stalls::{Stall, Stalls};
+use super::stalls::{Stall, Stalls, Taken};
 use crate::io::{Aborter, Deadline, Owned, Timers};
+use crate::limits::H2_STALLED_STEADY;
 
 /// What is read.
 pub(super) enum Incoming {
@@ -44,6 +45,8 @@ struct Ends {
     running: RefCell<Option<Running>>,
     /// Where the peer is a client: what its core's clients leave waiting.
     stalls: RefCell<Option<Rc<Stalls>>>,
+    /// When it first waited for its client, by [`Timers::now_ms`].
+    first_waited: Cell<Option<u64>>,
     /// It waited when too much did.
     shed: Rc<Cell<bool>>,
 }
@@ -69,6 +72,7 @@ impl Lane {
             timers: Rc::clone(timers),
             running: RefCell::default(),
             stalls: RefCell::default(),
+            first_waited: Cell::default(),
             shed: Rc::default(),
         };
         Self { ends: Rc::new(ends), sending: None }
@@ -188,9 +192,21 @@ impl Ends {
         if stall.as_ref().is_none_or(|(before, _)| *before != left) {
             // The one before leaves first.
             stall.take();
-            *stall = Some((left, stalls.enter(begun, left, self.deadline.aborter(), &self.shed)));
+            *stall = Some((left, stalls.enter(self.taken(begun), left, self.deadline.aborter(), &self.shed)));
         }
         true
+    }
+
+    /// What the client has taken, of which something just now unless it waits for the first time.
+    fn taken(&self, begun: bool) -> Taken {
+        let now = self.timers.now_ms();
+        let first = self.first_waited.get().unwrap_or(now);
+        self.first_waited.set(Some(first));
+        match begun {
+            false => Taken::Nothing,
+            true if u128::from(now - first) < H2_STALLED_STEADY.as_millis() => Taken::Some,
+            true => Taken::Steadily,
+        }
     }
 }
 

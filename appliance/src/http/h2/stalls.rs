@@ -3,8 +3,9 @@
 //! A client that grants no window keeps its answer, and its upstream's connection, for as long as `send_timeout`. One
 //! connection has few streams; a crowd of them could hold gigabytes (CVE-2019-9511, -9517). So a core bounds what they
 //! hold together: beyond that, those that have moved least lately are ended. A client that takes anything at all is newer
-//! with each piece, and is not confused with those that never took a byte. What h2 and the connections keep, as their
-//! sockets are full, counts too ([`super::unsent`]): where it is much, no stream and no connection adds to it.
+//! with each piece, and is not confused with those that never took a byte; those that go on taking for seconds are slow,
+//! no flood, and have more room. What h2 and the connections keep, as their sockets are full, counts too
+//! ([`super::unsent`]): where it is much, no stream and no connection adds to it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,7 +13,8 @@ use std::rc::Rc;
 
 use crate::io::Aborter;
 use crate::limits::{
-    H2_STALLED_ALL_BYTES_MIN, H2_STALLED_BYTES_MAX, H2_STALLED_BYTES_PER_CONNECTION, H2_UNSENT_BYTES_FREE,
+    H2_STALLED_ALL_BYTES_MIN, H2_STALLED_BYTES_MAX, H2_STALLED_BYTES_PER_CONNECTION, H2_STALLED_STEADY_TIMES,
+    H2_UNSENT_BYTES_FREE,
 };
 
 /// What a stream holds beside the piece that waits: the buffer with its head, its tasks and its tables.
@@ -27,6 +29,8 @@ pub(crate) struct Stalls {
     untouched: Queue,
     /// Something does.
     begun: Queue,
+    /// They took something seconds after they had first waited.
+    steady: Queue,
     next: Cell<u64>,
     /// Bytes of the streams that h2 keeps.
     unsent: Cell<usize>,
@@ -34,6 +38,17 @@ pub(crate) struct Stalls {
     wired: Cell<usize>,
     /// Connections of clients.
     members: Cell<usize>,
+}
+
+/// What its client has taken of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Taken {
+    /// Nothing for certain.
+    Nothing,
+    /// Some of it.
+    Some,
+    /// Some of it, and some more seconds after it had first waited.
+    Steadily,
 }
 
 /// One connection of a client.
@@ -59,23 +74,24 @@ struct Waiting {
 /// Counts a stream in as long as it waits.
 pub(super) struct Stall {
     stalls: Rc<Stalls>,
-    begun: bool,
+    taken: Taken,
     number: u64,
 }
 
 impl Stalls {
     /// A stream waits with `piece` bytes. The oldest ones are ended where it is too much; `shed` tells them why.
-    pub(super) fn enter(self: &Rc<Self>, begun: bool, piece: usize, aborter: Aborter, shed: &Rc<Cell<bool>>) -> Stall {
+    pub(super) fn enter(self: &Rc<Self>, taken: Taken, piece: usize, aborter: Aborter, shed: &Rc<Cell<bool>>) -> Stall {
         let number = self.next.replace(self.next.get() + 1);
         let waiting = Waiting { bytes: piece + STREAM_BYTES, aborter, shed: Rc::clone(shed) };
-        self.queue(begun).enter(number, waiting);
+        self.queue(taken).enter(number, waiting);
         self.shed();
-        Stall { stalls: Rc::clone(self), begun, number }
+        Stall { stalls: Rc::clone(self), taken, number }
     }
 
     /// Whether so many wait that each should do so with little.
     pub(crate) fn are_many(&self) -> bool {
-        self.untouched.waiting.borrow().len() + self.begun.waiting.borrow().len() >= LARGE_MAX || self.keeps_much()
+        let waiting: usize = self.queues().map(|queue| queue.waiting.borrow().len()).iter().sum();
+        waiting >= LARGE_MAX || self.keeps_much()
     }
 
     /// Whether so much is kept that nobody adds to it before what is his has left.
@@ -104,12 +120,21 @@ impl Stalls {
         while self.untouched.bytes.get() > H2_STALLED_BYTES_MAX && self.untouched.shed_oldest() {}
         // Many clients that each are slow are no attack, so each connection brings room for one of its answers.
         let most = H2_STALLED_ALL_BYTES_MIN.max(self.members.get() * H2_STALLED_BYTES_PER_CONNECTION);
-        let all = || self.untouched.bytes.get() + self.begun.bytes.get() + self.wired.get();
+        let all = || self.queues().map(|queue| queue.bytes.get()).iter().sum::<usize>() + self.wired.get();
         while all() > most && (self.untouched.shed_oldest() || self.begun.shed_oldest()) {}
+        while all() > most * H2_STALLED_STEADY_TIMES && self.steady.shed_oldest() {}
     }
 
-    fn queue(&self, begun: bool) -> &Queue {
-        if begun { &self.begun } else { &self.untouched }
+    fn queues(&self) -> [&Queue; 3] {
+        [Taken::Nothing, Taken::Some, Taken::Steadily].map(|taken| self.queue(taken))
+    }
+
+    fn queue(&self, taken: Taken) -> &Queue {
+        match taken {
+            Taken::Nothing => &self.untouched,
+            Taken::Some => &self.begun,
+            Taken::Steadily => &self.steady,
+        }
     }
 }
 
@@ -158,7 +183,7 @@ impl Queue {
 
 impl Drop for Stall {
     fn drop(&mut self) {
-        self.stalls.queue(self.begun).leave(self.number);
+        self.stalls.queue(self.taken).leave(self.number);
     }
 }
 
@@ -173,19 +198,19 @@ mod tests {
     fn the_oldest_that_took_nothing_are_ended_and_no_others() {
         let (stalls, timers) = (Rc::<Stalls>::default(), Timers::new());
         let most = H2_STALLED_BYTES_MAX / (PIECE + STREAM_BYTES);
-        let enter = |begun| {
+        let enter = |taken| {
             let shed = Rc::<Cell<bool>>::default();
-            (stalls.enter(begun, PIECE, Deadline::new(&timers).aborter(), &shed), shed)
+            (stalls.enter(taken, PIECE, Deadline::new(&timers).aborter(), &shed), shed)
         };
-        let begun = enter(true);
-        let mut waiting: Vec<_> = (0..most).map(|_| enter(false)).collect();
+        let begun = enter(Taken::Some);
+        let mut waiting: Vec<_> = (0..most).map(|_| enter(Taken::Nothing)).collect();
         assert!(waiting.iter().all(|(_, shed)| !shed.get()));
         // One that moves on makes room.
         drop(waiting.remove(1));
-        waiting.push(enter(false));
+        waiting.push(enter(Taken::Nothing));
         assert!(waiting.iter().all(|(_, shed)| !shed.get()));
-        waiting.push(enter(false));
-        waiting.push(enter(false));
+        waiting.push(enter(Taken::Nothing));
+        waiting.push(enter(Taken::Nothing));
         let shed: Vec<usize> = (0..waiting.len()).filter(|n| waiting[*n].1.get()).collect();
         assert_eq!((shed, begun.1.get()), (vec![0, 1], false));
         drop((waiting, begun));
@@ -195,30 +220,50 @@ mod tests {
     #[test]
     fn all_together_are_bounded_and_those_go_first_that_nobody_took_from() {
         let (stalls, timers) = (Rc::<Stalls>::default(), Timers::new());
-        let enter = |begun| {
+        let enter = |taken| {
             let shed = Rc::<Cell<bool>>::default();
-            (stalls.enter(begun, PIECE, Deadline::new(&timers).aborter(), &shed), shed)
+            (stalls.enter(taken, PIECE, Deadline::new(&timers).aborter(), &shed), shed)
         };
         let is_shed = |(_, shed): &(Stall, Rc<Cell<bool>>)| shed.get();
         let mut connection = stalls.join();
-        let untouched = enter(false);
+        let untouched = enter(Taken::Nothing);
         let most = H2_STALLED_ALL_BYTES_MIN / (PIECE + STREAM_BYTES);
-        let mut begun: Vec<_> = (1..most).map(|_| enter(true)).collect();
+        let mut begun: Vec<_> = (1..most).map(|_| enter(Taken::Some)).collect();
         assert!(!is_shed(&untouched));
-        begun.push(enter(true));
+        begun.push(enter(Taken::Some));
         assert!(is_shed(&untouched) && !begun.iter().any(is_shed));
-        begun.push(enter(true));
+        begun.push(enter(Taken::Some));
         assert!(is_shed(&begun[0]) && !is_shed(&begun[1]));
         // What connections keep is a part of it.
         connection.keeps(2 * (PIECE + STREAM_BYTES));
-        begun.push(enter(true));
+        begun.push(enter(Taken::Some));
         assert!(is_shed(&begun[3]) && !is_shed(&begun[4]));
         // And each brings room for an answer.
         connection.keeps(0);
         let many: Vec<_> = (0..2 * most).map(|_| stalls.join()).collect();
-        begun.extend((0..most / 2).map(|_| enter(true)));
+        begun.extend((0..most / 2).map(|_| enter(Taken::Some)));
         assert!(!begun[4..].iter().any(is_shed));
         drop((begun, many, connection, untouched));
         assert_eq!((stalls.begun.bytes.get(), stalls.wired.get(), stalls.members.get()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_crowd_that_is_slow_but_takes_has_more_room() {
+        let (stalls, timers) = (Rc::<Stalls>::default(), Timers::new());
+        let enter = |taken| {
+            let shed = Rc::<Cell<bool>>::default();
+            (stalls.enter(taken, PIECE, Deadline::new(&timers).aborter(), &shed), shed)
+        };
+        let is_shed = |(_, shed): &(Stall, Rc<Cell<bool>>)| shed.get();
+        let most = H2_STALLED_ALL_BYTES_MIN / (PIECE + STREAM_BYTES);
+        let begun = enter(Taken::Some);
+        let mut steady: Vec<_> = (1..most).map(|_| enter(Taken::Steadily)).collect();
+        assert!(!is_shed(&begun));
+        steady.push(enter(Taken::Steadily));
+        assert!(is_shed(&begun), "it took nothing for longest, and has the smaller room");
+        steady.extend((0..most * (H2_STALLED_STEADY_TIMES - 1)).map(|_| enter(Taken::Steadily)));
+        assert!(!steady.iter().any(is_shed));
+        steady.push(enter(Taken::Steadily));
+        assert!(is_shed(&steady[0]) && !is_shed(&steady[1]));
     }
 }
