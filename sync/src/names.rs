@@ -3,9 +3,7 @@
 //! A task for each name that the compiler asks for. What a name server says decides; while none answers, the addresses
 //! from before serve on.
 
-mod ask;
-mod message;
-mod resolv_conf;
+mod resolver;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -17,7 +15,7 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::ResolverSettings;
-use ask::{Answer, Failure};
+use resolver::{Answer, Failure, Resolver};
 
 /// Names that are looked up; more have no addresses.
 const NAMES_MAX: usize = 10_000;
@@ -47,7 +45,7 @@ pub(crate) type Addresses = Result<Arc<[IpAddr]>, Arc<str>>;
 
 /// All names that are wanted.
 pub(crate) struct Names {
-    settings: Arc<ResolverSettings>,
+    resolver: Arc<Resolver>,
     turns: Arc<Semaphore>,
     followed: HashMap<Arc<str>, Following>,
     /// Names of which nothing has been said yet.
@@ -76,7 +74,7 @@ impl Names {
     pub(crate) fn new(settings: ResolverSettings) -> Self {
         let (found, found_out) = mpsc::channel(FOUND_MAX);
         Self {
-            settings: Arc::new(settings),
+            resolver: Arc::new(Resolver::new(settings)),
             turns: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             followed: HashMap::new(),
             open: HashSet::new(),
@@ -95,8 +93,8 @@ impl Names {
             if self.followed.contains_key(name) {
                 continue;
             }
-            let (settings, turns, found) = (Arc::clone(&self.settings), Arc::clone(&self.turns), self.found.clone());
-            let task = tokio::spawn(follow(Arc::clone(name), settings, turns, found));
+            let (resolver, turns, found) = (Arc::clone(&self.resolver), Arc::clone(&self.turns), self.found.clone());
+            let task = tokio::spawn(follow(Arc::clone(name), resolver, turns, found));
             self.followed.insert(Arc::clone(name), Following { task, has_addresses: false, is_old: false });
             self.open.insert(Arc::clone(name));
             self.patience.get_or_insert_with(|| Instant::now() + START_PATIENCE);
@@ -149,7 +147,7 @@ impl Names {
 /// Looks a name up for ever.
 async fn follow(
     name: Arc<str>,
-    settings: Arc<ResolverSettings>,
+    resolver: Arc<Resolver>,
     turns: Arc<Semaphore>,
     found: mpsc::Sender<(Arc<str>, Result<Answer, Failure>)>,
 ) {
@@ -158,7 +156,7 @@ async fn follow(
         let answer = {
             // Never closed.
             let Ok(_turn) = turns.acquire().await else { return };
-            ask::look_up(&name, &settings).await
+            resolver.look_up(&name).await
         };
         let pause = match &answer {
             Ok(answer) => {

@@ -19,6 +19,9 @@ const SHORT: u32 = 0;
 /// Type A.
 const A: u8 = 1;
 
+/// Type CNAME.
+const CNAME: u8 = 5;
+
 /// A name server for as long as the test runs.
 #[derive(Clone)]
 struct NameServer {
@@ -29,17 +32,25 @@ struct NameServer {
 #[derive(Default)]
 struct Zone {
     records: HashMap<String, (Vec<IpAddr>, u32)>,
+    /// Each of them stands for another name.
+    aliases: HashMap<String, (String, u32)>,
     /// Nothing is answered.
     silent: bool,
+    /// Every question is refused.
+    refusing: bool,
     /// What has been asked for.
     asked: Vec<String>,
 }
 
 impl NameServer {
     fn start() -> Self {
-        let stream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::start_at(Ipv4Addr::LOCALHOST, 0)
+    }
+
+    fn start_at(address: Ipv4Addr, port: u16) -> Self {
+        let stream = TcpListener::bind((address, port)).unwrap();
         let port = stream.local_addr().unwrap().port();
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let socket = UdpSocket::bind((address, port)).unwrap();
         let server = Self { port, zone: Arc::default() };
         let (datagrams, connections) = (server.clone(), server.clone());
         std::thread::spawn(move || datagrams.serve_datagrams(&socket));
@@ -107,24 +118,43 @@ impl NameServer {
         }
         let mut answer = question.to_vec();
         answer[2] |= 0x80;
-        let Some((addresses, ttl)) = zone.records.get(&name) else {
+        if zone.refusing {
+            answer[3] = 5;
+            return Some(answer);
+        }
+        // Where the name stands of which the addresses are.
+        let (mut name, mut at) = (&name, 12);
+        if let Some((target, ttl)) = zone.aliases.get(name) {
+            let data: Vec<u8> = target
+                .split('.')
+                .chain([""])
+                .flat_map(|label| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat())
+                .collect();
+            push_record(&mut answer, 12, CNAME, *ttl, &data);
+            (name, at) = (target, u8::try_from(answer.len() - data.len()).unwrap());
+        }
+        let Some((addresses, ttl)) = zone.records.get(name) else {
             answer[3] = 3;
             return Some(answer);
         };
-        let wanted: Vec<_> = addresses.iter().filter(|address| address.is_ipv4() == (record == A)).collect();
-        answer[7] = u8::try_from(wanted.len()).unwrap();
-        for address in wanted {
-            answer.extend_from_slice(&[0xc0, 12, 0, record, 0, 1]);
-            answer.extend_from_slice(&ttl.to_be_bytes());
+        for address in addresses.iter().filter(|address| address.is_ipv4() == (record == A)) {
             let data = match address {
                 IpAddr::V4(address) => address.octets().to_vec(),
                 IpAddr::V6(address) => address.octets().to_vec(),
             };
-            answer.extend_from_slice(&u16::try_from(data.len()).unwrap().to_be_bytes());
-            answer.extend_from_slice(&data);
+            push_record(&mut answer, at, record, *ttl, &data);
         }
         Some(answer)
     }
+}
+
+/// Adds a record of the name that stands at this byte.
+fn push_record(answer: &mut Vec<u8>, name_at: u8, record: u8, ttl: u32, data: &[u8]) {
+    answer[7] += 1;
+    answer.extend_from_slice(&[0xc0, name_at, 0, record, 0, 1]);
+    answer.extend_from_slice(&ttl.to_be_bytes());
+    answer.extend_from_slice(&u16::try_from(data.len()).unwrap().to_be_bytes());
+    answer.extend_from_slice(data);
 }
 
 struct Setup {
@@ -135,10 +165,14 @@ struct Setup {
 
 impl Setup {
     fn start(server: NameServer, external_name: &str) -> Self {
+        Self::start_with("nameserver 127.0.0.1", server, external_name)
+    }
+
+    fn start_with(servers: &str, server: NameServer, external_name: &str) -> Self {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("a.yaml"), manifests(external_name)).unwrap();
         let conf = folder.path().join("resolv.conf");
-        fs::write(&conf, "search shop.svc.test\nnameserver 127.0.0.1\noptions ndots:2\n").unwrap();
+        fs::write(&conf, format!("search shop.svc.test\n{servers}\noptions ndots:2\n")).unwrap();
         let rig = Rig::start(SyncSettings {
             source: SourceSettings::Dir(folder.path().to_owned()),
             options: Options { assume_class: true, ..Options::default() },
@@ -235,6 +269,43 @@ fn many_addresses_come_over_a_connection() {
     server.set("away.test", &addresses.iter().map(String::as_str).collect::<Vec<_>>(), 60);
     let setup = Setup::start(server, "away.test");
     eventually("all of them", || setup.endpoints().is_some_and(|endpoints| endpoints.len() == 100));
+}
+
+#[test]
+fn an_alias_is_followed_and_its_time_counts() {
+    let server = NameServer::start();
+    server.set("real.test", &["192.0.2.1"], 60);
+    server.zone.lock().unwrap().aliases.insert("away.test".to_owned(), ("real.test".to_owned(), SHORT));
+    let setup = Setup::start(server, "away.test.");
+    eventually("the address behind it", || setup.has(&["192.0.2.1:8080"]));
+    setup.server.set("real.test", &["192.0.2.2"], 60);
+    eventually("the next one", || setup.has(&["192.0.2.2:8080"]));
+}
+
+#[test]
+fn a_server_that_refuses_is_passed_over_and_takes_nothing_away() {
+    let server = NameServer::start();
+    server.zone.lock().unwrap().refusing = true;
+    let other = NameServer::start_at(Ipv4Addr::new(127, 0, 0, 2), server.port);
+    other.set("away.test", &["192.0.2.1"], SHORT);
+    let setup = Setup::start_with("nameserver 127.0.0.1\nnameserver 127.0.0.2", server, "away.test.");
+    eventually("the answer of the other", || setup.has(&["192.0.2.1:8080"]));
+    other.zone.lock().unwrap().refusing = true;
+    let asked = other.asked("away.test");
+    within(Duration::from_secs(30), "more questions", || other.asked("away.test") > asked + 4);
+    assert!(setup.has(&["192.0.2.1:8080"]) && !setup.says("away.test"));
+}
+
+#[test]
+fn the_file_is_read_again() {
+    let server = NameServer::start();
+    let other = NameServer::start_at(Ipv4Addr::new(127, 0, 0, 2), server.port);
+    server.set("away.test", &["192.0.2.1"], SHORT);
+    other.set("away.test", &["192.0.2.2"], SHORT);
+    let setup = Setup::start(server, "away.test.");
+    eventually("the address of the first server", || setup.has(&["192.0.2.1:8080"]));
+    fs::write(setup.folder.path().join("resolv.conf"), "nameserver 127.0.0.2\n").unwrap();
+    eventually("that of the other", || setup.has(&["192.0.2.2:8080"]));
 }
 
 #[test]
