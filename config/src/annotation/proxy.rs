@@ -127,24 +127,28 @@ struct Conditions {
     statuses: RetryStatuses,
 }
 
+/// As ingress-nginx checks the annotation: one word that is no condition, and none of them counts, not even `off`.
 fn conditions(text: &str) -> Result<Conditions, Expected> {
     let mut conditions = Conditions::default();
+    let mut is_off = false;
     for word in text.split_ascii_whitespace() {
         match word {
             "error" => conditions.error = true,
             "timeout" => conditions.timeout = true,
             "non_idempotent" => conditions.non_idempotent = true,
-            "off" => return Ok(Conditions::default()),
+            // Whatever else is named.
+            "off" => is_off = true,
             "invalid_header" => conditions.invalid = true,
             _ => {
-                let status = word.strip_prefix("http_").and_then(|status| status.parse().ok());
+                let status = word.strip_prefix("http_").filter(|status| status.len() == 3);
+                let status = status.and_then(|status| status.parse().ok());
                 if !status.is_some_and(|status| conditions.statuses.add(status)) {
                     return Err("a list of nginx's conditions, such as error timeout http_503");
                 }
             }
         }
     }
-    Ok(conditions)
+    Ok(if is_off { Conditions::default() } else { conditions })
 }
 
 #[cfg(test)]
@@ -220,8 +224,12 @@ mod tests {
 
     #[test]
     fn annotation_proxy_next_upstream_names_conditions_or_is_off() {
-        let (policy, findings) = read_from(&[("proxy-next-upstream", "off")]);
-        assert_eq!((policy.retry.on_error, policy.retry.on_timeout, findings), (false, false, 0));
+        for off in ["off", "off error", "error http_503 off"] {
+            let (policy, findings) = read_from(&[("proxy-next-upstream", off)]);
+            let retry = policy.retry;
+            let acts = (retry.on_error, retry.on_timeout, retry.on_status.has(503));
+            assert_eq!((acts, findings), ((false, false, false), 0), "{off}");
+        }
         let (policy, findings) = read_from(&[("proxy-next-upstream", "error http_502 invalid_header http_404")]);
         let retry = policy.retry;
         assert_eq!((retry.on_error, retry.on_timeout, retry.on_invalid, findings), (true, false, true, 0));
@@ -238,6 +246,9 @@ mod tests {
             ("proxy-request-buffering", "true"),
             ("proxy-next-upstream", "everything"),
             ("proxy-next-upstream", "error http_501"),
+            ("proxy-next-upstream", "error http_0503"),
+            ("proxy-next-upstream", "off error bogus"),
+            ("proxy-next-upstream", "bogus off"),
             ("proxy-next-upstream-tries", "x"),
             ("proxy-buffer-size", "0"),
             ("proxy-buffer-size", "8kb"),

@@ -49,7 +49,7 @@ pub(super) const BAD: &[Bad] = &[
     bad("proxy-connect-timeout", "5s", &[]),
     bad("proxy-send-timeout", "1m", &[]),
     bad("proxy-read-timeout", "-1", &[]),
-    bad("proxy-next-upstream", "errors", &[]),
+    bad("proxy-next-upstream", "off error bogus", &[]),
     bad("proxy-next-upstream-tries", "x", &[]),
     bad("proxy-next-upstream-timeout", "x", &[]),
     bad("ringress.io/per-try-timeout", "x", &[]),
