@@ -2,18 +2,21 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::{Map, Value, json};
 
-/// Ports of this test's own, free at this moment for both transports.
+/// The first port below what systems give out by themselves (Linux: from 32768), as an instance asks for its own.
+const FIRST: u16 = 20_000;
+/// How many there are.
+const PORTS: u16 = 12_000;
+
+/// A port of this test's own, free at this moment for both transports, and none that an instance may get as its own.
 pub(crate) fn free(address: Ipv4Addr) -> u16 {
-    loop {
-        let tcp = TcpListener::bind((address, 0)).expect("a free port");
-        let port = tcp.local_addr().expect("its address").port();
-        if UdpSocket::bind((address, port)).is_ok() {
-            return port;
-        }
-    }
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let mut ports = (0..PORTS).map(|_| FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS);
+    let is_free = |port: &u16| TcpListener::bind((address, *port)).is_ok() && UdpSocket::bind((address, *port)).is_ok();
+    ports.find(is_free).expect("a free port")
 }
 
 pub(crate) fn config_map(name: &str, entries: &[(u16, &str)]) -> Value {
