@@ -66,7 +66,7 @@ pub(super) static ROWS: &[Row] = &[
         "Only the TCP/UDP log."),
     row("disable-ipv6", "bool", "false", P1, Ignored("addresses are opened once, at the start: --listen-address=0.0.0.0 leaves IPv6 out"),
         "No IPv6 listeners."),
-    row("disable-ipv6-dns", "bool", "false", P2, Ignored("names are looked up by the system's resolver, whose own options decide"),
+    row("disable-ipv6-dns", "bool", "false", P2, Ignored("IPv6 addresses of a name are used only where it has no other; hosts of URLs are looked up by the system's resolver"),
         "Ignore AAAA answers in the resolver."),
     row("enable-underscores-in-headers", "bool", "false", P1, Honoured,
         "false drops request headers with an underscore in the name."),
