@@ -25,7 +25,7 @@ const MINUTES: &str = "runs for many minutes; its parts are tested in short by `
 #[rustfmt::skip]
 const COMMANDS: &[(&str, How)] = &[
     ("cargo run --release -- demo", By("appliance/tests/suite/demo.rs", "command.arg(\"demo\")")),
-    ("cargo test --workspace", By(".ci/run", "tests cargo test --workspace --locked")),
+    ("cargo test --workspace", By(".ci/run", "RINGRESS_DRIVER=epoll cargo test --workspace --locked")),
     ("cargo test -p ringress --test suite", By("Makefile", "cargo test --locked -p ringress --test suite")),
     ("cargo build --release", By("Makefile", "cargo build --release --locked -p ringress")),
     ("RINGRESS_BLESS=1 cargo test -p ringress flags_reference", By("appliance/src/cli/reference.rs", "fn flags_reference")),
@@ -63,6 +63,7 @@ const COMMANDS: &[(&str, How)] = &[
     ("make pingora", Not(MINUTES)),
     ("target/release/ringress-bench cluster", By(".ci/run", "make cluster")),
     ("target/release/ringress-bench compare", Not(MINUTES)),
+    ("ringress-bench idle", By("appliance/tests/outside/bounds.rs", "\"idle\", \"--peers=ringress\"")),
     ("--section workers", Not(MINUTES)),
     ("bench/guard.py", By(".ci/run", "make guards")),
     ("helm install", By("deploy/check.py", "helm (?:install|upgrade)")),
