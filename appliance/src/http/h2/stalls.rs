@@ -194,25 +194,31 @@ mod tests {
 
     const PIECE: usize = 16 << 10;
 
+    fn waiting_with_a_piece(stalls: &Rc<Stalls>, timers: &Rc<Timers>, taken: Taken) -> (Stall, Rc<Cell<bool>>) {
+        let shed = Rc::<Cell<bool>>::default();
+        (stalls.enter(taken, PIECE, Deadline::new(timers).aborter(), &shed), shed)
+    }
+
+    fn is_shed((_, shed): &(Stall, Rc<Cell<bool>>)) -> bool {
+        shed.get()
+    }
+
     #[test]
     fn the_oldest_that_took_nothing_are_ended_and_no_others() {
         let (stalls, timers) = (Rc::<Stalls>::default(), Timers::new());
         let most = H2_STALLED_BYTES_MAX / (PIECE + STREAM_BYTES);
-        let enter = |taken| {
-            let shed = Rc::<Cell<bool>>::default();
-            (stalls.enter(taken, PIECE, Deadline::new(&timers).aborter(), &shed), shed)
-        };
+        let enter = |taken| waiting_with_a_piece(&stalls, &timers, taken);
         let begun = enter(Taken::Some);
         let mut waiting: Vec<_> = (0..most).map(|_| enter(Taken::Nothing)).collect();
-        assert!(waiting.iter().all(|(_, shed)| !shed.get()));
+        assert!(!waiting.iter().any(is_shed));
         // One that moves on makes room.
         drop(waiting.remove(1));
         waiting.push(enter(Taken::Nothing));
-        assert!(waiting.iter().all(|(_, shed)| !shed.get()));
+        assert!(!waiting.iter().any(is_shed));
         waiting.push(enter(Taken::Nothing));
         waiting.push(enter(Taken::Nothing));
-        let shed: Vec<usize> = (0..waiting.len()).filter(|n| waiting[*n].1.get()).collect();
-        assert_eq!((shed, begun.1.get()), (vec![0, 1], false));
+        let shed: Vec<usize> = (0..waiting.len()).filter(|n| is_shed(&waiting[*n])).collect();
+        assert_eq!((shed, is_shed(&begun)), (vec![0, 1], false));
         drop((waiting, begun));
         assert_eq!((stalls.untouched.bytes.get(), stalls.begun.bytes.get()), (0, 0));
     }
@@ -220,11 +226,7 @@ mod tests {
     #[test]
     fn all_together_are_bounded_and_those_go_first_that_nobody_took_from() {
         let (stalls, timers) = (Rc::<Stalls>::default(), Timers::new());
-        let enter = |taken| {
-            let shed = Rc::<Cell<bool>>::default();
-            (stalls.enter(taken, PIECE, Deadline::new(&timers).aborter(), &shed), shed)
-        };
-        let is_shed = |(_, shed): &(Stall, Rc<Cell<bool>>)| shed.get();
+        let enter = |taken| waiting_with_a_piece(&stalls, &timers, taken);
         let mut connection = stalls.join();
         let untouched = enter(Taken::Nothing);
         let most = H2_STALLED_ALL_BYTES_MIN / (PIECE + STREAM_BYTES);
@@ -250,11 +252,7 @@ mod tests {
     #[test]
     fn a_crowd_that_is_slow_but_takes_has_more_room() {
         let (stalls, timers) = (Rc::<Stalls>::default(), Timers::new());
-        let enter = |taken| {
-            let shed = Rc::<Cell<bool>>::default();
-            (stalls.enter(taken, PIECE, Deadline::new(&timers).aborter(), &shed), shed)
-        };
-        let is_shed = |(_, shed): &(Stall, Rc<Cell<bool>>)| shed.get();
+        let enter = |taken| waiting_with_a_piece(&stalls, &timers, taken);
         let most = H2_STALLED_ALL_BYTES_MIN / (PIECE + STREAM_BYTES);
         let begun = enter(Taken::Some);
         let mut steady: Vec<_> = (1..most).map(|_| enter(Taken::Steadily)).collect();
