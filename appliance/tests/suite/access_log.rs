@@ -49,7 +49,7 @@ fn a_config_map_means_lines_on_standard_output_but_for_what_is_left_out() {
             assert_eq!(ringress.get("a.test", target).status, 200);
         }
         assert_eq!(ringress.get("unknown.test", "/unmatched").status, 404);
-        assert!(within(PATIENCE, || ringress.log().contains("/skipped?a=2")));
+        ringress.wait_logged("/skipped?a=2");
         let log = ringress.log();
         let of = |mark: &str| log.lines().filter(|line| line.contains(mark)).collect::<Vec<_>>();
         let [line] = of("/mark?x=1")[..] else { panic!("{log}") };
@@ -73,7 +73,7 @@ fn the_file_of_the_config_map_is_made_anew_on_sigusr1_and_written_at_the_end() {
         assert_eq!(line(&path, "/before"), "/before 200");
         fs::rename(&path, &moved).unwrap();
         ringress.signal(Signal::USR1);
-        assert!(within(PATIENCE, || ringress.log().contains("opened anew")), "{}", ringress.log());
+        ringress.wait_logged("opened anew");
         assert_eq!(ringress.get("a.test", "/after").status, 200);
         assert_eq!(line(&path, "/after"), "/after 200");
         assert_eq!(ringress.get("a.test", "/last").status, 200);

@@ -262,7 +262,7 @@ fn an_instance_whose_folder_is_missing_says_so() {
     on_each_driver(|driver| {
         let instance = Ringress::on(driver).flag("--source=dir:/nonexistent/ringress-test").launch();
         // Given twice, the later flag wins; whether it ends or waits for the folder, it names it and is not ready.
-        assert!(within(crate::support::PATIENCE, || instance.log().contains("/nonexistent/ringress-test")));
+        instance.wait_logged("/nonexistent/ringress-test");
         let ready = client::try_once(instance.health, "GET", "localhost", "/readyz").is_ok_and(|r| r.status == 200);
         assert!(!ready);
     });

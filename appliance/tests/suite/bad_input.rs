@@ -27,7 +27,7 @@ fn finding(ringress: &Ringress, name: &str, content: impl AsRef<[u8]>, object: &
         has("object", object) && has("field", field)
     });
     let found = found.unwrap_or_else(|| panic!("{name}: nothing names {object:?} {field:?}: {rejected:#?}")).clone();
-    eventually(&format!("{object} in the log"), || ringress.log().contains(object));
+    ringress.wait_logged(object);
     ringress.remove(name);
     ringress.sync();
     found

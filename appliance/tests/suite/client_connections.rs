@@ -53,6 +53,7 @@ fn a_client_has_no_more_connections_than_allowed_however_many_cores_there_are() 
         let mut held: Vec<_> = (0..MAX).map(|_| served(one, &ringress, "")).collect();
         assert!((0..8).all(|_| is_refused(one, &ringress, "")), "on whichever core");
         assert_eq!(refusals(&ringress), 8);
+        ringress.wait_logged("client-connections-max allows");
         let lines = ringress.log().matches("client-connections-max allows").count();
         assert!((1..=2).contains(&lines), "one line a core, not one a connection: {lines}");
         drop(served(other, &ringress, ""));

@@ -65,7 +65,7 @@ const COMMANDS: &[(&str, How)] = &[
     ("target/release/ringress-bench compare", Not(MINUTES)),
     ("ringress-bench idle", By("appliance/tests/outside/bounds.rs", "\"idle\", \"--peers=ringress\"")),
     ("--section workers", Not(MINUTES)),
-    ("bench/guard.py", By(".ci/run", "make guards")),
+    ("make guards", By(".ci/run", "make guards")),
     ("helm install", By("deploy/check.py", "helm (?:install|upgrade)")),
     ("helm upgrade", By("deploy/check.py", "helm (?:install|upgrade)")),
     ("--set controller.", By("deploy/check.py", "helm (?:install|upgrade)")),

@@ -121,8 +121,8 @@ fn an_endpoint_that_fails_its_check_gets_no_request_until_it_passes_again() {
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
-        let log = ringress.log();
-        assert!(log.contains("endpoint fails its health check") && log.contains("status 503"), "{log}");
+        ringress.wait_logged("endpoint fails its health check");
+        ringress.wait_logged("status 503");
         // Another snapshot changes nothing about it.
         let third = Patient::new("third", false);
         let all = [good.address(), other.address(), third.address()];
@@ -132,7 +132,7 @@ fn an_endpoint_that_fails_its_check_gets_no_request_until_it_passes_again() {
         other.set_ill(false);
         fails(&ringress, &[]);
         eventually("it serves again", || served(&ringress, 10).contains(&"other".to_owned()));
-        assert!(ringress.log().contains("endpoint passes its health check again"));
+        ringress.wait_logged("endpoint passes its health check again");
     });
 }
 
@@ -163,7 +163,7 @@ fn a_check_that_hangs_fails_after_its_time() {
         let ringress = serving(driver, &[good.address(), hanging.address()], "http", &own);
         fails(&ringress, &[hanging.address()]);
         assert!(served(&ringress, 20).iter().all(|name| name == "good"));
-        assert!(ringress.log().contains("the upstream sent no response in time"), "{}", ringress.log());
+        ringress.wait_logged("the upstream sent no response in time");
     });
 }
 
@@ -227,7 +227,7 @@ fn a_grpc_server_that_is_not_serving_gets_no_request() {
         };
         fails(&ringress, &[origins[1].address]);
         assert_eq!(names(), ["one"; 10]);
-        assert!(ringress.log().contains("serving status 2, not SERVING"), "{}", ringress.log());
+        ringress.wait_logged("serving status 2, not SERVING");
         statuses[0].store(NOT_SERVING, Ordering::SeqCst);
         statuses[1].store(SERVING, Ordering::SeqCst);
         fails(&ringress, &[origins[0].address]);

@@ -118,7 +118,7 @@ fn a_span_tells_of_its_request_and_the_upstream_is_told_of_the_span() {
             }
             assert_eq!(collector.calls()[0], (path.to_owned(), kind.to_owned()));
             let line = format!("/shop?id=1 {TRACE_ID} {}", span.span_id);
-            assert!(within(PATIENCE, || ringress.log().contains(&line)), "{line} in {}", ringress.log());
+            ringress.wait_logged(&line);
             eventually("it is counted", || ringress.metric("ringress_spans_exported_total") >= 1.0);
         }
     });
@@ -261,14 +261,14 @@ fn a_collector_that_is_away_costs_spans_and_no_request() {
         let ringress = instance(driver, &origin, keys(refusing_address(), &[]), []);
         assert_eq!(ask(&ringress, "/lost", &[]), 200);
         eventually("the span is given up", || ringress.metric("ringress_spans_failed_total") >= 1.0);
-        assert!(ringress.log().contains("spans are lost"), "{}", ringress.log());
+        ringress.wait_logged("spans are lost");
         // It is back.
         let collector = Collector::grpc(Manner::BusyAtFirst(2));
         ringress.apply("options.json", file([keys(collector.address, &[])]));
         assert_eq!(ask(&ringress, "/kept", &[]), 200);
         collector.span("/kept");
         assert_eq!(collector.calls().len(), 3, "the same message, until it was taken");
-        eventually("that is told", || ringress.log().contains("takes spans again"));
+        ringress.wait_logged("takes spans again");
     });
 }
 

@@ -145,7 +145,7 @@ fn a_new_program_that_is_never_ready_is_ended_and_a_second_upgrade_is_refused_me
         ringress.install(Some("#!/bin/sh\nexec sleep 600\n"));
         let socket = ringress.control_socket();
         let first = std::thread::spawn(move || ask_for_upgrade(&socket));
-        eventually("the first upgrade is under way", || ringress.log().contains("the new process is started"));
+        ringress.wait_logged("the new process is started");
         let (code, _, why) = ask_for_upgrade(&ringress.control_socket());
         assert!(code == Some(1) && why.contains("under way"), "{why}");
         let (code, _, why) = first.join().expect("the first");
@@ -302,5 +302,5 @@ fn a_passed_socket_of_an_unknown_name_is_refused() {
     let builder = site(Driver::Epoll, &origin).passing(&listener, "metrics");
     let mut ringress = builder.launch();
     eventually("it does not start", || ringress.ended().is_some());
-    assert!(ringress.log().contains("expected http or https"), "{}", ringress.log());
+    ringress.wait_logged("expected http or https");
 }

@@ -324,6 +324,11 @@ impl Ringress {
         fs::read_to_string(self.folder.path().join("log")).expect("its log")
     }
 
+    /// Waits for a line with this text: what a counter says already may still be on its way to the log.
+    pub(crate) fn wait_logged(&self, text: &str) {
+        assert!(within(PATIENCE, || self.log().contains(text)), "no line with {text:?}; its log:\n{}", self.log());
+    }
+
     pub(crate) fn wait_ready(&self) {
         let ready = || client::try_once(self.health, "GET", "localhost", "/readyz").is_ok_and(|r| r.status == 200);
         assert!(within(START_PATIENCE, ready), "not ready within {START_PATIENCE:?}; its log:\n{}", self.log());

@@ -34,7 +34,7 @@ fn an_api_server_is_believed_by_the_authority_that_the_flag_names() {
         let ringress = with("own", &own).start();
         assert_eq!(ringress.get("a.test", "/").status, 503, "an Ingress of the server, whose Service has no endpoint");
         let strange = with("other", &other).launch();
-        eventually("the server is not believed", || strange.log().contains("UnknownIssuer"));
+        strange.wait_logged("UnknownIssuer");
         let ready = client::try_once(strange.health, "GET", "localhost", "/readyz");
         assert!(ready.is_ok_and(|answer| answer.status != 200));
     });
@@ -79,7 +79,7 @@ fn the_log_says_more_where_v_is_higher() {
         for ringress in [&quiet, &told] {
             assert_eq!(ringress.get("a.test", "/%zz").status, 400);
         }
-        eventually("it is told", || told.log().contains(LINE));
+        told.wait_logged(LINE);
         assert!(!quiet.log().contains(LINE), "{}", quiet.log());
     });
 }
