@@ -78,8 +78,11 @@ fuzz:
 	  test "$${PIPESTATUS[0]}" = 0 || exit 1; \
 	done
 
+# Always these packages together: alone, some would get their dependencies with other features, and each of the two ways
+# would build the other's anew.
+RELEASED := -p ringress -p ringress-bench -p ringress-guards
 binaries:
-	cargo build --release --locked -p ringress -p ringress-bench
+	cargo build --release --locked $(RELEASED)
 
 e2e: suite outside lookups guards conformance
 
@@ -95,16 +98,15 @@ outside: binaries
 	cargo test --locked -p ringress --test outside -- --test-threads=1 --nocapture
 
 # A lookup among 10,000 Ingresses may take 1.2 times the instructions of one among 10; instructions, as time is noise.
-lookups:
-	cargo build --release --locked -p ringress-config --example measure
+lookups: binaries
 	@count() { valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect='measure::lookups' \
-	    $(RELEASE)/examples/measure lookups $$1 2>&1 | awk '/Collected/ { print $$NF }'; }; \
+	    $(RELEASE)/measure lookups $$1 2>&1 | awk '/Collected/ { print $$NF }'; }; \
 	few=$$(count 10) && many=$$(count 10000) && test -n "$$few" -a -n "$$many" && \
 	echo "instructions of 10,000 lookups: $$few among 10 Ingresses, $$many among 10,000" && \
 	test $$((many * 10)) -le $$((few * 12))
 
 # Instructions of routing, head parsing and head writing, against the figures of bench/instructions.txt.
-guards:
+guards: binaries
 	bench/guard.py
 
 # appliance/tests/conformance.list names the cases that must pass; it may only grow.
@@ -117,7 +119,7 @@ conformance: binaries
 
 # The fake API server, which is no part of the product.
 api-server:
-	cargo build --release --locked -p ringress-sync --features testkit --bin fake_api_server
+	cargo build --release --locked $(RELEASED) -p ringress-sync --features ringress-sync/testkit --bin fake_api_server
 
 # A thousand Ingresses on it, in short, with bounds that a busy machine keeps; `make bench` measures at full size.
 cluster: binaries api-server

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Counts the instructions of what every request passes, and compares them with the committed figures.
 
+    make guards               builds what is counted, then this:
     bench/guard.py            fails when a count is more than 5 % above its figure
     bench/guard.py --update   writes the figures anew
 
@@ -8,7 +9,6 @@ Instructions under callgrind do not depend on how busy a machine is. Which varia
 CPU, so it is told to take those that every x86-64 has; other architectures are not compared.
 """
 
-import json
 import os
 import pathlib
 import platform
@@ -17,6 +17,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILT = ROOT / "target" / "release"
 FIGURES = ROOT / "bench" / "instructions.txt"
 LIMIT = 1.05
 ROUNDS = 1000
@@ -26,17 +27,9 @@ LOOKUPS = 10_000
 PLAIN_GLIBC = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-AVX_Fast_Unaligned_Load,-ERMS,-FSRM"
 
 
-def build(name, *arguments):
-    """Builds the target of this name and returns the path of its program."""
-    command = ["cargo", *arguments, name, "--locked", "--message-format=json"]
-    messages = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    built = [message for message in map(json.loads, messages) if message.get("target", {}).get("name") == name]
-    return next(message["executable"] for message in built if message.get("executable"))
-
-
 def count(function, program, *arguments):
     """Instructions that were executed inside of `function`."""
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--toggle-collect={function}", program]
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--toggle-collect={function}", BUILT / program]
     environment = os.environ | {"GLIBC_TUNABLES": PLAIN_GLIBC}
     run = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True, env=environment)
     collected = re.search(r"Collected : (\d+)", run.stderr)
@@ -47,14 +40,12 @@ def count(function, program, *arguments):
 
 
 def measure():
-    codec = build("codec", "bench", "-p", "ringress", "--no-run", "--bench")
     counts = {}
     for name, traffic in TRAFFIC.items():
         for function in FUNCTIONS:
-            total = count(f"codec::Side::{function}", codec, str(ROUNDS), name)
+            total = count(f"codec::Side::{function}", "codec", str(ROUNDS), name)
             counts[f"{function}, {traffic}"] = total / ROUNDS
-    lookups = build("measure", "build", "--release", "-p", "ringress-config", "--example")
-    counts["lookup among 10,000 Ingresses"] = count("measure::lookups", lookups, "lookups", "10000") / LOOKUPS
+    counts["lookup among 10,000 Ingresses"] = count("measure::lookups", "measure", "lookups", "10000") / LOOKUPS
     return counts
 
 

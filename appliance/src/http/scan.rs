@@ -4,7 +4,7 @@
 //! that arrives byte by byte costs no more than one that arrives whole.
 //!
 //! The parser is our own: `httparse` takes a bare LF for a line end, cannot be resumed, and takes more instructions for a
-//! request of 20 fields than this parser with all its checks (`benches/codec.rs`). It is a peer of the differential tests.
+//! request of 20 fields than this parser with all its checks (`bench/guards`). It is a peer of the differential tests.
 
 use super::head::{HeadError, HeadLimits, Span};
 use super::lanes::{LANES, Lanes, block};

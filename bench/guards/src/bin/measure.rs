@@ -1,8 +1,8 @@
 //! Measures what the compiler promises, on a made-up cluster. Times are of this machine; instruction counts are not.
 //!
 //! ```text
-//! cargo run --release -p ringress-config --example measure -- times 10000
-//! valgrind --tool=callgrind --toggle-collect='measure::lookups' target/release/examples/measure lookups 10000
+//! make binaries && target/release/measure times 10000
+//! valgrind --tool=callgrind --toggle-collect='measure::lookups' target/release/measure lookups 10000
 //! ```
 
 use std::hint::black_box;

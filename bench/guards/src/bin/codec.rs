@@ -1,8 +1,8 @@
 //! Cost of the HTTP/1 codec per exchange, for a counter of instructions:
 //!
 //! ```text
-//! cargo bench -p ringress --bench codec --no-run
-//! valgrind --tool=callgrind target/release/deps/codec-… 1000 wrk
+//! make binaries
+//! valgrind --tool=callgrind target/release/codec 1000 wrk
 //! ```
 //!
 //! Counts do not depend on how busy the machine is, times do; run by itself it prints nanoseconds per exchange.
