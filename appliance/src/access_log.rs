@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringress_config::snapshot::{AccessLogSettings, LogFormat, StreamLogFormat, StreamLogSettings};
+use ringress_config::snapshot::{AccessLogSettings, StreamLogSettings};
 
 use crate::io;
 use crate::worker::Core;
@@ -66,7 +66,7 @@ impl CoreLog {
     pub(crate) fn write(&self, core: &Rc<Core>, settings: &AccessLogSettings, entry: &Entry<'_>) {
         let Some(outlet) = self.outlet.as_ref().filter(|_| !is_skipped(settings, entry)) else { return };
         self.append(core, outlet, &settings.path, |pending| {
-            let format: &LogFormat = outlet.format().unwrap_or(&settings.format);
+            let format = outlet.format().unwrap_or(&settings.format);
             line::write(&mut pending.lines, &mut pending.value, format, &pending.clock, entry);
         });
     }
@@ -75,7 +75,7 @@ impl CoreLog {
     pub(crate) fn write_session(&self, core: &Rc<Core>, settings: &StreamLogSettings, ended: &Session<'_>) {
         let Some(outlet) = &self.outlet else { return };
         self.append(core, outlet, &settings.path, |pending| {
-            let format: &StreamLogFormat = outlet.stream_format().unwrap_or(&settings.format);
+            let format = outlet.stream_format().unwrap_or(&settings.format);
             session::write(&mut pending.lines, &mut pending.value, format, &pending.clock, ended);
         });
     }

@@ -16,6 +16,7 @@ mod distinguished_name;
 mod health_check;
 mod host;
 mod literal;
+mod log_format;
 mod pattern;
 mod policy;
 mod ring;
@@ -34,7 +35,7 @@ mod upstream_tls;
 
 use std::sync::Arc;
 
-pub use access_log::{AccessLogSettings, Escape, LogFormat, LogPart, LogVariable};
+pub use access_log::{AccessLogSettings, LogVariable, RequestValue};
 pub use aliases::{AliasPattern, Aliases};
 pub use authorities::{Authorities, AuthoritiesError, Distrust};
 pub use blocks::{Blocks, TextRule};
@@ -48,6 +49,7 @@ pub use compression::{CodingSettings, Compression};
 pub use health_check::{CheckKind, CheckTotals, HealthCheck, Vital, Vitals};
 pub use host::{HostRoutes, HostTls, Hosts, PathMatch, PathTable};
 pub use literal::{Literal, LiteralTable};
+pub use log_format::{Escape, LogFormat, LogPart, LogValue};
 pub use pattern::{Pattern, PatternError, PatternTable};
 pub use policy::{
     Access, Affinity, AuthCache, BasicAuth, Canary, CanaryHeader, ConnectionWord, Cors, DeniedPaths, ErrorPages,
@@ -66,7 +68,7 @@ pub use settings::{
 };
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};
-pub use stream_log::{StreamLogFormat, StreamLogPart, StreamLogSettings, StreamVariable};
+pub use stream_log::{StreamLogSettings, StreamVariable};
 pub use suites::{CipherList, HostCiphers, parse_groups};
 pub use template::{Part, Template, UnknownVariable, VARIABLES, Variable};
 pub use ticket_keys::{TICKET_KEY_BYTES, TICKET_KEYS_MAX, TicketKey, TicketKeys};

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use ringress_config::snapshot::{ClusterKey, Escape, LogFormat, LogPart, LogVariable, RouteLabels, Variable};
+use ringress_config::snapshot::{
+    ClusterKey, Escape, LogFormat, LogPart, LogVariable, RequestValue, RouteLabels, Variable,
+};
 
 use crate::policy::{self, render_variable};
 use crate::trace::Active;
@@ -149,35 +151,52 @@ impl Clock {
     }
 }
 
-/// Appends the line of an entry. `value` is room for one value.
-pub(super) fn write(line: &mut Vec<u8>, value: &mut Vec<u8>, format: &LogFormat, clock: &Clock, entry: &Entry<'_>) {
+/// Appends the line of a request. `room` is for one value.
+pub(super) fn write(
+    line: &mut Vec<u8>,
+    room: &mut Vec<u8>,
+    format: &LogFormat<RequestValue>,
+    clock: &Clock,
+    entry: &Entry<'_>,
+) {
+    render(line, room, format, is_missed, |wanted, value| match wanted {
+        RequestValue::Request(variable) => of_request(variable, entry, value),
+        RequestValue::Outcome(variable) => of_outcome(variable, entry, clock, value),
+    });
+}
+
+/// Appends a line, each value as `write` says it. `room` is for one value; `is_missed` tells whether an empty one means
+/// that there is none.
+pub(super) fn render<V>(
+    line: &mut Vec<u8>,
+    room: &mut Vec<u8>,
+    format: &LogFormat<V>,
+    is_missed: impl Fn(&V) -> bool,
+    write: impl Fn(&V, &mut Vec<u8>),
+) {
     for part in format.parts() {
-        value.clear();
         match part {
-            LogPart::Text(text) => {
-                line.extend_from_slice(text.as_bytes());
-                continue;
+            LogPart::Text(text) => line.extend_from_slice(text.as_bytes()),
+            LogPart::Value(wanted) => {
+                room.clear();
+                write(wanted, room);
+                if !room.is_empty() {
+                    escape(format.escape(), room, line);
+                } else if format.escape() == Escape::Hex && is_missed(wanted) {
+                    line.push(b'-');
+                }
             }
-            LogPart::Request(variable) => of_request(variable, entry, value),
-            LogPart::Outcome(variable) => of_outcome(variable, entry, clock, value),
-        }
-        if !value.is_empty() {
-            escape(format.escape(), value, line);
-        } else if format.escape() == Escape::Hex && is_missed(part) {
-            line.push(b'-');
         }
     }
     line.push(b'\n');
 }
 
-/// Whether nothing means that there is none, rather than an empty text.
-fn is_missed(part: &LogPart) -> bool {
-    match part {
-        LogPart::Outcome(LogVariable::RequestLine | LogVariable::Https | LogVariable::AlternativeName)
-        | LogPart::Request(Variable::IsArgs)
-        | LogPart::Text(_) => false,
-        LogPart::Request(_) | LogPart::Outcome(_) => true,
-    }
+fn is_missed(wanted: &RequestValue) -> bool {
+    !matches!(
+        wanted,
+        RequestValue::Outcome(LogVariable::RequestLine | LogVariable::Https | LogVariable::AlternativeName)
+            | RequestValue::Request(Variable::IsArgs)
+    )
 }
 
 fn of_request(variable: &Variable, entry: &Entry<'_>, value: &mut Vec<u8>) {
@@ -280,7 +299,7 @@ impl std::fmt::Display for Seconds {
 }
 
 /// Appends a value so that it cannot be taken for what is around it.
-pub(super) fn escape(way: Escape, value: &[u8], line: &mut Vec<u8>) {
+fn escape(way: Escape, value: &[u8], line: &mut Vec<u8>) {
     let stands = |b: &u8| match way {
         Escape::Hex => matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'),
         Escape::Json => matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'),

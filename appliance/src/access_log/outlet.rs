@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use jiff::tz::TimeZone;
-use ringress_config::snapshot::{LogFormat, StreamLogFormat};
+use ringress_config::snapshot::{LogFormat, RequestValue, StreamVariable};
 
 use super::BATCH_BYTES;
 use crate::cli::{AccessLogForm, AccessLogTarget};
@@ -57,7 +57,7 @@ pub struct Outlet {
     spares: Receiver<Vec<u8>>,
     is_fixed: bool,
     /// Of requests and of sessions.
-    form: Option<Arc<(LogFormat, StreamLogFormat)>>,
+    form: Option<Arc<(LogFormat<RequestValue>, LogFormat<StreamVariable>)>>,
     zone: TimeZone,
 }
 
@@ -82,7 +82,7 @@ impl AccessLog {
         std::thread::Builder::new().name("access-log".into()).spawn(run)?;
         let form = match form {
             AccessLogForm::ConfigMap => None,
-            AccessLogForm::Json => Some(Arc::new((LogFormat::json(), StreamLogFormat::json()))),
+            AccessLogForm::Json => Some(Arc::new((LogFormat::json(), LogFormat::json()))),
         };
         // Read here, once: looking for the time zone reads files.
         let outlet = Outlet { batches, spares, is_fixed, form, zone: TimeZone::system() };
@@ -118,12 +118,12 @@ impl Outlet {
     }
 
     /// The form that a flag demands.
-    pub(super) fn format(&self) -> Option<&LogFormat> {
+    pub(super) fn format(&self) -> Option<&LogFormat<RequestValue>> {
         self.form.as_deref().map(|(requests, _)| requests)
     }
 
     /// The same for sessions.
-    pub(super) fn stream_format(&self) -> Option<&StreamLogFormat> {
+    pub(super) fn stream_format(&self) -> Option<&LogFormat<StreamVariable>> {
         self.form.as_deref().map(|(_, sessions)| sessions)
     }
 

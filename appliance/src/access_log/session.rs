@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ringress_config::model::Transport;
-use ringress_config::snapshot::{ClusterKey, Escape, StreamLogFormat, StreamLogPart, StreamVariable};
+use ringress_config::snapshot::{ClusterKey, LogFormat, StreamVariable};
 
-use super::line::{Clock, Seconds, Trail, escape, time};
+use super::line::{Clock, Seconds, Trail, render, time};
 
 /// A session that ended.
 pub(crate) struct Session<'a> {
@@ -27,31 +27,25 @@ pub(crate) struct Session<'a> {
     pub(crate) trail: &'a Trail,
 }
 
-/// Appends the line of a session. `value` is room for one value.
+/// Appends the line of a session. `room` is for one value.
 pub(super) fn write(
     line: &mut Vec<u8>,
-    value: &mut Vec<u8>,
-    format: &StreamLogFormat,
+    room: &mut Vec<u8>,
+    format: &LogFormat<StreamVariable>,
     clock: &Clock,
     session: &Session<'_>,
 ) {
-    for part in format.parts() {
-        match part {
-            StreamLogPart::Text(text) => line.extend_from_slice(text.as_bytes()),
-            StreamLogPart::Value(variable) => {
-                value.clear();
-                let written = of_session(*variable, session, clock, value);
-                // A Vec takes everything.
-                debug_assert!(written.is_ok());
-                if !value.is_empty() {
-                    escape(format.escape(), value, line);
-                } else if format.escape() == Escape::Hex {
-                    line.push(b'-');
-                }
-            }
-        }
-    }
-    line.push(b'\n');
+    render(
+        line,
+        room,
+        format,
+        |_| true,
+        |variable, value| {
+            let written = of_session(*variable, session, clock, value);
+            // A Vec takes everything.
+            debug_assert!(written.is_ok());
+        },
+    );
 }
 
 fn of_session(
@@ -105,7 +99,7 @@ fn name(transport: Transport) -> &'static str {
 #[cfg(test)]
 mod tests {
     use ringress_config::model::ObjectKey;
-    use ringress_config::snapshot::PortKey;
+    use ringress_config::snapshot::{Escape, PortKey};
 
     use super::*;
 
@@ -132,7 +126,7 @@ mod tests {
             trail: if found { &trail } else { &Trail::default() },
         };
         let (mut line, mut value) = (Vec::new(), Vec::new());
-        let (format, unknown) = StreamLogFormat::parse(format, escape);
+        let (format, unknown) = LogFormat::parse(format, escape);
         assert!(unknown.iter().all(|name| name == "geoip"), "{unknown:?}");
         write(&mut line, &mut value, &format, &Clock::default(), &session);
         String::from_utf8(line).unwrap()

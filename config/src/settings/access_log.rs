@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::snapshot::{AccessLogSettings, Escape, LogFormat, StreamLogFormat, StreamLogSettings};
+use crate::snapshot::{AccessLogSettings, Escape, LogFormat, LogValue, StreamLogSettings};
 use crate::value::{self, Expected, Source};
 
 /// What the image of ingress-nginx links to standard output.
@@ -13,10 +13,13 @@ pub(super) fn read(keys: &mut impl Source) -> AccessLogSettings {
     let disabled = flag("disable-access-log") || flag("disable-http-access-log");
     let unmatched = flag("enable-access-log-for-default-backend");
     let path = keys.get("http-access-log-path", path).or_else(|| keys.get("access-log-path", path));
+    for name in ["log-format-escape-none", "log-format-escape-json"] {
+        keys.get(name, value::bool);
+    }
     AccessLogSettings {
         enabled: !disabled,
         path: path.flatten(),
-        format: format(keys),
+        format: format(keys, "log-format-upstream"),
         skipped: skipped(keys),
         unmatched,
     }
@@ -29,7 +32,11 @@ pub(super) fn read_streams(keys: &mut impl Source) -> StreamLogSettings {
     let disabled = quietly(keys, "disable-access-log") || own_switch;
     let shared_path = keys.text("access-log-path").and_then(|text| path(text).ok());
     let own_path = keys.get("stream-access-log-path", path);
-    StreamLogSettings { enabled: !disabled, path: own_path.or(shared_path).flatten(), format: stream_format(keys) }
+    StreamLogSettings {
+        enabled: !disabled,
+        path: own_path.or(shared_path).flatten(),
+        format: format(keys, "log-format-stream"),
+    }
 }
 
 /// A switch whose faults are told elsewhere.
@@ -45,27 +52,12 @@ fn escape(keys: &impl Source) -> Escape {
     }
 }
 
-fn stream_format(keys: &mut impl Source) -> StreamLogFormat {
-    const KEY: &str = "log-format-stream";
+fn format<V: LogValue>(keys: &mut impl Source, key: &str) -> LogFormat<V> {
     let escape = escape(keys);
-    let Some(text) = keys.text(KEY).map(str::to_owned) else { return StreamLogFormat::with_default_text(escape) };
-    let (format, unknown) = StreamLogFormat::parse(&text, escape);
-    for name in unknown {
-        keys.warn(KEY, format!("${name} is not known here; it is written as a value that is not there"));
-    }
-    format
-}
-
-fn format(keys: &mut impl Source) -> LogFormat {
-    const KEY: &str = "log-format-upstream";
-    for name in ["log-format-escape-none", "log-format-escape-json"] {
-        keys.get(name, value::bool);
-    }
-    let escape = escape(keys);
-    let Some(text) = keys.text(KEY).map(str::to_owned) else { return LogFormat::with_default_text(escape) };
+    let Some(text) = keys.text(key).map(str::to_owned) else { return LogFormat::with_default_text(escape) };
     let (format, unknown) = LogFormat::parse(&text, escape);
     for name in unknown {
-        keys.warn(KEY, format!("${name} is not known here; it is written as a value that is not there"));
+        keys.warn(key, format!("${name} is not known here; it is written as a value that is not there"));
     }
     format
 }

@@ -1,16 +1,8 @@
-//! The log of TCP and UDP sessions: whether a line is written, where to, and its form, compiled once.
+//! The log of TCP and UDP sessions: whether a line is written, where to, and what it can name.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Escape;
-use super::template::{self, Piece};
-
-/// The form when nothing else is said (reference: `log-format-stream`).
-const DEFAULT: &str = "[$remote_addr] [$time_local] $protocol $status $bytes_sent $bytes_received $session_time";
-
-/// The built-in JSON form, for those who ask for JSON by flag.
-const JSON: &str = r#"{"time":"$time_iso8601","remote_addr":"$remote_addr","protocol":"$protocol","server_port":$server_port,"status":$status,"bytes_sent":$bytes_sent,"bytes_received":$bytes_received,"session_time":$session_time,"upstream":"$proxy_upstream_name","upstream_addr":"$upstream_addr","upstream_connect_time":"$upstream_connect_time"}"#;
+use super::log_format::{LogFormat, LogValue};
 
 /// What the ConfigMap says of that log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,23 +12,7 @@ pub struct StreamLogSettings {
     /// The file; `None` is standard output.
     pub path: Option<Arc<str>>,
     /// The form of a line.
-    pub format: StreamLogFormat,
-}
-
-/// The form of a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamLogFormat {
-    parts: Box<[StreamLogPart]>,
-    escape: Escape,
-}
-
-/// A piece of a [`StreamLogFormat`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StreamLogPart {
-    /// As it is.
-    Text(Box<str>),
-    /// What the session was.
-    Value(StreamVariable),
+    pub format: LogFormat<StreamVariable>,
 }
 
 /// What a session can be asked for at its end.
@@ -86,89 +62,42 @@ pub enum StreamVariable {
 
 impl Default for StreamLogSettings {
     fn default() -> Self {
-        Self { enabled: true, path: None, format: StreamLogFormat::with_default_text(Escape::Hex) }
+        Self { enabled: true, path: None, format: LogFormat::default() }
     }
 }
 
-impl StreamLogFormat {
-    /// Compiles a text. Variables that are not known have no value; their names are returned.
-    pub fn parse(text: &str, escape: Escape) -> (Self, BTreeSet<String>) {
-        let mut unknown = BTreeSet::new();
-        let part = |piece| match piece {
-            Piece::Text(text) => StreamLogPart::Text(text.into()),
-            Piece::Name(name) => StreamLogPart::Value(variable(name).unwrap_or_else(|| {
-                unknown.insert(name.to_owned());
-                StreamVariable::Missing
-            })),
-        };
-        let parts = template::pieces(text).into_iter().map(part).collect();
-        (Self { parts, escape }, unknown)
-    }
+impl LogValue for StreamVariable {
+    /// Reference: `log-format-stream`.
+    const DEFAULT: &'static str =
+        "[$remote_addr] [$time_local] $protocol $status $bytes_sent $bytes_received $session_time";
 
-    /// The default text, with its values written in this way.
-    pub fn with_default_text(escape: Escape) -> Self {
-        Self::parse(DEFAULT, escape).0
-    }
+    /// For those who ask for JSON by flag.
+    const JSON: &'static str = r#"{"time":"$time_iso8601","remote_addr":"$remote_addr","protocol":"$protocol","server_port":$server_port,"status":$status,"bytes_sent":$bytes_sent,"bytes_received":$bytes_received,"session_time":$session_time,"upstream":"$proxy_upstream_name","upstream_addr":"$upstream_addr","upstream_connect_time":"$upstream_connect_time"}"#;
 
-    /// The built-in JSON form.
-    pub fn json() -> Self {
-        Self::parse(JSON, Escape::Json).0
-    }
+    const MISSING: Self = Self::Missing;
 
-    /// The pieces in order.
-    pub fn parts(&self) -> &[StreamLogPart] {
-        &self.parts
-    }
-
-    /// How values are written.
-    pub fn escape(&self) -> Escape {
-        self.escape
-    }
-}
-
-fn variable(name: &str) -> Option<StreamVariable> {
-    Some(match name {
-        "remote_addr" | "binary_remote_addr" | "proxy_protocol_addr" => StreamVariable::RemoteAddr,
-        "remote_port" | "proxy_protocol_port" => StreamVariable::RemotePort,
-        "server_addr" => StreamVariable::ServerAddr,
-        "server_port" => StreamVariable::ServerPort,
-        "time_local" => StreamVariable::TimeLocal,
-        "time_iso8601" => StreamVariable::TimeIso8601,
-        "msec" => StreamVariable::Msec,
-        "protocol" => StreamVariable::Protocol,
-        "status" => StreamVariable::Status,
-        "bytes_sent" => StreamVariable::BytesSent,
-        "bytes_received" => StreamVariable::BytesReceived,
-        "session_time" | "upstream_session_time" => StreamVariable::SessionTime,
-        "upstream_addr" => StreamVariable::UpstreamAddr,
-        "upstream_bytes_sent" => StreamVariable::UpstreamBytesSent,
-        "upstream_bytes_received" => StreamVariable::UpstreamBytesReceived,
-        "upstream_connect_time" => StreamVariable::UpstreamConnectTime,
-        "proxy_upstream_name" => StreamVariable::UpstreamName,
-        "hostname" => StreamVariable::Hostname,
-        "pid" => StreamVariable::Pid,
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_built_in_forms_know_all_their_variables() {
-        for text in [DEFAULT, JSON] {
-            assert_eq!(StreamLogFormat::parse(text, Escape::Hex).1, BTreeSet::new());
-        }
-        assert_eq!(StreamLogFormat::json().escape(), Escape::Json);
-    }
-
-    #[test]
-    fn an_unknown_variable_is_named_and_the_rest_is_kept() {
-        let (format, unknown) = StreamLogFormat::parse("$status ${request_uri}", Escape::None);
-        assert_eq!(unknown.into_iter().collect::<Vec<_>>(), ["request_uri"]);
-        let value = StreamLogPart::Value;
-        let text = StreamLogPart::Text(" ".into());
-        assert_eq!(*format.parts, [value(StreamVariable::Status), text, value(StreamVariable::Missing)]);
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "remote_addr" | "binary_remote_addr" | "proxy_protocol_addr" => Self::RemoteAddr,
+            "remote_port" | "proxy_protocol_port" => Self::RemotePort,
+            "server_addr" => Self::ServerAddr,
+            "server_port" => Self::ServerPort,
+            "time_local" => Self::TimeLocal,
+            "time_iso8601" => Self::TimeIso8601,
+            "msec" => Self::Msec,
+            "protocol" => Self::Protocol,
+            "status" => Self::Status,
+            "bytes_sent" => Self::BytesSent,
+            "bytes_received" => Self::BytesReceived,
+            "session_time" | "upstream_session_time" => Self::SessionTime,
+            "upstream_addr" => Self::UpstreamAddr,
+            "upstream_bytes_sent" => Self::UpstreamBytesSent,
+            "upstream_bytes_received" => Self::UpstreamBytesReceived,
+            "upstream_connect_time" => Self::UpstreamConnectTime,
+            "proxy_upstream_name" => Self::UpstreamName,
+            "hostname" => Self::Hostname,
+            "pid" => Self::Pid,
+            _ => return None,
+        })
     }
 }

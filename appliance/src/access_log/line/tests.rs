@@ -11,7 +11,7 @@ fn address() -> SocketAddr {
 }
 
 /// The line of a request for `HEAD` in this form.
-fn line(format: &LogFormat, change: impl Fn(&mut Entry<'_>)) -> String {
+fn line(format: &LogFormat<RequestValue>, change: impl Fn(&mut Entry<'_>)) -> String {
     let mut head = RequestHead::default();
     let limits = HeadLimits { line_bytes_max: 1 << 10, head_bytes_max: 1 << 10, fields_max: 10 };
     assert!(matches!(head.parse(HEAD, &limits), Ok(Progress::Complete)));
