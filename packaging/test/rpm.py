@@ -9,12 +9,10 @@ cannot be started, or the root has no rpm, this test is skipped and says so: rpm
 
 import os
 import shutil
-import threading
 
-from deb import MANIFEST, Origin, Quiet, get, step
-from root import enter
+from deb import MANIFEST, get, step
 from supervisor import wait_for
-from systemd import HOST, OPTIONS, SITE, Booted, Load, Skipped, arguments_of
+from systemd import HOST, OPTIONS, SITE, Load, Skipped, arguments_of, live
 
 VERSION = "%{VERSION}\n"
 
@@ -93,24 +91,17 @@ def leaves_what_was_edited(host, before):
 
 def main():
     arguments = arguments_of(__doc__, "--rpm")
-    enter()
-    host = Booted.__new__(Booted)
-    try:
-        host.__init__(arguments.root)
+
+    def life(host, port):
         if not host.root.exists("/usr/bin/rpm"):
             raise Skipped("no rpm in the root")
-        origin = Quiet(("127.0.0.1", 0), Origin)
-        threading.Thread(target=origin.serve_forever, daemon=True).start()
         before = host.root.files()
-        starts(host, arguments.rpm, origin.server_port)
+        starts(host, arguments.rpm, port)
         upgrades(host, arguments.next)
         takes_over(host, arguments.rpm)
         leaves_what_was_edited(host, before)
-        print("1 passed, 0 failed")
-    except Skipped as reason:
-        print(f"SKIPPED: {reason}\n0 passed, 0 failed, 1 skipped")
-    finally:
-        host.end()
+
+    live(arguments.root, life)
 
 
 if __name__ == "__main__":

@@ -350,27 +350,36 @@ def arguments_of(description, package):
     return parser.parse_args()
 
 
-def main():
-    arguments = arguments_of(__doc__, "--deb")
+def live(root, story):
+    """Tells a story, which gets a host that has booted and the port of an origin, and says how it ended."""
     enter()
     host = Booted.__new__(Booted)
     try:
-        host.__init__(arguments.root)
+        host.__init__(root)
         step(host.run("systemctl", "--version").splitlines()[0] + " runs as the first process of a root of its own")
         origin = Quiet(("127.0.0.1", 0), Origin)
         threading.Thread(target=origin.serve_forever, daemon=True).start()
-        before = host.root.files()
-        starts(host, arguments.deb, origin.server_port)
-        confined(host)
-        survives(host)
-        upgrades(host, arguments.next, reloads(host))
-        passes_sockets(host)
-        leaves_nothing(host, before)
+        story(host, origin.server_port)
         print("1 passed, 0 failed")
     except Skipped as reason:
         print(f"SKIPPED: {reason}\n0 passed, 0 failed, 1 skipped")
     finally:
         host.end()
+
+
+def main():
+    arguments = arguments_of(__doc__, "--deb")
+
+    def life(host, port):
+        before = host.root.files()
+        starts(host, arguments.deb, port)
+        confined(host)
+        survives(host)
+        upgrades(host, arguments.next, reloads(host))
+        passes_sockets(host)
+        leaves_nothing(host, before)
+
+    live(arguments.root, life)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ use crate::support::client;
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::Origin;
 use crate::support::process::{Ringress, binary, on_each_driver};
-use crate::support::{eventually, within};
+use crate::support::eventually;
 
 fn site(origin: &Origin) -> Vec<serde_json::Value> {
     let mut objects = service("origin", &[origin.address]);

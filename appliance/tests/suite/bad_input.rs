@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::support::certificates::{Certificate, secret};
 use crate::support::client::Connection;
-use crate::support::eventually;
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::Origin;
 use crate::support::process::{Ringress, on_each_driver};

@@ -7,8 +7,6 @@
 //!
 //! Counts do not depend on how busy the machine is, times do; run by itself it prints nanoseconds per exchange.
 
-#![expect(clippy::disallowed_types, reason = "a benchmark measures time; no worker core runs here")]
-
 use std::hint::black_box;
 use std::time::Instant;
 
