@@ -76,10 +76,10 @@ pub(crate) const CHECK_ANSWER_BYTES_MAX: usize = 4 << 10;
 pub(crate) const CHECKED_CLUSTERS_SHOWN_MAX: usize = 1000;
 /// Ingresses without endpoints that metrics name.
 pub(crate) const ORPHANS_SHOWN_MAX: usize = 1000;
-/// Answers of external authentication that a core keeps (`auth-cache-key`).
-pub(crate) const AUTH_ANSWERS_MAX: usize = 4096;
-/// Bytes of all these answers.
-pub(crate) const AUTH_ANSWERS_BYTES_MAX: usize = 4 << 20;
+/// Answers of external authentication that are kept (`auth-cache-key`).
+pub(crate) const AUTH_ANSWERS_MAX: usize = 16 << 10;
+/// Bytes of all these answers (nginx' zone has as many).
+pub(crate) const AUTH_ANSWERS_BYTES_MAX: usize = 10 << 20;
 /// Bytes of one; a larger answer is not kept.
 pub(crate) const AUTH_ANSWER_BYTES_MAX: usize = 16 << 10;
 /// Encoders of the responses that one core compresses at a time; further responses go as they came.

@@ -62,7 +62,8 @@ pub(crate) struct Core {
     /// Of the table that all cores share.
     pub(crate) limits: Rc<Places>,
     pub(crate) verified_passwords: RefCell<Verified>,
-    pub(crate) auth_answers: RefCell<AuthAnswers>,
+    /// Of all cores.
+    pub(crate) auth_answers: Arc<AuthAnswers>,
     pub(crate) mirrors: Mirrors,
     pub(crate) names: RefCell<Names>,
     pub(crate) random: RefCell<fastrand::Rng>,
@@ -161,6 +162,14 @@ impl Drop for Pinned {
     }
 }
 
+/// What all cores share on the way of a request; only routes and clients with such bounds touch it.
+#[derive(Clone, Default)]
+pub(super) struct Shared {
+    limits: Arc<LimitTable>,
+    clients: Arc<ClientTable>,
+    auth_answers: Arc<AuthAnswers>,
+}
+
 impl Core {
     /// A core that serves `snapshot`.
     ///
@@ -169,7 +178,7 @@ impl Core {
     pub(super) fn new(
         (index, cores): (usize, usize),
         (metrics, access_log, spans): (CoreMetrics, Option<Outlet>, SpanOutlet),
-        (tls, limits, clients, share): (SharedTls, Arc<LimitTable>, Arc<ClientTable>, Share),
+        (tls, shared, share): (SharedTls, Shared, Share),
         retired: Sender<Arc<Snapshot>>,
         snapshot: Arc<Snapshot>,
     ) -> Result<Rc<Self>, rustls::Error> {
@@ -186,9 +195,9 @@ impl Core {
             checks: Checks::default(),
             sessions: Sessions::default(),
             client_tls: ClientTls::new(tls.provider())?,
-            limits: Places::new(limits),
+            limits: Places::new(shared.limits),
             verified_passwords: RefCell::default(),
-            auth_answers: RefCell::default(),
+            auth_answers: shared.auth_answers,
             mirrors: Mirrors::default(),
             names: RefCell::default(),
             tls: RefCell::new(ServerTls::new(tls, &snapshot)?),
@@ -209,7 +218,7 @@ impl Core {
             live_next: Cell::new(0),
             parking_order: ParkingOrder::default(),
             waits: Cell::new(0),
-            clients: Clients::new(clients),
+            clients: Clients::new(shared.clients),
             share,
             end: Flag::new(),
             scratches: Kept::default(),

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use ringress_config::snapshot::{Adopted, Snapshot};
 
 use super::adopt::Inlet;
-use super::clients::ClientTable;
+use super::core::Shared;
 use super::listeners::Group;
 use super::streams::{StreamStatus, StreamTable};
 use super::{BindError, Gate, ListenAddress, ListenerKind, Share, WorkerSettings};
@@ -22,7 +22,6 @@ use crate::handover::{Given, Inherited};
 use crate::io::{Wake, WakeReceiver};
 use crate::limits::HANDED_OVER_MAX;
 use crate::metrics::{CoreCounters, CoreMetricsSource};
-use crate::policy::LimitTable;
 use crate::tls::SharedTls;
 
 mod thread_main;
@@ -70,8 +69,7 @@ struct Seat {
     wake: WakeReceiver,
     peers: Arc<[Peer]>,
     tls: SharedTls,
-    limits: Arc<LimitTable>,
-    clients: Arc<ClientTable>,
+    shared: Shared,
     share: Share,
 }
 
@@ -250,7 +248,7 @@ pub fn start(settings: WorkerSettings, mut inherited: Inherited) -> Result<Worke
     let (retired, retired_out) = bounded(1024);
     let current = Arc::new(ArcSwapOption::empty());
     let tls = SharedTls::new(settings.staples.clone())?;
-    let (limits, clients) = (Arc::default(), Arc::default());
+    let shared = Shared::default();
     let share = Share::of_process(cores);
 
     let orders = Arc::<Orders>::default();
@@ -279,8 +277,7 @@ pub fn start(settings: WorkerSettings, mut inherited: Inherited) -> Result<Worke
             wake: wake_receiver.try_clone()?,
             peers: Arc::clone(&peers),
             tls: tls.clone(),
-            limits: Arc::clone(&limits),
-            clients: Arc::clone(&clients),
+            shared: shared.clone(),
             share,
         });
     }

@@ -6,6 +6,7 @@ mod cache;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ringress_config::snapshot::{AuthCache, ExternalAuth, Route, Timeouts};
 
@@ -93,24 +94,23 @@ pub(super) async fn ask<'s>(
     let mut url = Vec::new();
     template::render(&auth.url, request, route, None, &mut url);
     let Some(url) = Url::parse(&url) else { return Err(Answer::status(500)) };
-    let now_ms = core.timers.now_ms();
     let key = auth.cache.as_ref().map(|cache| (cache, cache::key(auth, cache, &url, route, request)));
     if let Some((_, key)) = &key
-        && let Some(decision) = core.auth_answers.borrow().find(key, now_ms)
+        && let Some(decision) = core.auth_answers.find(key, core.auth_answers.now_ms())
     {
         core.metrics.auth_cached.increment();
-        return carry_out(decision, auth, route, request, shaping);
+        return carry_out(&decision, auth, route, request, shaping);
     }
     // Nothing is kept of a service that could not be asked.
     let (head, bytes) = exchange(core, auth, &url, route, request).await.map_err(|failure| {
         tracing::warn!(ingress = %route.source.key, url = url.authority, error = %failure, "external authentication failed");
         Answer::status(500)
     })?;
-    let decision = Decision::read(auth, &head, &bytes);
+    let decision = Arc::new(Decision::read(auth, &head, &bytes));
     let outcome = carry_out(&decision, auth, route, request, shaping);
     if let Some((cache, key)) = key {
         let ms = decision.lifetime_ms(cache, &head, &bytes);
-        core.auth_answers.borrow_mut().keep(key, decision, (now_ms, ms));
+        core.auth_answers.keep(key, decision, (core.auth_answers.now_ms(), ms));
     }
     outcome
 }

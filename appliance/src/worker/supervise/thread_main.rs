@@ -55,7 +55,7 @@ async fn serve(seat: &Arc<Seat>) -> std::io::Result<()> {
     };
     let generation = snapshot.generation;
     let sight = (metrics, seat.settings.access_log.clone(), seat.settings.spans.core(seat.index));
-    let shared = (seat.tls.clone(), Arc::clone(&seat.limits), Arc::clone(&seat.clients), seat.share);
+    let shared = (seat.tls.clone(), seat.shared.clone(), seat.share);
     let core = Core::new((seat.index, seat.peers.len()), sight, shared, seat.retired.clone(), snapshot)
         .map_err(std::io::Error::other)?;
     core.spawn(Rc::clone(&core.timers).run());
