@@ -65,6 +65,7 @@ fn takes(canary: &Canary, request: &Request<'_>, draw: &mut Draw) -> bool {
             CanaryHeader::Always => always_or_never(value),
             CanaryHeader::Value(wanted) => (value == wanted.as_bytes()).then_some(true),
             CanaryHeader::Pattern(pattern) => pattern.is_found(value).then_some(true),
+            CanaryHeader::Broken => Some(false),
         }
     });
     let by_cookie = || canary.cookie.as_ref().and_then(|name| always_or_never(request.cookie_of_any_case(name)?));

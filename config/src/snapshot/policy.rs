@@ -333,6 +333,8 @@ pub enum CanaryHeader {
     Value(Box<str>),
     /// One that the pattern finds.
     Pattern(Arc<Search>),
+    /// The pattern cannot be read: any sends it to the main cluster.
+    Broken,
 }
 
 /// A cookie that names the endpoint (reference 3.17).

@@ -162,6 +162,7 @@ pub(super) const EFFECTS: &[Effect] = &[
     on("canary-by-header-value", &[CANARY, ("canary-by-header", "X-C"), ("canary-by-header-value", "yes")], &[get("/", &[("X-C", "yes")], &[From("other")]), get("/", &[("X-C", "always")], &[From("main")])]),
     on("canary-by-header-pattern", &[CANARY, ("canary-by-header", "X-C"), ("canary-by-header-pattern", "^v[0-9]$")], &[get("/", &[("X-C", "v7")], &[From("other")]), get("/", &[("X-C", "xv7")], &[From("main")]), get("/", &[("X-C", "always")], &[From("main")])]),
     on("canary-by-header-pattern", &[CANARY, ("canary-by-header", "X-C"), ("canary-by-header-pattern", "a"), ("canary-by-header-value", "b")], &[get("/", &[("X-C", "a")], &[From("main")]), get("/", &[("X-C", "b")], &[From("other")])]),
+    on("canary-by-header-pattern", &[CANARY, ("canary-by-header", "X-C"), ("canary-by-header-pattern", "("), ("canary-weight", "100")], &[get("/", &[("X-C", "a")], &[From("main")]), get("/", &[], &[From("other")])]),
     on("canary-by-cookie", &[CANARY, ("canary-by-cookie", "side"), ("canary-weight", "100")], &[get("/", &[("Cookie", "a=b; side=never")], &[From("main")]), get("/", &[("Cookie", "side=x")], &[From("other")])]),
     on("canary-by-cookie", &[CANARY, ("canary-by-cookie", "side"), ("canary-by-header", "X-C")], &[get("/", &[("Cookie", "side=always")], &[From("other")]), get("/", &[("Cookie", "side=always"), ("X-C", "never")], &[From("main")])]),
     // Access.
