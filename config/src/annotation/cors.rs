@@ -15,7 +15,7 @@ const MAX_AGE: i32 = 1_728_000;
 pub(super) fn read(annotations: &mut Annotations<'_>) -> Option<Arc<Cors>> {
     annotations.get("enable-cors", value::bool).filter(|on| *on)?;
     Some(Arc::new(Cors {
-        origins: annotations.get("cors-allow-origin", origins).unwrap_or(Origins::Any),
+        origins: read_origins(annotations),
         methods: annotations.get("cors-allow-methods", words).unwrap_or_else(|| METHODS.into()),
         headers: annotations.get("cors-allow-headers", words).unwrap_or_else(|| HEADERS.into()),
         credentials: annotations.get("cors-allow-credentials", value::bool).unwrap_or(true),
@@ -35,14 +35,26 @@ fn words(text: &str) -> Result<Box<str>, Expected> {
     if clean { Ok(text.into()) } else { Err("a list of names") }
 }
 
-fn origins(text: &str) -> Result<Origins, Expected> {
+/// What of a list is no origin is left out: one slip must not let everybody in.
+fn read_origins(annotations: &mut Annotations<'_>) -> Origins {
+    const NAME: &str = "cors-allow-origin";
+    let Some((origins, left_out)) = annotations.get(NAME, origins) else { return Origins::Any };
+    for text in left_out {
+        annotations.warn(NAME, format!("`{text}` is no origin, such as https://*.example.com:8443; it is left out"));
+    }
+    origins
+}
+
+/// The origins of a list, and its parts that are none.
+fn origins(text: &str) -> Result<(Origins, Vec<Box<str>>), Expected> {
     const EXPECTED: Expected = "a list of origins, such as https://example.com, https://*.example.com:8443 or *";
     let parts: Vec<_> = value::list(text).collect();
     if parts.contains(&"*") {
-        return Ok(Origins::Any);
+        return Ok((Origins::Any, Vec::new()));
     }
-    let list: Option<Box<[OriginPattern]>> = parts.iter().map(|part| origin(part)).collect();
-    list.filter(|list| !list.is_empty()).map(Origins::List).ok_or(EXPECTED)
+    let list: Box<[OriginPattern]> = parts.iter().filter_map(|part| origin(part)).collect();
+    let left_out = parts.iter().filter(|part| origin(part).is_none()).map(|part| Box::from(*part)).collect();
+    if list.is_empty() { Err(EXPECTED) } else { Ok((Origins::List(list), left_out)) }
 }
 
 fn origin(text: &str) -> Option<OriginPattern> {
@@ -92,6 +104,13 @@ mod tests {
         let one = OriginPattern::Exact("https://one.test".into());
         let two = OriginPattern::OneLabel { before: "https://".into(), after: ".two.test:8443".into() };
         assert_eq!(cors.origins, Origins::List([one, two].into()));
+    }
+
+    #[test]
+    fn annotation_cors_allow_origin_keeps_the_origins_beside_a_slip() {
+        let (cors, findings) = cors(&[("cors-allow-origin", "*.two.test, https://one.test")]);
+        let one = OriginPattern::Exact("https://one.test".into());
+        assert_eq!((&cors.unwrap().origins, findings), (&Origins::List([one].into()), 1));
     }
 
     #[test]
