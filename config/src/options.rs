@@ -104,6 +104,9 @@ pub struct Options {
     pub disable_external_name: bool,
     /// `--deep-inspect`: Ingresses whose hosts or paths hold dangerous fragments are not served.
     pub deep_inspect: bool,
+    /// `--enable-annotation-validation`: annotations above the risk level and variables in the targets of redirects keep an
+    /// Ingress out.
+    pub validate_annotations: bool,
     /// `--enable-ssl-passthrough`: TLS of hosts that ask for it is passed on to their pods.
     pub enable_ssl_passthrough: bool,
     /// `--upstream-address`: where requests go unless an Ingress says otherwise.
@@ -148,6 +151,7 @@ impl Default for Options {
             disable_catch_all: false,
             disable_external_name: false,
             deep_inspect: true,
+            validate_annotations: true,
             enable_ssl_passthrough: false,
             upstream_address: UpstreamAddress::Pod,
             topology: None,

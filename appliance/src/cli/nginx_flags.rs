@@ -95,7 +95,9 @@ pub(crate) const NGINX_FLAGS: &[Flag] = &[
         "enable-annotation-validation",
         Bool,
         "true",
-        NotYet("annotation values are always validated"),
+        Differs(
+            "false lifts the risk level and lets targets of redirects hold variables; other values are read as ever",
+        ),
         "Validate the values of annotations.",
     ),
     flag("enable-metrics", Bool, "true", Differs("on by default"), "Count requests by route and serve the counters."),

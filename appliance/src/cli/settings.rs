@@ -293,6 +293,7 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         disable_catch_all: layers.bool("disable-catch-all"),
         disable_external_name: layers.bool("disable-svc-external-name"),
         deep_inspect: layers.bool("deep-inspect"),
+        validate_annotations: layers.bool("enable-annotation-validation"),
         enable_ssl_passthrough: layers.bool("enable-ssl-passthrough"),
         upstream_address: upstreams::address(layers),
         topology: upstreams::topology(layers)?,

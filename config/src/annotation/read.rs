@@ -56,6 +56,8 @@ pub(crate) struct Annotations<'a> {
     objects: &'a dyn Objects,
     /// Objects of other namespaces may be named (`allow-cross-namespace-resources`).
     cross_namespace: bool,
+    /// As `--enable-annotation-validation` says.
+    validates: bool,
     references: BTreeSet<ObjectRef>,
     findings: Vec<Finding>,
     outcome: Outcome,
@@ -127,6 +129,7 @@ impl<'a> Annotations<'a> {
             prefix,
             objects: &NoObjects,
             cross_namespace: false,
+            validates: true,
             references: BTreeSet::new(),
             findings: Vec::new(),
             outcome: Outcome::default(),
@@ -136,6 +139,16 @@ impl<'a> Annotations<'a> {
     /// With the objects that values may name.
     pub(crate) fn with_objects(self, objects: &'a dyn Objects, cross_namespace: bool) -> Self {
         Self { objects, cross_namespace, ..self }
+    }
+
+    /// With `--enable-annotation-validation` as it is.
+    pub(crate) fn validating(self, validates: bool) -> Self {
+        Self { validates, ..self }
+    }
+
+    /// Whether values may hold only what ingress-nginx' validators let pass.
+    pub(crate) fn validates(&self) -> bool {
+        self.validates
     }
 
     /// The Secret that an annotation names. One that cannot be had denies.

@@ -29,7 +29,8 @@ pub(super) const SAME_HOST: &str = "$scheme://$http_host";
 pub(super) fn read_target(annotations: &mut Annotations<'_>, relative: bool) -> Option<Redirect> {
     let permanent_status = status(annotations, "permanent-redirect-code", 308).unwrap_or(301);
     let temporal_status = status(annotations, "temporal-redirect-code", 307).unwrap_or(302);
-    let target = |text: &str| target(text, relative);
+    let literal = annotations.validates();
+    let target = |text: &str| target(text, relative, literal);
     let permanent = annotations.get("permanent-redirect", target);
     if annotations.text("temporal-redirect").is_some() {
         let location = annotations.get("temporal-redirect", target)?;
@@ -52,15 +53,18 @@ fn status(annotations: &mut Annotations<'_>, name: &str, max: u32) -> Option<u16
     None
 }
 
-/// A URL as it is, or a path of the host that was asked for, which is named unless redirects are relative.
-fn target(text: &str, relative: bool) -> Result<Template, Expected> {
+/// A URL as it is (`literal`) or with variables, or a path of the host that was asked for, which is named unless redirects
+/// are relative.
+fn target(text: &str, relative: bool, literal: bool) -> Result<Template, Expected> {
     const EXPECTED: Expected = "a URL or path without $, blanks and quotes";
-    if !text.bytes().all(|b| b.is_ascii_graphic() && !b"$\"'\\{};<>^`|".contains(&b)) {
+    let has_bad = |bad: &[u8]| text.bytes().any(|b| !b.is_ascii_graphic() || bad.contains(&b));
+    if has_bad(b"\"'\\;<>^`|") || literal && has_bad(b"${}") {
         return Err(EXPECTED);
     }
     match text.starts_with('/') && !text.starts_with("//") && !relative {
         true => Template::parse(&format!("{SAME_HOST}{text}")).map_err(|_| EXPECTED),
-        false => Ok(Template::literal(text)),
+        false if literal => Ok(Template::literal(text)),
+        false => Template::parse(text).map_err(|_| "a URL or path with variables of the supported list"),
     }
 }
 
@@ -113,7 +117,12 @@ mod tests {
     #[test]
     fn annotation_redirect_with_a_variable_refuses_the_ingress() {
         for name in ["permanent-redirect", "temporal-redirect"] {
-            assert!(redirect(&[(name, "https://w.test$request_uri")]).1, "{name}");
+            let pairs = [(name, "https://w.test$request_uri")];
+            assert!(redirect(&pairs).1, "{name}");
+            let (ingress, object) = (annotated(&pairs), reference());
+            let annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
+            let found = read_target(&mut annotations.validating(false), false).map(|found| found.location);
+            assert_eq!(found, Template::parse("https://w.test$request_uri").ok(), "{name}");
         }
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn is_foreign(ingress: &Ingress, context: Context<'_>) -> bool {
 pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation {
     let object = ObjectRef { kind: Kind::Ingress, key: ingress.meta.key.clone() };
     let (globals, prefix) = (context.globals, &context.options.annotations_prefix);
-    let annotations = Annotations::new(ingress, &object, prefix);
+    let annotations = Annotations::new(ingress, &object, prefix).validating(context.options.validate_annotations);
     let mut annotations = annotations.with_objects(context.objects, globals.cross_namespace);
     let alone = |verdict, findings| Translation { verdict, findings, references: BTreeSet::new() };
     if !admit::is_ours(ingress, &annotations, context) {

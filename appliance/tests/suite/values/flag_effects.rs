@@ -36,6 +36,7 @@ fn flags_of_what_is_served_act() {
             ingress("odd").path("odd.test", "ImplementationSpecific", "/etc/passwd", "main").build(),
             web("all").default_backend("other").build(),
             ingress("out").prefix("out.test", "/", "outside").build(),
+            web("more").annotation("permanent-redirect", "https://w.test$request_uri").build(),
             certificate.secret("cert"),
             outside,
             elsewhere,
@@ -49,6 +50,10 @@ fn flags_of_what_is_served_act() {
         let named = |ringress: &Ringress| ringress.status()["rejected"].to_string();
         assert_eq!([status(&plain, "mine.test", "/"), status(&plain, "theirs.test", "/")], [200, 301]);
         assert_eq!([status(&plain, "odd.test", "/etc/passwd"), status(&plain, "all.test", "/")], [404, 200]);
+        assert_eq!(status(&plain, "more.test", "/"), 404);
+        let lax = serving(driver, all.clone(), &["--enable-annotation-validation=false"]);
+        let told = lax.get("more.test", "/x?y=1");
+        assert_eq!((told.status, told.header("location")), (301, Some("https://w.test/x?y=1")));
         assert!(!presents(&plain) && !named(&plain).contains("disable-svc-external-name"));
         let flags = [
             "--annotations-prefix=my.test",

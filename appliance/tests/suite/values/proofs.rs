@@ -179,6 +179,7 @@ pub(super) const FLAGS: &[(&str, &str)] = &[
     ("configmap", "values/setting_effects::keys_do_what_those_of_ingress_nginx_do"),
     ("controller-class", "values/flag_effects::flags_of_classes_act"),
     ("deep-inspect", "values/flag_effects::flags_of_what_is_served_act"),
+    ("enable-annotation-validation", "values/flag_effects::flags_of_what_is_served_act"),
     ("default-backend-service", "error_pages::the_list_of_the_config_map_asks_the_default_backend"),
     ("default-ssl-certificate", "values/flag_effects::flags_of_what_is_served_act"),
     ("disable-catch-all", "values/flag_effects::flags_of_what_is_served_act"),

@@ -60,11 +60,12 @@ fn dangerous(ingress: &Ingress) -> Option<String> {
 /// Whether an annotation keeps the Ingress from being loaded; the findings say which.
 pub(super) fn is_refused(annotations: &mut Annotations<'_>, globals: &Globals) -> bool {
     let mut refused = false;
+    let validates = annotations.validates();
     for (name, value, row) in annotations.known() {
         if value.is_empty() {
             continue;
         }
-        let Some(reason) = refusal(value, row, globals) else { continue };
+        let Some(reason) = refusal(value, row, globals, validates) else { continue };
         annotations
             .error(name, format!("{reason}: the Ingress is not loaded; an accepted version of it goes on serving"));
         refused = true;
@@ -72,14 +73,14 @@ pub(super) fn is_refused(annotations: &mut Annotations<'_>, globals: &Globals) -
     refused
 }
 
-fn refusal(value: &str, row: Option<&Row>, globals: &Globals) -> Option<String> {
+fn refusal(value: &str, row: Option<&Row>, globals: &Globals, validates: bool) -> Option<String> {
     if let Some(word) = globals.blocked_words.iter().find(|word| value.contains(&***word)) {
         return Some(format!("holds `{word}` of annotation-value-word-blocklist"));
     }
     let (row, limit) = (row?, globals.risk_max);
     match row.support {
         Support::Refused(instead) if limit != Risk::Critical => Some(format!("is never inserted ({instead} instead)")),
-        _ if row.risk > limit => {
+        _ if validates && row.risk > limit => {
             Some(format!("is of risk {}, above the annotations-risk-level {}", row.risk.as_str(), limit.as_str()))
         }
         _ => None,

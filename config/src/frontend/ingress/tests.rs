@@ -67,6 +67,9 @@ fn risk_words_and_snippets_keep_an_ingress_out() {
     assert_eq!(setting.verdict(Some("public"), &snippet), "accepted");
     setting.globals.risk_max = annotation::Risk::Low;
     assert_eq!(setting.verdict(Some("public"), &[("proxy-body-size", "1m")]), "refused");
+    setting.options.validate_annotations = false;
+    assert_eq!(setting.verdict(Some("public"), &[("proxy-body-size", "1m")]), "accepted");
+    setting.options.validate_annotations = true;
     assert_eq!(setting.verdict(Some("public"), &[("use-regex", "true")]), "accepted");
     setting.globals = Globals { blocked_words: ["lua".into()].into(), ..Globals::default() };
     assert_eq!(setting.verdict(Some("public"), &[("upstream-vhost", "xluax")]), "refused");
