@@ -140,7 +140,7 @@ fn a_response_head_over_the_buffer_is_a_bad_gateway() {
         });
         let status = |ringress: &Ringress, target: &str| ringress.get("a.test", target).status;
         let ringress = annotated(driver, origin.address, &[]);
-        assert_eq!((status(&ringress, "/60000"), status(&ringress, "/70000")), (200, 502));
+        assert_eq!((status(&ringress, "/3900"), status(&ringress, "/4100")), (200, 502));
         let ringress = annotated(driver, origin.address, &[("proxy-buffer-size", "8k")]);
         assert_eq!((status(&ringress, "/8000"), status(&ringress, "/8200")), (200, 502));
         let ringress = annotated(driver, origin.address, &[("proxy-buffer-size", "128k")]);

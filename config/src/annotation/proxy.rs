@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn annotation_proxy_buffer_size_bounds_the_head_and_the_version_is_1_0_or_1_1() {
         let head_bytes = |text: &str| read_from(&[("proxy-buffer-size", text)]).0.body.response_head_bytes_max;
-        assert_eq!((head_bytes("8k"), head_bytes("1g"), head_bytes("")), (8 << 10, 256 << 10, 64 << 10));
+        assert_eq!((head_bytes("8k"), head_bytes("1g"), head_bytes("")), (8 << 10, 256 << 10, 4 << 10));
         let (policy, findings) = read_from(&[("proxy-http-version", "1.0"), ("proxy-buffering", "on")]);
         assert_eq!((policy.filters.upstream_hop.http_1_0, findings), (true, 0));
     }

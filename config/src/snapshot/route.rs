@@ -139,7 +139,7 @@ pub struct BodyPolicy {
 
 impl Default for BodyPolicy {
     fn default() -> Self {
-        Self { bytes_max: Some(1 << 20), buffer: true, response_head_bytes_max: 64 << 10 }
+        Self { bytes_max: Some(1 << 20), buffer: true, response_head_bytes_max: 4 << 10 }
     }
 }
 
