@@ -37,6 +37,9 @@ pub(crate) enum Failure {
     /// More interim responses than [`crate::limits::INTERIM_RESPONSES_MAX`].
     #[error("the upstream sends interim responses without end")]
     InterimFlood,
+    /// The response's body is malformed in what came with its head, of which the client has seen nothing.
+    #[error("the body of the upstream's response is malformed")]
+    BadResponseBody,
     /// The response broke off, or its body is malformed, after its head went to the client.
     #[error("the upstream's response broke off")]
     ResponseCut,
@@ -72,7 +75,9 @@ impl Failure {
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::NoEndpoint | Self::Overloaded => Some(503),
-            Self::Connect(_) | Self::NoResponse | Self::BadResponse(_) | Self::InterimFlood => Some(502),
+            Self::Connect(_) | Self::NoResponse | Self::BadResponse(_) | Self::BadResponseBody | Self::InterimFlood => {
+                Some(502)
+            }
             Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Some(504),
             Self::ClientTimeout => Some(408),
             Self::BodyTooLarge => Some(413),
@@ -89,6 +94,7 @@ impl Failure {
             Self::BadResponse(_) | Self::InterimFlood => Retry::OnInvalid,
             Self::NoEndpoint
             | Self::Overloaded
+            | Self::BadResponseBody
             | Self::ResponseCut
             | Self::ClientGone
             | Self::ClientTimeout
@@ -116,6 +122,7 @@ impl Failure {
             | Self::InterimFlood => true,
             Self::NoEndpoint
             | Self::Overloaded
+            | Self::BadResponseBody
             | Self::ResponseCut
             | Self::ClientGone
             | Self::ClientTimeout

@@ -151,6 +151,11 @@ impl Stream {
         }
     }
 
+    /// Closing it resets the connection: the peer shall see that something is missing. A lane is reset by itself.
+    pub(crate) fn reset_on_close(&self) {
+        self.socket().into_iter().for_each(Socket::reset_on_close);
+    }
+
     /// Ends the sending side: the goodbye of TLS, then FIN.
     pub(crate) async fn shutdown_write(&mut self) {
         match self {

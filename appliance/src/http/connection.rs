@@ -96,6 +96,12 @@ pub(super) fn is_forwardable_upgrade(value: &[u8]) -> bool {
     protocols.peek().is_some() && protocols.all(is_protocol)
 }
 
+/// Whether a 101 switches to what was asked for (RFC 9110 7.8). One that does not say to what is believed.
+pub(super) fn switches_as_asked(asked: &[u8], switched: &[u8]) -> bool {
+    let protocols = |list| <[u8]>::split(list, |&byte| byte == b',').map(trim);
+    switched.is_empty() || protocols(switched).all(|to| protocols(asked).any(|one| one.eq_ignore_ascii_case(to)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +129,20 @@ mod tests {
         assert!(options_of(&[&names(NOMINATIONS_MAX)]).is_ok());
         assert!(options_of(&[&names(NOMINATIONS_MAX + 1)]).is_err());
         assert!(options_of(&[&names(NOMINATIONS_MAX), "y"]).is_err());
+    }
+
+    #[test]
+    fn a_switch_is_to_what_was_asked_for() {
+        for (asked, switched, as_asked) in [
+            ("websocket", "WebSocket", true),
+            ("foo/2, websocket", "websocket", true),
+            ("websocket", "", true),
+            ("websocket", "h2c", false),
+            ("websocket", "websocket, h2c", false),
+            ("foo/2", "foo", false),
+        ] {
+            assert_eq!(switches_as_asked(asked.as_bytes(), switched.as_bytes()), as_asked, "{asked} {switched}");
+        }
     }
 
     #[test]

@@ -181,7 +181,8 @@ impl Incoming {
 /// Sends the client's head (in `out`) and the body: what `received` has from `rest` on arrived behind the upstream's head.
 ///
 /// # Errors
-/// When either side breaks off; the client's connection must be closed then, so that the response looks cut.
+/// When either side breaks off; the client's connection must be closed then, so that the response looks cut. With
+/// [`Failure::BadResponseBody`] nothing was sent: the client can be told.
 pub(crate) async fn relay(
     core: &Core,
     (upstream, timeout): (&mut impl Source, Duration),
@@ -214,7 +215,7 @@ pub(crate) async fn relay(
     let mut piece = if first.is_empty() && !matches!(incoming, Incoming::Length { left: 0 }) {
         Piece { last: false, surplus: false }
     } else {
-        frame(core, &mut incoming, first, outgoing, &mut out)?
+        frame(core, &mut incoming, first, outgoing, &mut out).map_err(|_| Failure::BadResponseBody)?
     };
     // A client may leave what it is sent next for long.
     core.buffers.put(received);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::client::Connection;
+use crate::support::frames::{Frames, get};
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{Next, Origin, refusing_address};
 use crate::support::process::{Driver, Ringress, on_each_driver};
@@ -119,6 +120,29 @@ fn an_answer_that_is_no_http_is_502() {
             let origin = Origin::with(|_, peer| peer.send(garbage.as_bytes()).map(|()| Next::Close));
             let ringress = serving(driver, &[origin.address], &[("proxy-next-upstream-tries", "1")]);
             assert_eq!(ringress.get("a.test", "/").status, 502, "{garbage:?}");
+        }
+    });
+}
+
+#[test]
+fn a_body_that_is_malformed_from_its_start_is_502() {
+    on_each_driver(|driver| {
+        let plain: &[_] = &[("proxy-request-buffering", "off")];
+        for treatment in [&plain[..0], plain, &[("limit-rate", "100"), ("proxy-buffering", "on")]] {
+            let origin = Origin::with(|request, peer| {
+                peer.read_body(request)?;
+                peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n-1\r\n")?;
+                Ok(Next::Close)
+            });
+            let ringress = serving(driver, &[origin.address], treatment);
+            for body in ["", "abc"] {
+                let mut client = Connection::plain(ringress.http).expect("connect");
+                let answer = client.request("POST", "a.test", "/", &[], body.as_bytes()).expect("an answer");
+                assert_eq!((answer.status, answer.text().contains("hello")), (502, false), "{treatment:?} {body}");
+            }
+            let mut frames = Frames::open(ringress.https);
+            frames.send(&get(1)).expect("send");
+            assert_eq!(frames.answer(1).status, 502, "{treatment:?}");
         }
     });
 }

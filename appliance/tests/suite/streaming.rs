@@ -1,11 +1,11 @@
 //! Bodies are passed on as they come, and no faster than the receiving side takes them.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::client::Connection;
+use crate::support::client::{Connection, connect};
 use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Driver, Ringress, on_each_driver};
@@ -135,6 +135,38 @@ fn a_cut_answer_looks_cut_to_the_client() {
             let mut client = Connection::plain(ringress.http).expect("connect");
             let answer = client.get("a.test", target);
             assert!(answer.is_err(), "{target}: {answer:?}");
+        }
+    });
+}
+
+/// The end of the connection is the end of such a client's body, so it has to be no proper one.
+#[test]
+fn a_cut_answer_to_an_http_1_0_client_ends_with_a_reset() {
+    on_each_driver(|driver| {
+        let origin = Origin::with(|request, peer| {
+            if request.target == "/whole" {
+                peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n\r\n")?;
+                return Ok(Next::Keep);
+            }
+            peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")?;
+            Ok(Next::Close)
+        });
+        let ringress = in_front_of(driver, &origin);
+        // Whole and streamed bodies of requests.
+        for (target, body) in [("/cut", 0), ("/cut", 4), ("/whole", 0), ("/whole", 4)] {
+            let request =
+                format!("POST {target} HTTP/1.0\r\nHost: a.test\r\nContent-Length: {body}\r\n\r\n{}", "x".repeat(body));
+            let mut client = connect(ringress.http).expect("connect");
+            client.write_all(request.as_bytes()).expect("send");
+            let mut answer = Vec::new();
+            let ended = client.read_to_end(&mut answer);
+            let text = String::from_utf8_lossy(&answer);
+            if target == "/whole" {
+                assert!(ended.is_ok() && text.ends_with("\r\n\r\nhalf"), "{ended:?} {text}");
+            } else {
+                let kind = ended.err().map(|error| error.kind());
+                assert_eq!(kind, Some(io::ErrorKind::ConnectionReset), "{body}: {text}");
+            }
         }
     });
 }

@@ -6,6 +6,7 @@ use crate::support::client::Connection;
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Driver, Ringress, on_each_driver};
+use crate::support::raw;
 use crate::support::tunnel::{ACCEPTED, UPGRADE, echo, open, round_trip};
 
 fn in_front_of(driver: Driver, origin: &Origin) -> Ringress {
@@ -82,8 +83,14 @@ fn a_refused_upgrade_is_an_ordinary_answer() {
 #[test]
 fn a_101_that_nobody_asked_for_is_502() {
     on_each_driver(|driver| {
-        let origin = Origin::with(|_, peer| peer.send(ACCEPTED).map(|()| Next::Keep));
+        let origin = Origin::with(|request, peer| {
+            let other = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n";
+            peer.send(if request.target == "/ws" { other } else { ACCEPTED }).map(|()| Next::Keep)
+        });
         let ringress = in_front_of(driver, &origin);
         assert_eq!(ringress.get("a.test", "/").status, 502);
+        // Nor is a protocol other than the one asked for, and what the client says in that one is no request.
+        let outcome = raw::exchange(ringress.http, format!("{UPGRADE}{UPGRADE}").as_bytes());
+        assert_eq!((outcome.statuses(), outcome.closed), (vec![502], true));
     });
 }

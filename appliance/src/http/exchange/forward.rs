@@ -13,9 +13,12 @@ use ringress_config::snapshot::{Cluster, ForwardedSettings, Route, Settings, Ups
 
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
+use super::super::connection::switches_as_asked;
 use super::super::edge::Believed;
+use super::super::field::FieldId;
 use super::super::forward::{FieldPolicy, Forward, TraceFields, write_request};
 use super::super::framing::BodyFraming;
+use super::super::head::{HeadError, Version};
 use super::super::request::{Method, RequestHead};
 use super::super::response::Asked;
 use super::attempts::Attempts;
@@ -226,6 +229,14 @@ impl<'s> Exchange<'s> {
         let rest = scratch.response.consumed;
         let status = scratch.response.status;
         if status == 101 {
+            let asked = scratch.request.upgrade(inbox).unwrap_or_default();
+            let switched = scratch.response.find(&received, FieldId::Upgrade).unwrap_or_default();
+            if !switches_as_asked(asked, switched) {
+                // The client may have gone on in the protocol that it asked for.
+                self.keep_alive = false;
+                let failure = Failure::BadResponse(HeadError::UpgradeUnasked);
+                return Box::pin(self.fail(client, scratch, inbox, cluster, &failure)).await;
+            }
             let mut to_client = out;
             to_client.extend_from_slice(&received[rest..]);
             let to_upstream = inbox.split_off(scratch.request.consumed);
@@ -263,13 +274,26 @@ impl<'s> Exchange<'s> {
                     end(client, &scratch.request, inbox)
                 }
             }
+            // Boxed: it is rare, and its state would make every connection's larger.
+            Err(failure @ Failure::BadResponseBody) => {
+                Box::pin(self.fail(client, scratch, inbox, cluster, &failure)).await
+            }
             Err(failure) => {
                 self.log(cluster, &failure);
                 self.record(&scratch.request, inbox, Ended { status, bytes: 0, body_bytes: 0 });
-                After::Closed
+                cut(client, &scratch.request)
             }
         }
     }
+}
+
+/// Ends a connection in the middle of a response. To an HTTP/1.0 client the end of the connection may be that of the body:
+/// only a reset shows that this one is cut (RFC 9112 8).
+pub(super) fn cut(client: &Client, head: &RequestHead) -> After {
+    if head.version == Version::Http10 {
+        client.stream.reset_on_close();
+    }
+    After::Closed
 }
 
 impl Outbound<'_> {
@@ -441,7 +465,7 @@ pub(super) async fn send_and_read_head(
     connection: &mut Connection,
     client: &mut impl Sink,
     (out, route): (Vec<u8>, &Route),
-    (version, asked, head): (super::super::head::Version, Asked, &mut super::super::response::ResponseHead),
+    (version, asked, head): (Version, Asked, &mut super::super::response::ResponseHead),
 ) -> Result<Vec<u8>, Failure> {
     let (sent, out) = relay::send(&mut connection.stream, out, route.timeouts.send).await;
     core.buffers.put(out);

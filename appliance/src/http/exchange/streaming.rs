@@ -15,7 +15,7 @@ use super::super::framing::BodyFraming;
 use super::super::request::Method;
 use super::super::response::Asked;
 use super::attempts::Attempts;
-use super::forward::{Target, left_of_try};
+use super::forward::{Target, cut, left_of_try};
 use super::head::Head;
 use super::{After, Ended, Exchange};
 use crate::error::Failure;
@@ -104,7 +104,7 @@ impl<'s> Exchange<'s> {
                 self.log(cluster, &failure);
                 let status = scratch.response.status;
                 self.record(&scratch.request, inbox, Ended { status, bytes: 0, body_bytes: 0 });
-                After::Closed
+                cut(client, &scratch.request)
             }
         }
     }
@@ -203,6 +203,9 @@ impl<'s> Exchange<'s> {
         let received = (received, scratch.response.consumed);
         let framings = (scratch.response.body, written, treatment);
         let relayed = response::relay(&self.core, (upstream, timeout), client, framings, received, out).await;
-        relayed.map_err(Streaming::AfterHead)
+        relayed.map_err(|failure| match failure {
+            Failure::BadResponseBody => Streaming::BeforeHead(failure),
+            failure => Streaming::AfterHead(failure),
+        })
     }
 }

@@ -69,7 +69,7 @@ pub(super) async fn relay(
     let (mut buf, mut plain) = (core.buffers.body(), core.buffers.body());
     let mut piece = match first {
         [] if !matches!(incoming, Incoming::Length { left: 0 }) => Piece { last: false, surplus: false },
-        first => incoming.take(first, &mut plain)?,
+        first => incoming.take(first, &mut plain).map_err(|_| Failure::BadResponseBody)?,
     };
     loop {
         treatment.frame(core, &plain, piece.last, (&incoming, outgoing), &mut out).await?;
