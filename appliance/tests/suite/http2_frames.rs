@@ -404,6 +404,7 @@ fn section_8_malformed_requests() {
         with(":path twice", BAD, &[(":path", "/x")]),
         request("no :method", BAD, &[scheme, path, authority]),
         request("no :scheme", BAD, &[method, path, authority]),
+        request("an empty :scheme", BAD, &[method, (":scheme", ""), path, authority]),
         request("no :path", BAD, &[method, scheme, authority]),
         request("an empty :path", BAD, &[method, scheme, (":path", ""), authority]),
         request("a :path that is none", BAD, &[method, scheme, (":path", "x"), authority]),

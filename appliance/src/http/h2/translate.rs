@@ -50,6 +50,10 @@ pub(super) fn write_request(
     random: &mut fastrand::Rng,
 ) -> Result<Translated, Untranslatable> {
     let tunnel = is_tunnel(parts)?;
+    // RFC 9113 8.3.1: one valid value. h2 looks at the characters only.
+    if parts.uri.scheme().is_some_and(|scheme| scheme.as_str().is_empty()) {
+        return Err(Untranslatable(400));
+    }
     let method = if tunnel { "GET" } else { parts.method.as_str() };
     out.extend_from_slice(method.as_bytes());
     out.push(b' ');
@@ -60,6 +64,10 @@ pub(super) fn write_request(
     out.extend_from_slice(b"\r\nTE: trailers\r\n");
     for (name, value) in &parts.headers {
         if name == header::HOST || name == header::TE || name == header::COOKIE {
+            continue;
+        }
+        // RFC 8441 5: it has no meaning there, and an upstream that is told two keys answers neither.
+        if tunnel && name == header::SEC_WEBSOCKET_KEY {
             continue;
         }
         if CONNECTION_SPECIFIC.has(FieldId::of(name.as_str().as_bytes())) {
