@@ -194,7 +194,10 @@ impl RequestHead {
             FieldId::ContentLength => seen.declared.add_length(value)?,
             FieldId::TransferEncoding => seen.declared.add_encoding(value)?,
             FieldId::Connection => seen.connection.add(value)?,
-            FieldId::Expect => seen.expect_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            FieldId::Expect => {
+                let mut all = value.split(|&byte| byte == b',').map(trim);
+                seen.expect_continue |= all.any(|expected| expected.eq_ignore_ascii_case(b"100-continue"));
+            }
             FieldId::Upgrade => {
                 seen.upgrades += 1;
                 seen.upgrade = field.value;
