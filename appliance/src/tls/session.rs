@@ -154,8 +154,8 @@ impl Session {
                 }
                 Ok(Step::PeerClosed) => self.peer_closed = true,
                 Err(e) => {
-                    // The alert that tells the peer is what the engine produces next.
-                    let _ = self.step(&mut processed, &mut Vec::new());
+                    // The alert that tells the peer is the last that the engine produces, behind what it had to say before.
+                    while matches!(self.step(&mut processed, &mut Vec::new()), Ok(Step::Again)) {}
                     break Err(e);
                 }
             }

@@ -34,8 +34,9 @@ impl TlsStream {
     ) -> io::Result<Self> {
         let mut stream = Self { socket, session: Rc::new(RefCell::new(session)), buffers };
         // The client's side speaks first; the server's may have been spoken to.
-        stream.advance_in_turn(turns).await.map_err(io::Error::other)?;
+        let advanced = stream.advance_in_turn(turns).await;
         stream.flush().await?;
+        advanced.map_err(io::Error::other)?;
         loop {
             if stream.session.borrow().established() {
                 return Ok(stream);

@@ -2,10 +2,10 @@
 
 use crate::support::certificates::{Authority, Certificate, opaque};
 use crate::support::client::{self, Connection, Response};
-use crate::support::eventually;
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::Origin;
 use crate::support::process::{Ringress, on_each_driver};
+use crate::support::{eventually, raw};
 use serde_json::Value;
 
 /// An Ingress of a host with these annotations, with TLS and without redirect.
@@ -31,6 +31,28 @@ fn ask(ringress: &Ringress, host: &str, own: Option<&Certificate>) -> Response {
 }
 
 const CA: (&str, &str) = ("auth-tls-secret", "default/ca");
+
+#[test]
+fn a_client_that_speaks_nothing_of_ours_is_told_so() {
+    on_each_driver(|driver| {
+        // TLS 1.0, one suite, no extension.
+        let hello = [&[1, 0, 0, 41, 3, 1][..], &[7; 32], &[0, 0, 2, 0, 0x2f, 1, 0]].concat();
+        let hello = [&[22, 3, 1, 0, u8::try_from(hello.len()).expect("a short one")][..], &hello].concat();
+        let origin = Origin::named("origin");
+        let ca = Authority::named("client CA");
+        // With and without a host that has a say in the handshake.
+        for hosts in [vec![host("any", &[])], vec![ca.secret("ca"), host("on", &[CA])]] {
+            let ringress = Ringress::on(driver).manifest("all.json", file(objects(&origin, hosts))).start();
+            let outcome = raw::exchange(ringress.https, &hello);
+            assert!(outcome.closed && outcome.bytes.first() == Some(&21), "no alert: {:?}", outcome.bytes);
+            let mut config = client::tls_config_that_resumes(rustls::ALL_VERSIONS);
+            config.alpn_protocols = vec![b"spdy/3".to_vec()];
+            let refused = Connection::tls_by(ringress.https, Some("on.test"), config).map(drop);
+            let told = refused.expect_err("a protocol that is not spoken").to_string();
+            assert!(told.contains("NoApplicationProtocol"), "{told}");
+        }
+    });
+}
 
 #[test]
 fn only_certificates_of_the_authority_are_let_in() {

@@ -92,9 +92,11 @@ impl Connection {
         Self::tls_by(address, Some(name), tls_config_as(own))
     }
 
-    /// TLS by any configuration, which may be used again to resume the session.
+    /// TLS by any configuration, which may be used again to resume the session; for HTTP/1.1 if it names no protocol.
     pub(crate) fn tls_by(address: SocketAddr, name: Option<&str>, mut config: ClientConfig) -> io::Result<Self> {
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if config.alpn_protocols.is_empty() {
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
         config.enable_sni = name.is_some();
         Self::tls_over(connect(address)?, name, config)
     }
