@@ -8,19 +8,24 @@
 use std::net::IpAddr;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 /// Refuses what a web page of somebody else may have sent.
 pub(super) async fn check(request: Request, next: Next) -> Response {
-    match refusal(request.headers()) {
+    if request.version() == Version::HTTP_11 && !request.headers().contains_key(header::HOST) {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    let named = request.uri().host().unwrap_or_default();
+    match refusal(named, request.headers()) {
         None => next.run(request).await,
         Some(reason) => (StatusCode::FORBIDDEN, format!("refused: {reason}\n")).into_response(),
     }
 }
 
-fn refusal(headers: &HeaderMap) -> Option<&'static str> {
+/// `named` is the host of a target in absolute-form.
+fn refusal(named: &str, headers: &HeaderMap) -> Option<&'static str> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().unwrap_or_default(),
@@ -28,7 +33,7 @@ fn refusal(headers: &HeaderMap) -> Option<&'static str> {
         (None, _) => "",
         _ => return Some("more than one Host header"),
     };
-    if !is_local_name(host_name(host)) {
+    if !is_local_name(host_name(host)) || !is_local_name(host_name(named)) {
         return Some("the Host header names neither an address, nor localhost, nor a name without dots");
     }
     match headers.get(header::ORIGIN) {
@@ -69,9 +74,9 @@ mod tests {
         for host in
             ["127.0.0.1:10280", "[::1]:10280", "localhost", "LOCALHOST:1", "a.localhost:1", "10.0.0.7", "edge-7:80", ""]
         {
-            assert_eq!(refusal(&headers(&[("host", host)])), None, "{host}");
+            assert_eq!(refusal("", &headers(&[("host", host)])), None, "{host}");
         }
-        assert_eq!(refusal(&headers(&[])), None);
+        assert_eq!(refusal("", &headers(&[])), None);
     }
 
     #[test]
@@ -83,14 +88,22 @@ mod tests {
             "localhost.evil.example.",
             "[evil.example]",
         ] {
-            assert!(refusal(&headers(&[("host", host)])).is_some(), "{host}");
+            assert!(refusal("", &headers(&[("host", host)])).is_some(), "{host}");
         }
-        assert!(refusal(&headers(&[("host", "localhost"), ("host", "localhost")])).is_some());
+        assert!(refusal("", &headers(&[("host", "localhost"), ("host", "localhost")])).is_some());
+    }
+
+    #[test]
+    fn the_target_may_name_a_stranger_too() {
+        let headers = headers(&[("host", "localhost")]);
+        assert_eq!(refusal("localhost", &headers), None);
+        assert_eq!(refusal("[::1]", &headers), None);
+        assert!(refusal("evil.example", &headers).is_some());
     }
 
     #[test]
     fn pages_of_other_origins_are_refused() {
-        let from = |origin: &str| refusal(&headers(&[("host", "localhost:1"), ("origin", origin)]));
+        let from = |origin: &str| refusal("", &headers(&[("host", "localhost:1"), ("origin", origin)]));
         assert_eq!(from("http://localhost:1"), None);
         for origin in ["http://evil.example", "null", "http://localhost:2"] {
             assert!(from(origin).is_some(), "{origin}");

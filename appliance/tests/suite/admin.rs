@@ -9,7 +9,7 @@ use crate::support::client;
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::Origin;
 use crate::support::process::{Ringress, binary, on_each_driver};
-use crate::support::eventually;
+use crate::support::{eventually, raw};
 
 fn site(origin: &Origin) -> Vec<serde_json::Value> {
     let mut objects = service("origin", &[origin.address]);
@@ -29,6 +29,27 @@ fn the_health_port_serves_health_readiness_and_metrics_only() {
         }
         for path in ["/", "/api/status", "/api/routes"] {
             assert_eq!(status(ringress.health, path), 404, "{path} on the health port");
+        }
+    });
+}
+
+/// However the name of a stranger gets there.
+#[test]
+fn web_pages_of_strangers_do_not_reach_the_admin_address() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let ringress = Ringress::on(driver).manifest("all.json", file(site(&origin))).start();
+        for (target, fields, status) in [
+            ("/api/status", "Host: localhost\r\n", 200),
+            ("http://localhost/api/status", "Host: localhost\r\n", 200),
+            ("/api/status", "Host: evil.test\r\n", 403),
+            ("http://evil.test/api/status", "Host: localhost\r\n", 403),
+            ("/api/status", "Host: localhost\r\nOrigin: http://evil.test\r\n", 403),
+            ("/api/status", "", 400),
+        ] {
+            let request = format!("GET {target} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n");
+            let outcome = raw::exchange(ringress.admin, request.as_bytes());
+            assert_eq!((outcome.statuses(), outcome.closed), (vec![status], true), "{target} {fields}");
         }
     });
 }
