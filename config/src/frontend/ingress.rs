@@ -102,9 +102,12 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
     Translation { verdict: Verdict::Accepted(Arc::new(intent)), findings, references }
 }
 
-/// A canary has paths and nothing else.
+/// A canary has paths and nothing else; without rules its default backend stands beside that of all hosts.
 fn canaries(hosts: &mut [HostIntent], role: HostRole) {
     for host in hosts {
+        if host.claims_root {
+            host.routes.push(host.fallback.clone());
+        }
         host.role = role.clone();
         (host.claims_root, host.tls, host.deny) = (false, TlsIntent::None, None);
         (host.client_auth, host.ciphers, host.passthrough) = (None, None, false);

@@ -117,6 +117,24 @@ fn the_aliases_of_a_host_are_those_of_one_object_and_one_host_has_an_alias() {
 }
 
 #[test]
+fn a_canary_without_rules_takes_its_share_of_the_default_backend_of_all_hosts() {
+    let catch_all = |name: &str, annotations: &str| {
+        format!(
+            "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, annotations: \
+             {{{annotations}}}}}\nspec: {{ingressClassName: nginx, defaultBackend: {{service: {{name: {name}, port: \
+             {{number: 80}}}}}}}}\n"
+        )
+    };
+    let mut compiler = compiler(Options::default());
+    let weight = annotation("canary", "true") + ", " + &annotation("canary-weight", "7");
+    let alone = compiler.apply(&catch_all("canary", &weight));
+    assert!(findings(&alone).iter().any(|f| f.ends_with("no Ingress that is no canary has it")));
+    let both = compiler.apply(&catch_all("main", ""));
+    let [Canary { weight: 7, .. }] = policies(&both, "any.test", "/x").canaries[..] else { panic!("one canary") };
+    assert!(!findings(&both).iter().any(|f| f.contains("has no effect")), "{:?}", findings(&both));
+}
+
+#[test]
 fn a_canary_takes_its_share_of_others_paths_only() {
     let mut compiler = compiler(Options::default());
     let canary = |name: &str, weight: &str| {
