@@ -8,7 +8,7 @@ use crate::frontend::ingress::{self, Context};
 use crate::intent::{HostIntent, HostRole, Intent, RouteIntent, Verdict};
 use crate::model::{Ingress, IngressPathKind, Kind, ObjectRef};
 use crate::options::Options;
-use crate::snapshot::{PathKind, Pattern};
+use crate::snapshot::Pattern;
 
 /// The answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,8 +47,8 @@ impl Compiler {
         review
     }
 
-    /// Paths that another Ingress of ours has. Those that this Ingress has already are not held against it: whatever
-    /// else is wrong with it must stay repairable.
+    /// Paths that another Ingress of ours has, of whichever type, as ingress-nginx compares them (reference 3.2). Those that
+    /// this Ingress has already are not held against it: whatever else is wrong with it must stay repairable.
     fn overlaps(&self, new: &Intent) -> Vec<Finding> {
         let old = self.ingresses.get(&new.meta.key).and_then(|known| known.intent.as_ref());
         let mut findings = Vec::new();
@@ -64,9 +64,7 @@ impl Compiler {
                 });
                 if let Some(rival) = rivals.next() {
                     let what = if is_canary(host) { "a canary of" } else { "served by" };
-                    let kind = if route.kind == PathKind::Exact { "Exact" } else { "Prefix" };
-                    let message =
-                        format!("host {}, {kind} path {} is already {what} {}", host.host, route.path, rival.source);
+                    let message = format!("host {}, path {} is already {what} {}", host.host, route.path, rival.source);
                     findings.push(Finding::error(&new.source, route.field.as_str(), message));
                 }
             }
@@ -109,7 +107,7 @@ fn is_rival(one: &HostIntent, other: &HostIntent) -> bool {
 }
 
 fn has(host: &HostIntent, route: &RouteIntent) -> bool {
-    host.routes.iter().any(|known| (known.kind, &known.path) == (route.kind, &route.path))
+    host.routes.iter().any(|known| known.path == route.path)
 }
 
 /// With a prefix of its own, an annotation of the usual one is a mistake that would show only in its absence.

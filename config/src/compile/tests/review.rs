@@ -43,7 +43,7 @@ fn a_path_of_another_ingress_is_refused_but_for_one_canary() {
     assert!(reason.contains("a.test") && reason.contains("/p") && reason.contains("Ingress default/first"), "{reason}");
     admitted(&compiler, &ingress("second", "a.test", &["/q"], ""));
     admitted(&compiler, &ingress("second", "b.test", &["/p"], ""));
-    admitted(&compiler, &ingress("second", "a.test", &["/p"], "").replace("Prefix", "Exact"));
+    refusal(&compiler, &ingress("second", "a.test", &["/p"], "").replace("Prefix", "Exact"));
     admitted(&compiler, &ingress("second", "a.test", &["/p"], "").replace("nginx\n", "other\n"));
     admitted(&compiler, &ingress("can1", "a.test", &["/p"], CANARY));
     compiler.apply(&ingress("can1", "a.test", &["/p"], CANARY));
