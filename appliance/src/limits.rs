@@ -18,6 +18,8 @@ pub(crate) const H2_STALLED_BYTES_PER_CONNECTION: usize = 24 << 10;
 pub(crate) const H2_STALLED_STEADY_TIMES: usize = 4;
 /// which is told by one that takes something so long after it first waited.
 pub(crate) const H2_STALLED_STEADY: Duration = Duration::from_secs(3);
+/// However much these hold, answers that have waited for less time may hold so much.
+pub(crate) const H2_STALLED_NEW_BYTES: usize = 2 << 20;
 /// What a core gives to HTTP/2 connections whose sockets are full before each stream and connection waits for its own to
 /// leave.
 pub(crate) const H2_UNSENT_BYTES_FREE: usize = 2 << 20;

@@ -13,8 +13,8 @@ use std::rc::Rc;
 
 use crate::io::Aborter;
 use crate::limits::{
-    H2_STALLED_ALL_BYTES_MIN, H2_STALLED_BYTES_MAX, H2_STALLED_BYTES_PER_CONNECTION, H2_STALLED_STEADY_TIMES,
-    H2_UNSENT_BYTES_FREE,
+    H2_STALLED_ALL_BYTES_MIN, H2_STALLED_BYTES_MAX, H2_STALLED_BYTES_PER_CONNECTION, H2_STALLED_NEW_BYTES,
+    H2_STALLED_STEADY_TIMES, H2_UNSENT_BYTES_FREE,
 };
 
 /// What a stream holds beside the piece that waits: the buffer with its head, its tasks and its tables.
@@ -120,8 +120,13 @@ impl Stalls {
         while self.untouched.bytes.get() > H2_STALLED_BYTES_MAX && self.untouched.shed_oldest() {}
         // Many clients that each are slow are no attack, so each connection brings room for one of its answers.
         let most = H2_STALLED_ALL_BYTES_MIN.max(self.members.get() * H2_STALLED_BYTES_PER_CONNECTION);
-        let all = || self.queues().map(|queue| queue.bytes.get()).iter().sum::<usize>() + self.wired.get();
-        while all() > most && (self.untouched.shed_oldest() || self.begun.shed_oldest()) {}
+        // However much the steady ones hold, the others keep a part: who is new has not had the time to be steady.
+        let others = || self.untouched.bytes.get() + self.begun.bytes.get();
+        let all = || others() + self.steady.bytes.get() + self.wired.get();
+        while all() > most
+            && others() > H2_STALLED_NEW_BYTES
+            && (self.untouched.shed_oldest() || self.begun.shed_oldest())
+        {}
         while all() > most * H2_STALLED_STEADY_TIMES && self.steady.shed_oldest() {}
     }
 
@@ -254,14 +259,26 @@ mod tests {
         let (stalls, timers) = (Rc::<Stalls>::default(), Timers::new());
         let enter = |taken| waiting_with_a_piece(&stalls, &timers, taken);
         let most = H2_STALLED_ALL_BYTES_MIN / (PIECE + STREAM_BYTES);
-        let begun = enter(Taken::Some);
-        let mut steady: Vec<_> = (1..most).map(|_| enter(Taken::Steadily)).collect();
-        assert!(!is_shed(&begun));
-        steady.push(enter(Taken::Steadily));
-        assert!(is_shed(&begun), "it took nothing for longest, and has the smaller room");
-        steady.extend((0..most * (H2_STALLED_STEADY_TIMES - 1)).map(|_| enter(Taken::Steadily)));
+        let mut steady: Vec<_> = (0..most * H2_STALLED_STEADY_TIMES).map(|_| enter(Taken::Steadily)).collect();
         assert!(!steady.iter().any(is_shed));
         steady.push(enter(Taken::Steadily));
         assert!(is_shed(&steady[0]) && !is_shed(&steady[1]));
+    }
+
+    #[test]
+    fn newcomers_keep_some_room_beside_a_steady_crowd_and_all_stay_within_the_room_of_the_crowd() {
+        let (stalls, timers) = (Rc::<Stalls>::default(), Timers::new());
+        let enter = |taken| waiting_with_a_piece(&stalls, &timers, taken);
+        let most = H2_STALLED_ALL_BYTES_MIN / (PIECE + STREAM_BYTES);
+        let steady: Vec<_> = (0..most * H2_STALLED_STEADY_TIMES).map(|_| enter(Taken::Steadily)).collect();
+        let mut begun: Vec<_> =
+            (0..H2_STALLED_NEW_BYTES / (PIECE + STREAM_BYTES)).map(|_| enter(Taken::Some)).collect();
+        assert!(!begun.iter().any(is_shed), "there is room for them");
+        let ended = steady.iter().filter(|one| is_shed(one)).count();
+        assert_eq!(ended, begun.len(), "the crowd, which holds most, gives way");
+        begun.push(enter(Taken::Some));
+        assert!(is_shed(&begun[0]) && !is_shed(&begun[1]), "theirs is bounded too");
+        let all: usize = stalls.queues().iter().map(|queue| queue.bytes.get()).sum();
+        assert_eq!(all, H2_STALLED_ALL_BYTES_MIN * H2_STALLED_STEADY_TIMES);
     }
 }
