@@ -14,6 +14,7 @@ mod head;
 mod hedge;
 mod mirror;
 mod request_id;
+mod sending;
 mod streaming;
 
 use std::rc::Rc;

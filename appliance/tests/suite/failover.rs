@@ -1,7 +1,12 @@
 //! What happens when origins fail: retries where they are safe, the right status where not.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::support::client::Connection;
 use crate::support::frames::{Frames, get};
@@ -9,7 +14,7 @@ use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{Next, Origin, refusing_address};
 use crate::support::process::{Driver, Ringress, on_each_driver};
 
-fn serving(driver: Driver, endpoints: &[std::net::SocketAddr], annotations: &[(&str, &str)]) -> Ringress {
+fn serving(driver: Driver, endpoints: &[SocketAddr], annotations: &[(&str, &str)]) -> Ringress {
     let mut objects = service("origin", endpoints);
     let mut a = ingress("a");
     for &(name, value) in annotations {
@@ -121,6 +126,39 @@ fn an_answer_that_is_no_http_is_502() {
             let ringress = serving(driver, &[origin.address], &[("proxy-next-upstream-tries", "1")]);
             assert_eq!(ringress.get("a.test", "/").status, 502, "{garbage:?}");
         }
+    });
+}
+
+#[test]
+fn an_early_refusal_does_not_wait_for_the_rest_of_the_request() {
+    on_each_driver(|driver| {
+        // Small segments and a small buffer: what is not read does not fit into the kernel, as on a real network.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        socket.set_tcp_mss(536).expect("small segments");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("an address");
+        socket.listen(8).expect("listen");
+        let listener = TcpListener::from(socket);
+        let address = listener.local_addr().expect("its address");
+        let (done, wait) = mpsc::channel::<()>();
+        let refusing = std::thread::spawn(move || {
+            let mut held = Vec::new();
+            for mut peer in listener.incoming().take(2).flatten() {
+                let _start = peer.read(&mut [0; 1024]);
+                let _told = peer.write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
+                held.push(peer);
+            }
+            let _the_test_is_over = wait.recv();
+        });
+        let ringress = serving(driver, &[address], &[]);
+        let mut client = Connection::plain(ringress.http).expect("connect");
+        let body = vec![b'x'; 1_000_000];
+        let refused = client.request("POST", "a.test", "/", &[], &body).expect("an answer");
+        assert_eq!((refused.status, refused.text().as_str()), (413, "no"));
+        // By another connection of the proxy, as the first one is in the middle of a request.
+        assert_eq!(client.get("a.test", "/").expect("an answer").text(), "no");
+        drop(done);
+        refusing.join().expect("two connections");
     });
 }
 

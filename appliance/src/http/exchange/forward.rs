@@ -23,13 +23,13 @@ use super::super::request::{Method, RequestHead};
 use super::super::response::Asked;
 use super::attempts::Attempts;
 use super::head::Head;
+use super::sending::send_and_read_head;
 use super::{After, Ended, Exchange, end};
 use crate::error::Failure;
 use crate::policy::{Answer, Shaping};
 use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
-use crate::relay::{self, tunnel};
-use crate::stream::Sink;
+use crate::relay::tunnel;
 use crate::trace::Active;
 use crate::upstream::{self, Connection, Lease, Speech};
 use crate::worker::{Core, Scratch};
@@ -225,30 +225,12 @@ impl<'s> Exchange<'s> {
         }
         let Head { out, written, treatment } =
             self.write_head(client.facts.secured.is_tls(), scratch, inbox, &received);
-        let head_bytes = out.len() as u64;
         let rest = scratch.response.consumed;
         let status = scratch.response.status;
         if status == 101 {
-            let asked = scratch.request.upgrade(inbox).unwrap_or_default();
-            let switched = scratch.response.find(&received, FieldId::Upgrade).unwrap_or_default();
-            if !switches_as_asked(asked, switched) {
-                // The client may have gone on in the protocol that it asked for.
-                self.keep_alive = false;
-                let failure = Failure::BadResponse(HeadError::UpgradeUnasked);
-                return Box::pin(self.fail(client, scratch, inbox, cluster, &failure)).await;
-            }
-            let mut to_client = out;
-            to_client.extend_from_slice(&received[rest..]);
-            let to_upstream = inbox.split_off(scratch.request.consumed);
-            let (down, up) = (client.stream.take(), connection.stream);
-            let tunnel = tunnel::run(&self.core, down, up, to_client, to_upstream, route.timeouts.read);
-            let sent = Box::pin(tunnel).await.down;
-            self.record(
-                &scratch.request,
-                inbox,
-                Ended { status, bytes: sent, body_bytes: sent.saturating_sub(head_bytes) },
-            );
-            return After::Closed;
+            // Boxed: its state would make every connection's larger.
+            let opened = (connection, received, out);
+            return Box::pin(self.switch(client, scratch, inbox, (route, cluster), opened)).await;
         }
         let relayed = response::relay(
             &self.core,
@@ -284,6 +266,34 @@ impl<'s> Exchange<'s> {
                 cut(client, &scratch.request)
             }
         }
+    }
+
+    /// Carries the bytes of a tunnel that the upstream opened, if it is the one that was asked for. `to_client` is the head.
+    async fn switch(
+        &mut self,
+        client: &mut Client,
+        scratch: &mut Scratch,
+        inbox: &mut Vec<u8>,
+        (route, cluster): Target<'s>,
+        (connection, received, mut to_client): (Connection, Vec<u8>, Vec<u8>),
+    ) -> After {
+        let asked = scratch.request.upgrade(inbox).unwrap_or_default();
+        let switched = scratch.response.find(&received, FieldId::Upgrade).unwrap_or_default();
+        if !switches_as_asked(asked, switched) {
+            // The client may have gone on in the protocol that it asked for.
+            self.keep_alive = false;
+            let failure = Failure::BadResponse(HeadError::UpgradeUnasked);
+            return self.fail(client, scratch, inbox, cluster, &failure).await;
+        }
+        let head_bytes = to_client.len() as u64;
+        to_client.extend_from_slice(&received[scratch.response.consumed..]);
+        self.core.buffers.put(received);
+        let to_upstream = inbox.split_off(scratch.request.consumed);
+        let (down, up) = (client.stream.take(), connection.stream);
+        let bytes = tunnel::run(&self.core, down, up, to_client, to_upstream, route.timeouts.read).await.down;
+        let body_bytes = bytes.saturating_sub(head_bytes);
+        self.record(&scratch.request, inbox, Ended { status: 101, bytes, body_bytes });
+        After::Closed
     }
 }
 
@@ -457,25 +467,4 @@ pub(super) fn left_of_try(core: &Core, route: &Route, sent_ms: u64) -> Duration 
     let passed = || Duration::from_millis(core.timers.now_ms().saturating_sub(sent_ms));
     let read = route.timeouts.read;
     route.retry.per_try.map_or(read, |whole| read.min(whole.saturating_sub(passed())))
-}
-
-/// One attempt: the whole request out, the response head in.
-pub(super) async fn send_and_read_head(
-    core: &Core,
-    connection: &mut Connection,
-    client: &mut impl Sink,
-    (out, route): (Vec<u8>, &Route),
-    (version, asked, head): (Version, Asked, &mut super::super::response::ResponseHead),
-) -> Result<Vec<u8>, Failure> {
-    let (sent, out) = relay::send(&mut connection.stream, out, route.timeouts.send).await;
-    core.buffers.put(out);
-    match sent {
-        // An upstream that refuses a body early answers and closes its ears: the answer is worth reading.
-        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => return Err(Failure::SendTimeout),
-        Err(_) | Ok(()) => {}
-    }
-    let sent_ms = core.timers.now_ms();
-    let left = || left_of_try(core, route, sent_ms);
-    let limits = response::limits(route);
-    response::read_head(core, (&mut connection.stream, left), client, (version, asked, limits), head).await
 }

@@ -28,7 +28,7 @@ use crate::upstream::Connection;
 use crate::worker::Scratch;
 
 /// Wait for a response while the request body is still going up, which has bounds of its own.
-const WHILE_UPLOADING: Duration = Duration::from_secs(24 * 3600);
+pub(super) const WHILE_UPLOADING: Duration = Duration::from_secs(24 * 3600);
 
 /// Where a streamed exchange failed.
 enum Streaming {
