@@ -36,6 +36,8 @@ struct Zone {
     aliases: HashMap<String, (String, u32)>,
     /// Nothing is answered.
     silent: bool,
+    /// Connections are taken, and nothing is answered on them.
+    mute: bool,
     /// Every question is refused.
     refusing: bool,
     /// What has been asked for.
@@ -92,7 +94,12 @@ impl NameServer {
     }
 
     fn serve_connections(&self, listener: &TcpListener) {
+        let mut kept = Vec::new();
         while let Ok((mut stream, _)) = listener.accept() {
+            if self.zone.lock().unwrap().mute {
+                kept.push(stream);
+                continue;
+            }
             let mut length = [0; 2];
             stream.read_exact(&mut length).unwrap();
             let mut question = vec![0; u16::from_be_bytes(length).into()];
@@ -269,6 +276,34 @@ fn many_addresses_come_over_a_connection() {
     server.set("away.test", &addresses.iter().map(String::as_str).collect::<Vec<_>>(), 60);
     let setup = Setup::start(server, "away.test");
     eventually("all of them", || setup.endpoints().is_some_and(|endpoints| endpoints.len() == 100));
+}
+
+#[test]
+fn a_server_that_is_silent_over_connections_alone_costs_a_bounded_time_and_takes_nothing_away() {
+    let many = |server: &NameServer, last: u8| {
+        let addresses: Vec<_> = (1..=last).map(|n| format!("192.0.2.{n}")).collect();
+        server.set("away.test", &addresses.iter().map(String::as_str).collect::<Vec<_>>(), SHORT);
+    };
+    let server = NameServer::start();
+    many(&server, 100);
+    let setup = Setup::start(server.clone(), "away.test.");
+    let count = || setup.endpoints().map_or(0, |endpoints| endpoints.len());
+    eventually("all of them", || count() == 100);
+    server.zone.lock().unwrap().mute = true;
+    many(&server, 90);
+    let asked = server.asked("away.test");
+    // Two rounds of one server with 2 s each by datagrams and over a connection, and the pauses between.
+    within(Duration::from_secs(30), "more look-ups", || server.asked("away.test") > asked + 6);
+    assert!(count() == 100 && !setup.says("away.test"));
+
+    // At the start, too.
+    let fresh = Setup::start(server.clone(), "away.test.");
+    within(Duration::from_secs(8), "a snapshot", || fresh.endpoints().is_some());
+    within(Duration::from_secs(15), "the reason", || fresh.says("does not answer"));
+    assert!(fresh.has(&[]));
+    server.zone.lock().unwrap().mute = false;
+    within(Duration::from_secs(30), "those of the server", || count() == 90);
+    within(Duration::from_secs(60), "those of the other", || fresh.endpoints().is_some_and(|all| all.len() == 90));
 }
 
 #[test]
