@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use ringress_config::compile::Review;
-use ringress_config::model::Ingress;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::reading::Question;
 use crate::webhook::Offered;
 use crate::{SyncError, SyncStatus};
 
@@ -26,7 +25,7 @@ pub(crate) enum Command {
     /// Answer with the generation that has everything visible at the source, once every worker serves it.
     Sync(oneshot::Sender<u64>),
     /// Answer what would become of an Ingress; nothing before the source has been read completely.
-    Review(Arc<Ingress>, oneshot::Sender<Option<Review>>),
+    Review(Question),
     /// Write nothing any more, and let another process lead.
     Resign,
     /// End.

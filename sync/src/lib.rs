@@ -13,6 +13,7 @@ mod names;
 mod once;
 mod pace;
 mod publish;
+mod reading;
 mod settings;
 mod state;
 mod status;

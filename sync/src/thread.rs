@@ -5,9 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use ringress_config::compile::{Compiler, Review};
+use ringress_config::compile::Compiler;
 use ringress_config::diagnostics::{Finding, Severity};
-use ringress_config::model::Ingress;
+use ringress_config::model::{Ingress, Object};
 use ringress_config::snapshot::Snapshot;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -17,6 +17,7 @@ use crate::handle::{Command, Ends, Shared};
 use crate::names::{Addresses, Names};
 use crate::pace::Pace;
 use crate::publish::Publishing;
+use crate::reading::{Question, Reading};
 use crate::state::{Good, Saver, StateFile};
 use crate::status::{Changed, Propagation};
 use crate::watch::disk::Disk;
@@ -136,6 +137,8 @@ struct Control {
     resigning: Option<JoinHandle<()>>,
     /// Ends with the thread.
     webhook: Option<Webhook>,
+    /// For the webhook.
+    reading: Reading,
     /// The first snapshot waits for names.
     held_up: bool,
     /// Since the last build.
@@ -167,6 +170,8 @@ enum Woken {
     Source,
     /// What a name outside of the cluster has; nothing when the first snapshot has waited long enough for one.
     Name(Option<(Arc<str>, Addresses)>),
+    /// What the webhook is asked, and what was read for it.
+    Read(Question, Vec<Object>),
     Due,
     Tick,
 }
@@ -189,6 +194,7 @@ impl Control {
             writing: None,
             resigning: None,
             webhook: None,
+            reading: Reading::default(),
             held_up: false,
             changed: Changed::default(),
             compiler,
@@ -211,7 +217,8 @@ impl Control {
             self.shared.beat();
             match self.next(&mut commands).await {
                 Woken::Command(Some(Command::Sync(reply))) => self.sync(reply).await,
-                Woken::Command(Some(Command::Review(ingress, reply))) => self.review(&ingress, reply),
+                Woken::Command(Some(Command::Review(question))) => self.review(question),
+                Woken::Read(question, objects) => self.answer(question, &objects),
                 Woken::Command(Some(Command::Resign)) => self.resign(),
                 Woken::Command(Some(Command::Stop)) => break,
                 // All handles are gone; nobody can ask for anything, but the workers still want snapshots.
@@ -262,10 +269,21 @@ impl Control {
         drop(ended);
     }
 
-    /// Answers the webhook.
-    fn review(&mut self, ingress: &Arc<Ingress>, reply: oneshot::Sender<Option<Review>>) {
+    /// Answers the webhook, at once unless something has to be read for it.
+    fn review(&mut self, question: Question) {
+        if let Some(link) = self.source.link().filter(|_| self.publishing.generation() > 0 && self.reading.has_room()) {
+            let unread = self.compiler.unread(&question.ingress);
+            if !unread.is_empty() {
+                return self.reading.start(link, unread, question);
+            }
+        }
+        self.answer(question, &[]);
+    }
+
+    /// Answers with what is known and what was read for the question.
+    fn answer(&mut self, Question { ingress, reply }: Question, read: &[Object]) {
         let started = Instant::now();
-        let review = (self.publishing.generation() > 0).then(|| self.compiler.review(ingress));
+        let review = (self.publishing.generation() > 0).then(|| self.compiler.review(&ingress, read));
         if let Some(review) = &review {
             let reviews = &mut self.status.reviews;
             *(if review.refused.is_empty() { &mut reviews.accepted } else { &mut reviews.refused }) += 1;
@@ -282,9 +300,10 @@ impl Control {
         loop {
             tokio::select! {
                 () = &mut finishing => return,
+                (question, objects) = self.reading.next() => self.answer(question, &objects),
                 Some(command) = commands.recv() => {
-                    if let Command::Review(ingress, reply) = command {
-                        self.review(&ingress, reply);
+                    if let Command::Review(question) = command {
+                        self.review(question);
                     }
                 }
             }
@@ -310,6 +329,7 @@ impl Control {
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => Woken::Due,
             () = self.source.changed() => Woken::Source,
             found = self.names.changed(self.held_up) => Woken::Name(found),
+            (question, objects) = self.reading.next() => Woken::Read(question, objects),
             () = tokio::time::sleep(tick) => Woken::Tick,
         }
     }

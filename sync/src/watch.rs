@@ -13,7 +13,7 @@ use ringress_config::compile::Compiler;
 use ringress_config::diagnostics::Finding;
 use ringress_config::model::{Object, ObjectRef};
 
-use self::kube::Kube;
+use self::kube::{Kube, Link};
 use folder::Folder;
 
 use crate::write::Seen;
@@ -112,6 +112,14 @@ impl Source {
         match self {
             Self::Folder(_) => false,
             Self::Kube(kube) => kube.settle(|key| compiler.held_of(key)),
+        }
+    }
+
+    /// The way to the API server, if there is one.
+    pub(crate) fn link(&self) -> Option<Link> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Kube(kube) => Some(kube.link()),
         }
     }
 

@@ -31,6 +31,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::SyncError;
 use crate::handle::Command;
+use crate::reading::Question;
 use crate::watch::Change;
 use certificate::{Files, Shown};
 
@@ -351,7 +352,7 @@ async fn answer(State(asking): State<Asking>, method: Method, body: Bytes) -> Re
     let Some(ingress) = question.ingress() else { return axum::Json(question.answer_alone()).into_response() };
     let (reply, answer) = oneshot::channel();
     let asked = async {
-        asking.commands.send(Command::Review(ingress, reply)).await.ok()?;
+        asking.commands.send(Command::Review(Question { ingress, reply })).await.ok()?;
         answer.await.ok().flatten()
     };
     match tokio::time::timeout(REVIEW_TIMEOUT, asked).await {

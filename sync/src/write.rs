@@ -24,13 +24,13 @@ use ringress_config::model::{Kind, ObjectKey, ObjectRef};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
+pub(crate) use api::{Api, Resource};
 pub(crate) use book::Published;
 pub(crate) use status::{Seen, published};
 
 use crate::settings::{PodIdentity, StatusAddresses, StatusSettings, WriteSettings};
 use crate::watch::kube::Link;
 use addresses::{Address, Finder};
-use api::Api;
 use leader::{Lead, LeaseSettings};
 use notes::Notes;
 use status::Writer;

@@ -3,10 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringress_config::options::Options;
-use ringress_sync::testkit::api_server::{ApiServer, Verb};
+use ringress_sync::testkit::api_server::{ApiServer, Fault, Rule, Verb};
 use ringress_sync::testkit::fixtures::{ingress, ingress_class, service};
 use ringress_sync::testkit::rig::{Rig, own_address};
 use ringress_sync::testkit::workers::eventually;
@@ -112,6 +112,70 @@ fn what_is_served_decides_and_asking_changes_nothing() {
     // What has changed since counts at once.
     server.delete("Ingress", "n", "first");
     eventually("the path is free", || asker.ask(&ingress("other", "second", "a.test")).0);
+}
+
+/// An Ingress with password authentication by a Secret that nobody else names.
+fn guarded() -> Value {
+    let mut guarded = ingress("n", "guarded", "b.test");
+    guarded["metadata"]["annotations"] = json!({"nginx.ingress.kubernetes.io/auth-type": "basic",
+        "nginx.ingress.kubernetes.io/auth-secret": "users"});
+    guarded
+}
+
+fn users(data: &Value) -> Value {
+    json!({"kind": "Secret", "type": "Opaque", "metadata": {"namespace": "n", "name": "users"}, "data": data})
+}
+
+/// The warnings of an answer that allows, one after the other.
+fn warnings(asker: &Asker, object: &Value) -> String {
+    let (allowed, response) = asker.ask(object);
+    assert!(allowed, "{response}");
+    response["warnings"].to_string()
+}
+
+#[test]
+fn a_secret_that_is_named_for_the_first_time_is_read_before_the_answer() {
+    let (server, asker) = (server(), Asker::new());
+    let rig = Rig::start(asker.settings(Rig::server_settings(&server))).unwrap().ready();
+    assert!(warnings(&asker, &guarded()).contains("Secret n/users does not exist"));
+    server.put(users(&json!({"other": "eA=="})));
+    let broken = warnings(&asker, &guarded());
+    assert!(broken.contains("auth") && !broken.contains("does not exist"), "{broken}");
+    // user:{SHA}…
+    server.put(users(&json!({"auth": "dXNlcjp7U0hBfTBEUGlLdU5JcnJWbUQ4SVVDdXcxaFF4TnFaYz0K"})));
+    assert_eq!(warnings(&asker, &guarded()), "null");
+    let mut headed = ingress("n", "headed", "c.test");
+    headed["metadata"]["annotations"] = json!({"nginx.ingress.kubernetes.io/custom-headers": "headers"});
+    assert!(warnings(&asker, &headed).contains("ConfigMap n/headers does not exist"));
+    server.put(json!({"kind": "ConfigMap", "metadata": {"namespace": "n", "name": "headers"}, "data": {}}));
+    assert_eq!(warnings(&asker, &headed), "null");
+    // Of another namespace it is not even asked for.
+    let mut foreign = guarded();
+    foreign["metadata"]["annotations"]["nginx.ingress.kubernetes.io/auth-secret"] = json!("other/users");
+    let before = server.requests(Verb::List, "secrets");
+    assert!(warnings(&asker, &foreign).contains("another namespace"));
+    assert_eq!(server.requests(Verb::List, "secrets"), before);
+    assert_eq!(rig.sync(), 1, "nothing that was read is kept");
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_in_time_is_warned_of() {
+    let (mut server, asker) = (server(), Asker::new());
+    let _rig = Rig::start(asker.settings(Rig::server_settings(&server))).unwrap().ready();
+    server.put(users(&json!({"auth": "dXNlcjp7U0hBfTBEUGlLdU5JcnJWbUQ4SVVDdXcxaFF4TnFaYz0K"})));
+    server.fault(Rule::on(Verb::List, Fault::Hang).of("secrets"));
+    let (began, before) = (Instant::now(), server.requests(Verb::List, "secrets"));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| warnings(&asker, &guarded()));
+        eventually("it is being read", || server.requests(Verb::List, "secrets") > before);
+        // Whoever names nothing new does not wait for it.
+        assert!(asker.ask(&ingress("n", "second", "c.test")).0);
+        assert!(!waiting.is_finished());
+        assert!(waiting.join().expect("an answer").contains("does not exist"));
+    });
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    server.down();
+    assert!(warnings(&asker, &guarded()).contains("does not exist"));
 }
 
 #[test]

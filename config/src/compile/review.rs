@@ -1,12 +1,16 @@
 //! What would become of an Ingress if it were written now: the webhook's question, answered by the same translation
 //! that serves, against the state as it is compiled. Nothing changes by asking.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::Compiler;
-use crate::annotation::{Annotations, Support};
+use super::store::Store;
+use crate::annotation::{Annotations, Objects, Support};
 use crate::diagnostics::{Finding, Severity};
 use crate::frontend::ingress::{self, Context};
 use crate::intent::{HostIntent, HostRole, Intent, RouteIntent, Verdict};
-use crate::model::{Ingress, IngressPathKind, Kind, ObjectRef};
+use crate::model::{ConfigMap, Ingress, IngressPathKind, Kind, Object, ObjectKey, ObjectRef, Secret};
 use crate::options::Options;
 use crate::snapshot::Pattern;
 
@@ -19,12 +23,64 @@ pub struct Review {
     pub warnings: Vec<Finding>,
 }
 
+/// What is known, and what was read for this question alone.
+struct Known<'a> {
+    store: &'a Store,
+    read: &'a [Object],
+}
+
+impl Known<'_> {
+    fn has(&self, object: &ObjectRef) -> bool {
+        match object.kind {
+            Kind::Secret => self.secret(&object.key).is_some(),
+            Kind::ConfigMap => self.config_map(&object.key).is_some(),
+            _ => true,
+        }
+    }
+}
+
+impl Objects for Known<'_> {
+    fn secret(&self, key: &ObjectKey) -> Option<&Secret> {
+        let read = || {
+            self.read.iter().find_map(|object| match object {
+                Object::Secret(secret) if secret.meta.key == *key => Some(&**secret),
+                _ => None,
+            })
+        };
+        self.store.secret(key).or_else(read)
+    }
+
+    fn config_map(&self, key: &ObjectKey) -> Option<&ConfigMap> {
+        let read = || {
+            self.read.iter().find_map(|object| match object {
+                Object::ConfigMap(map) if map.meta.key == *key => Some(&**map),
+                _ => None,
+            })
+        };
+        self.store.config_map(key).or_else(read)
+    }
+
+    fn namespace_labels(&self, namespace: &Arc<str>) -> Option<&BTreeMap<Arc<str>, Arc<str>>> {
+        self.store.namespace_labels(namespace)
+    }
+}
+
 impl Compiler {
-    /// Reviews an Ingress that is about to be created or changed.
-    pub fn review(&self, new: &Ingress) -> Review {
+    /// What an Ingress that is about to be written names in its annotations and is not known: it does not exist, or nobody
+    /// has asked for it yet.
+    pub fn unread(&self, new: &Ingress) -> Vec<ObjectRef> {
+        let (options, globals, classes) = (&self.options, self.globals_of(new), &self.classes);
+        let known = Known { store: &self.store, read: &[] };
+        let translation = ingress::translate(new, Context { options, globals, classes, objects: &known });
+        translation.references.into_iter().filter(|object| !known.has(object)).collect()
+    }
+
+    /// Reviews an Ingress that is about to be created or changed. `read` are objects beside those that are known.
+    pub fn review(&self, new: &Ingress, read: &[Object]) -> Review {
         let object = ObjectRef { kind: Kind::Ingress, key: new.meta.key.clone() };
         let (options, globals, classes) = (&self.options, self.globals_of(new), &self.classes);
-        let translation = ingress::translate(new, Context { options, globals, classes, objects: &self.store });
+        let known = Known { store: &self.store, read };
+        let translation = ingress::translate(new, Context { options, globals, classes, objects: &known });
         let mut review = Review::default();
         let is_accepted = matches!(translation.verdict, Verdict::Accepted(_));
         for finding in translation.findings {

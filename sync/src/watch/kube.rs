@@ -40,6 +40,7 @@ pub(crate) use backoff::Backoff;
 pub(crate) use client::describe;
 pub(crate) use link::Link;
 pub(crate) use row::Wire;
+pub(crate) use wanted::can_be;
 
 /// News that may wait for the control thread; then the feeds wait, and with them the server.
 const NEWS_MAX: usize = 256;

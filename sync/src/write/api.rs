@@ -132,6 +132,14 @@ impl Api {
         }
     }
 
+    /// One object by a list that holds nothing else, as a right to get is not given for all kinds; `None` when it is not
+    /// there.
+    pub(crate) async fn find(&self, resource: Resource, namespace: &str, name: &str) -> Result<Option<Value>, Failure> {
+        let params = ListParams::default().fields(&format!("metadata.name={name}")).limit(1);
+        let mut list = self.send(Request::new(resource.path(namespace)).list(&params)).await?;
+        Ok(list["items"].get_mut(0).map(Value::take))
+    }
+
     pub(crate) async fn create(&self, resource: Resource, namespace: &str, object: &Value) -> Result<Value, Failure> {
         let request = Request::new(resource.path(namespace)).create(&PostParams::default(), body(object)?);
         self.send(request).await

@@ -17,7 +17,7 @@ fn read(text: &str) -> Arc<Ingress> {
 }
 
 fn review(compiler: &Compiler, text: &str) -> Review {
-    compiler.review(&read(text))
+    compiler.review(&read(text), &[])
 }
 
 /// The one reason of a refusal.

@@ -235,7 +235,7 @@ fn all_nodes() -> ObjectRef {
 
 /// Whether there can be such an object. Nothing else is asked for: what is no name is no part of a path either, and the
 /// start would wait for an answer that never comes.
-fn can_be(object: &ObjectRef) -> bool {
+pub(crate) fn can_be(object: &ObjectRef) -> bool {
     let is_name = |text: &str, dots: bool| {
         let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || (dots && b == b'.');
         text.len() <= 253 && text.bytes().all(is_inner) && !text.is_empty() && !text.starts_with(['-', '.'])
