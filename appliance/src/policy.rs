@@ -44,6 +44,8 @@ pub(crate) struct Request<'a> {
     pub(crate) path: &'a [u8],
     /// The scheme that the client used, as far as it is believed.
     pub(crate) scheme: Scheme,
+    /// Of its own connection, whatever is believed.
+    pub(crate) over_tls: bool,
     /// The client's address, as far as it is believed.
     pub(crate) client: IpAddr,
     pub(crate) client_port: u16,
@@ -58,6 +60,13 @@ pub(crate) struct Request<'a> {
     pub(crate) secured: &'a Secured,
     /// What others are told of the request's part in a trace.
     pub(crate) trace: Option<TraceFields<'a>>,
+}
+
+impl Request<'_> {
+    /// The scheme of the client's own connection: nginx' `$scheme`.
+    pub(crate) fn own_scheme(&self) -> Scheme {
+        if self.over_tls { Scheme::Https } else { Scheme::Http }
+    }
 }
 
 /// What is to be done with a request.

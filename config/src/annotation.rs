@@ -261,7 +261,7 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
     backend::read(annotations, policy);
     policy.upstream_tls = proxy_ssl::read(annotations);
     policy.filters.affinity = session_affinity::read(annotations);
-    policy.filters.redirect = redirect::read_target(annotations, policy.filters.relative_redirects);
+    policy.filters.redirect = redirect::read_target(annotations, redirect::place(policy));
     policy.filters.cors = cors::read(annotations);
     policy.filters.limits = rate_limit::read(annotations, policy.limit_statuses);
     headers::read(annotations, globals, &mut policy.filters);
@@ -299,6 +299,7 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
 pub(crate) fn read_canary(annotations: &mut Annotations<'_>) -> Option<CanaryRule> {
     let mut rule = canary::read(annotations)?;
     rule.sticky = session_affinity::read_canary(annotations);
+    canary::report_idle(annotations);
     Some(rule)
 }
 

@@ -54,6 +54,11 @@ impl Finding {
         Self::new(Severity::Warning, object, field, message)
     }
 
+    /// A finding of severity info.
+    pub fn info(object: &ObjectRef, field: impl Into<Arc<str>>, message: impl Into<Arc<str>>) -> Self {
+        Self::new(Severity::Info, object, field, message)
+    }
+
     fn new(severity: Severity, object: &ObjectRef, field: impl Into<Arc<str>>, message: impl Into<Arc<str>>) -> Self {
         let (field, message) = (on_one_line(field.into()), on_one_line(message.into()));
         Self { object: object.clone(), field, severity, message }

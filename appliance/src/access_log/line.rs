@@ -225,7 +225,7 @@ fn of_outcome(variable: &LogVariable, entry: &Entry<'_>, clock: &Clock, value: &
         LogVariable::BytesSent => write!(value, "{}", entry.bytes_sent),
         LogVariable::ServerProtocol => value.write_all(entry.protocol.as_bytes()),
         LogVariable::Https => {
-            let is_https = entry.request.is_some_and(|request| request.scheme == crate::http::edge::Scheme::Https);
+            let is_https = entry.request.is_some_and(|request| request.over_tls);
             value.write_all(if is_https { b"on" } else { b"" })
         }
         LogVariable::ConnectionRequests => write!(value, "{}", entry.connection_requests),

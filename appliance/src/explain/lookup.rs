@@ -46,6 +46,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
         bytes: question.bytes(),
         path,
         scheme: question.scheme(),
+        over_tls: question.scheme() == crate::http::edge::Scheme::Https,
         client: std::net::Ipv4Addr::LOCALHOST.into(),
         client_port: 0,
         forwarded_for: b"",

@@ -118,6 +118,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
                 bytes: inbox,
                 path,
                 scheme: seen.scheme,
+                over_tls: client.facts.secured.is_tls(),
                 client: seen.client,
                 client_port: client.facts.peer.port(),
                 forwarded_for: scratch.edge.forwarded_for(),

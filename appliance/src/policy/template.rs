@@ -41,7 +41,8 @@ pub(crate) fn render_variable(
         Variable::IsArgs => {
             out.extend_from_slice(if head.query(bytes).is_some_and(|q| !q.is_empty()) { b"?" } else { b"" })
         }
-        Variable::Scheme => out.extend_from_slice(request.scheme.as_str().as_bytes()),
+        Variable::Scheme => out.extend_from_slice(request.own_scheme().as_str().as_bytes()),
+        Variable::AccessScheme => out.extend_from_slice(request.scheme.as_str().as_bytes()),
         Variable::Host => out.extend_from_slice(head.host().name().as_bytes()),
         Variable::HttpHost => out.extend_from_slice(head.authority(bytes)),
         Variable::BestHttpHost => out.extend_from_slice(request.host),

@@ -47,6 +47,7 @@ mod namespaces;
 mod ocsp;
 mod outage;
 mod own_annotations;
+mod parity;
 mod passthrough;
 mod report;
 mod rolling;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Annotations, matching};
+use super::{Annotations, Group, Row, Support, matching};
 use crate::intent::CanaryRule;
 use crate::snapshot::{CanaryHeader, Search};
 use crate::value::{self, Expected, Source as _};
@@ -43,6 +43,21 @@ pub(super) fn read(annotations: &mut Annotations<'_>) -> Option<CanaryRule> {
         sticky: true,
         order: annotations.get("ringress.io/canary-order", value::natural),
     })
+}
+
+/// Names what does not act on a canary Ingress: all but its own rules and how its clusters are asked (`createUpstreams`).
+pub(super) fn report_idle(annotations: &mut Annotations<'_>) {
+    const OTHERS: [&str; 4] =
+        ["affinity-canary-behavior", "service-upstream", "ringress.io/upstream-address", "kubernetes.io/ingress.class"];
+    let acts = |row: &Row| matches!(row.group, Group::Canary | Group::LoadBalance) || OTHERS.contains(&row.name);
+    for (name, value, row) in annotations.known() {
+        let Some(row) = row.filter(|row| !value.is_empty() && row.default != value) else { continue };
+        // The others are told by their rows.
+        let is_read = matches!(row.support, Support::Honoured | Support::Except(_) | Support::Differs(_));
+        if is_read && !acts(row) {
+            annotations.note(name, "has no effect on a canary: its requests are treated as its main Ingress says");
+        }
+    }
 }
 
 fn header(annotations: &mut Annotations<'_>) -> Option<(Box<str>, CanaryHeader)> {
@@ -122,6 +137,30 @@ mod tests {
     fn annotation_ringress_io_canary_order_is_a_number() {
         assert_eq!(rule(&[CANARY, ("ringress.io/canary-order", "2")]).0.unwrap().order, Some(2));
         assert_eq!(rule(&[CANARY, ("ringress.io/canary-order", "first")]).1, 1);
+    }
+
+    #[test]
+    fn annotation_canary_beside_what_does_not_act_on_one_is_told_of_it() {
+        let (ingress, object) = (
+            annotated(&[
+                CANARY,
+                ("canary-weight", "5"),
+                ("load-balance", "ewma"),
+                ("service-upstream", "true"),
+                ("affinity-canary-behavior", "legacy"),
+                ("auth-url", "http://a.test/"),
+                ("affinity", "cookie"),
+                ("ssl-redirect", "true"),
+                ("client-body-buffer-size", "8k"),
+            ]),
+            reference(),
+        );
+        let mut annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
+        report_idle(&mut annotations);
+        let findings = annotations.into_findings();
+        let fields: Vec<_> = findings.iter().filter_map(|finding| finding.field.rsplit('/').next()).collect();
+        assert_eq!(fields, ["affinity", "auth-url"]);
+        assert!(findings.iter().all(|finding| finding.severity == crate::diagnostics::Severity::Info));
     }
 
     #[test]

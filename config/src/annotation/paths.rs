@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Annotations;
-use super::redirect;
 use crate::snapshot::{DeniedPaths, Redirect, Redirects, Search, Template};
 use crate::value::{self, Expected, Source as _};
 
@@ -61,7 +60,7 @@ fn redirects(text: &str) -> Result<Redirects, Expected> {
 fn location(text: &str) -> Option<Template> {
     let is_url = ["http://", "https://"].iter().any(|start| text.starts_with(start));
     match text.starts_with('/') && !text.starts_with("//") {
-        true => Template::parse(&format!("{}{text}", redirect::SAME_HOST)).ok(),
+        true => Template::parse(&format!("$pass_access_scheme://$http_host{text}")).ok(),
         false => Template::parse(text).ok().filter(|_| is_url),
     }
 }

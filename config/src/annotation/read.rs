@@ -244,6 +244,11 @@ impl<'a> Annotations<'a> {
         }
     }
 
+    /// What acts here as in ingress-nginx, and not as its author may expect.
+    pub(super) fn note(&mut self, name: &str, message: &'static str) {
+        self.findings.push(Finding::info(self.object, self.field(name), message));
+    }
+
     pub(crate) fn error(&mut self, name: &str, message: impl Into<Arc<str>>) {
         self.findings.push(Finding::error(self.object, self.field(name), message));
     }

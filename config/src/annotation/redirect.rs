@@ -22,15 +22,22 @@ pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
     }
 }
 
-/// In front of a path: the host that was asked for.
-pub(super) const SAME_HOST: &str = "$scheme://$http_host";
+/// In front of the path of a redirect that is to be absolute: scheme of the connection and host as nginx has them, which
+/// names a port only where `use-port-in-redirects` asks for one; `None` where redirects are relative.
+pub(super) fn place(policy: &RoutePolicy) -> Option<&'static str> {
+    match (policy.filters.relative_redirects, policy.https.with_port) {
+        (true, _) => None,
+        (false, true) => Some("$scheme://$http_host"),
+        (false, false) => Some("$scheme://$host"),
+    }
+}
 
-/// `temporal-redirect` hides `permanent-redirect`.
-pub(super) fn read_target(annotations: &mut Annotations<'_>, relative: bool) -> Option<Redirect> {
+/// `temporal-redirect` hides `permanent-redirect`. `place` goes before a target that is a path.
+pub(super) fn read_target(annotations: &mut Annotations<'_>, place: Option<&str>) -> Option<Redirect> {
     let permanent_status = status(annotations, "permanent-redirect-code", 308).unwrap_or(301);
     let temporal_status = status(annotations, "temporal-redirect-code", 307).unwrap_or(302);
     let literal = annotations.validates();
-    let target = |text: &str| target(text, relative, literal);
+    let target = |text: &str| target(text, place, literal);
     let permanent = annotations.get("permanent-redirect", target);
     if annotations.text("temporal-redirect").is_some() {
         let location = annotations.get("temporal-redirect", target)?;
@@ -53,18 +60,17 @@ fn status(annotations: &mut Annotations<'_>, name: &str, max: u32) -> Option<u16
     None
 }
 
-/// A URL as it is (`literal`) or with variables, or a path of the host that was asked for, which is named unless redirects
-/// are relative.
-fn target(text: &str, relative: bool, literal: bool) -> Result<Template, Expected> {
+/// A URL as it is (`literal`) or with variables, or a path of the host that was asked for, with its place before it.
+fn target(text: &str, place: Option<&str>, literal: bool) -> Result<Template, Expected> {
     const EXPECTED: Expected = "a URL or path without $, blanks and quotes";
     let has_bad = |bad: &[u8]| text.bytes().any(|b| !b.is_ascii_graphic() || bad.contains(&b));
     if has_bad(b"\"'\\;<>^`|") || literal && has_bad(b"${}") {
         return Err(EXPECTED);
     }
-    match text.starts_with('/') && !text.starts_with("//") && !relative {
-        true => Template::parse(&format!("{SAME_HOST}{text}")).map_err(|_| EXPECTED),
-        false if literal => Ok(Template::literal(text)),
-        false => Template::parse(text).map_err(|_| "a URL or path with variables of the supported list"),
+    match place.filter(|_| text.starts_with('/') && !text.starts_with("//")) {
+        Some(place) => Template::parse(&format!("{place}{text}")).map_err(|_| EXPECTED),
+        None if literal => Ok(Template::literal(text)),
+        None => Template::parse(text).map_err(|_| "a URL or path with variables of the supported list"),
     }
 }
 
@@ -75,7 +81,7 @@ pub(super) fn read_app_root(annotations: &mut Annotations<'_>) -> Option<Redirec
         if !clean || !text.starts_with('/') {
             return Err(EXPECTED);
         }
-        Template::parse(&format!("{SAME_HOST}{text}")).map_err(|_| EXPECTED)
+        Template::parse(&format!("$scheme://$http_host{text}")).map_err(|_| EXPECTED)
     })?;
     Some(Redirect { status: 302, location, cut_slash: false })
 }
@@ -92,7 +98,7 @@ mod tests {
     fn redirect(pairs: &[(&str, &str)]) -> (Option<(u16, Template)>, bool, usize) {
         let (ingress, object) = (annotated(pairs), reference());
         let mut annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
-        let redirect = read_target(&mut annotations, false).map(|r| (r.status, r.location));
+        let redirect = read_target(&mut annotations, Some("$scheme://$host")).map(|r| (r.status, r.location));
         (redirect, annotations.outcome().refused, annotations.into_findings().len())
     }
 

@@ -8,7 +8,7 @@ use super::claims::Claims;
 use super::paths::{self, Claim, Findings, Placed};
 use super::store::Store;
 use crate::diagnostics::Finding;
-use crate::intent::{HostKind, HostName, TlsIntent};
+use crate::intent::{HostIntent, HostKind, HostName, HostRole, Intent, TlsIntent};
 use crate::model::ObjectKey;
 use crate::snapshot::{
     Backend, Certificate, ClientAuth, HostCiphers, HostTls, PathKind, ServerCertificate, UpstreamTls,
@@ -86,6 +86,7 @@ pub(super) fn certificate(
             Lookup::Broken(field, _) => Err(format!("{field} of Secret {secret} cannot be used")),
         }
     };
+    let mut unlisted = Vec::new();
     let presented = claims.values().find_map(|intent| match &intent.host(name)?.tls {
         TlsIntent::None => None,
         TlsIntent::Listed { secret: None, .. } => Some(ServerCertificate::Default),
@@ -114,10 +115,28 @@ pub(super) fn certificate(
         }
         TlsIntent::AnyOf(all) => {
             let mut usable = all.iter().filter_map(|secret| look_up(secret).ok());
-            let found = usable.next()?;
+            let Some(found) = usable.next() else {
+                unlisted.push(intent);
+                return None;
+            };
             let beside = usable.find(|other| other.algorithm() != found.algorithm());
             Some(ServerCertificate::own(found, beside))
         }
     });
+    if presented.is_none() {
+        unlisted.into_iter().for_each(|intent| report_unlisted(name, intent, findings));
+    }
     (presented, secrets)
+}
+
+/// The rule of an Ingress with TLS that names neither this host nor a certificate for it, where that would be redirected.
+fn report_unlisted(name: &HostName, intent: &Intent, findings: &mut Findings) {
+    let is_redirected = |host: &HostIntent| host.role == HostRole::Rule && host.fallback.policy.https.redirect;
+    if intent.host(name).is_some_and(is_redirected) {
+        let message = format!(
+            "no entry lists host {name} and no certificate there is valid for it: it is redirected to https only where \
+             another certificate is; in ingress-nginx always, to the default certificate"
+        );
+        paths::add(findings, intent, Finding::warning(&intent.source, "spec.tls", message));
+    }
 }

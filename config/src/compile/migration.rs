@@ -223,8 +223,12 @@ impl<'a> About<'a> {
     fn done(self, hosts: Vec<Arc<str>>) -> Migrated {
         let remark = |finding: &&Finding| Remark {
             field: Arc::clone(&finding.field),
-            // A warning on the routes, such as a Service that is missing, is the same in ingress-nginx.
-            parity: if finding.severity == Severity::Error { Parity::Refused } else { Parity::Same },
+            // A warning on the routes, such as a Service that is missing, is the same there unless it says what is not.
+            parity: match finding.severity {
+                Severity::Error => Parity::Refused,
+                Severity::Warning if finding.message.contains("in ingress-nginx") => Parity::Differs,
+                Severity::Warning | Severity::Info => Parity::Same,
+            },
             message: Arc::clone(&finding.message),
         };
         let remarks: Vec<Remark> = self.findings.iter().map(remark).collect();

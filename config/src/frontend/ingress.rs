@@ -67,7 +67,7 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
     }
     let said = Said { passthrough: said.passthrough && !passes, ..said };
     let has_error_backend = policy.errors.backend.is_some() || context.options.default_backend_service.is_some();
-    if annotations.text("custom-http-errors").is_some() && !has_error_backend {
+    if canary.is_none() && annotations.text("custom-http-errors").is_some() && !has_error_backend {
         let message = "has no effect: there is neither a default-backend nor a --default-backend-service to ask";
         annotations.warn("custom-http-errors", message.into());
     }
@@ -94,7 +94,10 @@ pub(crate) fn translate(ingress: &Ingress, context: Context<'_>) -> Translation 
     let mut translator = Translator { ingress, object: &object, globals, said, policy, filters, deny, findings };
     let mut hosts = translator.hosts();
     match canary {
-        Some(rule) => canaries(&mut hosts, HostRole::Canary(Arc::new(rule))),
+        Some(rule) => {
+            translator.report_canary();
+            canaries(&mut hosts, HostRole::Canary(Arc::new(rule)));
+        }
         None => translator.more_names(&mut hosts, &alias_field),
     }
     let findings = translator.findings;
@@ -230,7 +233,7 @@ impl Translator<'_> {
         }
         for host in named.iter().filter(|_| self.said.from_to_www) {
             let Some(sibling) = host.sibling() else { continue };
-            let text = format!("$scheme://{host}:$server_port$request_uri");
+            let text = format!("$pass_access_scheme://{host}:$server_port$request_uri");
             let Ok(location) = Template::parse(&text) else { continue };
             let redirect = Redirect { status: self.globals.redirect_status, location, cut_slash: true };
             let route = self.redirect(String::new(), PathKind::Prefix, Some(redirect));
@@ -362,6 +365,19 @@ impl Translator<'_> {
         }
         let secrets: Vec<_> = self.ingress.tls.iter().filter_map(|tls| tls.secret.as_ref().map(secret)).collect();
         if secrets.is_empty() { TlsIntent::None } else { TlsIntent::AnyOf(secrets) }
+    }
+
+    /// What a canary says besides its paths.
+    fn report_canary(&mut self) {
+        if !self.ingress.tls.is_empty() {
+            let message = "has no effect on a canary: certificates are those of its main Ingress";
+            self.findings.push(Finding::info(self.object, "spec.tls", message));
+        }
+        if self.ingress.default_backend.is_some() && !self.ingress.rules.is_empty() {
+            let message = "has no effect beside the rules of a canary; in ingress-nginx it takes a share of the catch-all \
+                           host, too";
+            self.findings.push(Finding::warning(self.object, "spec.defaultBackend", message));
+        }
     }
 
     fn error(&mut self, field: impl Into<Arc<str>>, message: impl Into<Arc<str>>) {

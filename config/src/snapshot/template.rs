@@ -28,8 +28,10 @@ pub enum Variable {
     Args,
     /// `$is_args`: `?` or nothing.
     IsArgs,
-    /// `$scheme`, `$pass_access_scheme`: as believed.
+    /// `$scheme`: of the client's own connection.
     Scheme,
+    /// `$pass_access_scheme`: as believed.
+    AccessScheme,
     /// `$host`: lower case, without port.
     Host,
     /// `$http_host`: as sent.
@@ -82,7 +84,8 @@ pub const VARIABLES: &[(&[&str], &str)] = &[
     (&["args", "query_string"], "the query"),
     (&["is_args"], "`?` when there is a query, else nothing"),
     (&["arg_NAME"], "an argument of the query, as sent"),
-    (&["scheme", "pass_access_scheme"], "`http` or `https`, as far as forwarded fields are believed"),
+    (&["scheme"], "`http` or `https`, by the client's own connection"),
+    (&["pass_access_scheme"], "the same, as far as forwarded fields are believed"),
     (&["host"], "the host that was asked for, lower case, without port"),
     (&["http_host"], "the Host field as sent"),
     (&["best_http_host"], "the host with its port, as far as forwarded fields are believed"),
@@ -198,7 +201,8 @@ pub(super) fn variable(name: &str) -> Option<Variable> {
         "uri" | "document_uri" => Variable::Uri,
         "args" | "query_string" => Variable::Args,
         "is_args" => Variable::IsArgs,
-        "scheme" | "pass_access_scheme" => Variable::Scheme,
+        "scheme" => Variable::Scheme,
+        "pass_access_scheme" => Variable::AccessScheme,
         "host" => Variable::Host,
         "http_host" => Variable::HttpHost,
         "best_http_host" => Variable::BestHttpHost,

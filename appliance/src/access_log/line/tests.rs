@@ -20,6 +20,7 @@ fn line(format: &LogFormat<RequestValue>, change: impl Fn(&mut Entry<'_>)) -> St
         bytes: HEAD,
         path: b"/a b",
         scheme: Scheme::Https,
+        over_tls: true,
         client: address().ip(),
         client_port: address().port(),
         forwarded_for: b"",

@@ -118,12 +118,13 @@ impl Exchange<'_> {
         }
         let mut normal = Vec::new();
         let believed = if self.snapshot.settings.forwarded.trust { Believed::host(head, bytes) } else { None };
-        let From { peer, client, scheme, port, connection_requests, is_http2, .. } = self.from;
+        let From { peer, client, scheme, over_tls, port, connection_requests, is_http2 } = self.from;
         let request = policy::Request {
             head,
             bytes,
             path: head.normalised_path(bytes, &mut normal).unwrap_or_default(),
             scheme,
+            over_tls,
             client,
             client_port: peer.port(),
             // No variable of a line asks.

@@ -191,7 +191,7 @@ fn question(auth: &ExternalAuth, url: &Url, route: &Route, request: &Request<'_>
         out.extend_from_slice(b"\r\n");
     };
     let authority = head.authority(bytes);
-    let original = [request.scheme.as_str().as_bytes(), b"://", authority, head.path_and_query(bytes)].concat();
+    let original = [request.own_scheme().as_str().as_bytes(), b"://", authority, head.path_and_query(bytes)].concat();
     line(b"Host", url.authority.as_bytes());
     line(b"X-Original-URL", &original);
     line(b"X-Original-Method", head.method_bytes(bytes));
