@@ -174,6 +174,20 @@ fn one_namespace_is_served_with_roles_alone() {
     assert!(unused.is_empty(), "{unused:#?}");
 }
 
+/// As `webhook.rs` sees it asked.
+#[test]
+fn what_the_webhook_reads_for_an_answer_is_within_the_rules() {
+    for file in ["cluster.yaml", "namespaced.yaml"] {
+        let grants = grants(file);
+        for resource in ["secrets", "configmaps"] {
+            let (group, name) = (String::new(), Some("named".to_owned()));
+            let asked =
+                Asked { verb: "list", group, resource: resource.to_owned(), namespace: "shop".to_owned(), name };
+            assert!(grants.iter().any(|grant| grant.allows(&asked)), "{file}: {asked}");
+        }
+    }
+}
+
 #[test]
 fn nodes_are_read_under_rules_of_their_own_and_only_where_they_are_needed() {
     for (file, namespace) in [("cluster.yaml", None), ("namespaced.yaml", Some("shop"))] {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringress_config::options::Options;
-use ringress_sync::testkit::api_server::{ApiServer, Fault, Rule, Verb};
+use ringress_sync::testkit::api_server::{ApiServer, Asked, Fault, Rule, Verb};
 use ringress_sync::testkit::fixtures::{ingress, ingress_class, service};
 use ringress_sync::testkit::rig::{Rig, own_address};
 use ringress_sync::testkit::workers::eventually;
@@ -149,6 +149,11 @@ fn a_secret_that_is_named_for_the_first_time_is_read_before_the_answer() {
     assert!(warnings(&asker, &headed).contains("ConfigMap n/headers does not exist"));
     server.put(json!({"kind": "ConfigMap", "metadata": {"namespace": "n", "name": "headers"}, "data": {}}));
     assert_eq!(warnings(&asker, &headed), "null");
+    let of_one = |resource: &str, name: &str| {
+        let is_it = |asked: &Asked| (&*asked.resource, asked.name.as_deref()) == (resource, Some(name));
+        server.asked().into_keys().filter(is_it).map(|asked| asked.verb).collect::<Vec<_>>()
+    };
+    assert_eq!((of_one("secrets", "users"), of_one("configmaps", "headers")), (vec!["list"], vec!["list"]));
     // Of another namespace it is not even asked for.
     let mut foreign = guarded();
     foreign["metadata"]["annotations"]["nginx.ingress.kubernetes.io/auth-secret"] = json!("other/users");

@@ -127,7 +127,7 @@ mod tests {
             assert!(redirect(&pairs).1, "{name}");
             let (ingress, object) = (annotated(&pairs), reference());
             let annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
-            let found = read_target(&mut annotations.validating(false), false).map(|found| found.location);
+            let found = read_target(&mut annotations.validating(false), None).map(|found| found.location);
             assert_eq!(found, Template::parse("https://w.test$request_uri").ok(), "{name}");
         }
     }

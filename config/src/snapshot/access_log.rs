@@ -103,7 +103,7 @@ impl LogValue for RequestValue {
          $upstream_status $req_id";
 
     /// What may be missing or a list of attempts is a string.
-    const JSON: &'static str = r#"{"time":"$time_iso8601","remote_addr":"$remote_addr","remote_user":"$remote_user","method":"$request_method","scheme":"$scheme","host":"$host","request_uri":"$request_uri","protocol":"$server_protocol","status":$status,"body_bytes_sent":$body_bytes_sent,"request_length":$request_length,"request_time":$request_time,"referer":"$http_referer","user_agent":"$http_user_agent","namespace":"$namespace","ingress":"$ingress_name","service":"$service_name","upstream":"$proxy_upstream_name","alternative_upstream":"$proxy_alternative_upstream_name","upstream_addr":"$upstream_addr","upstream_status":"$upstream_status","upstream_response_length":"$upstream_response_length","upstream_response_time":"$upstream_response_time","request_id":"$req_id"}"#;
+    const JSON: &'static str = r#"{"time":"$time_iso8601","remote_addr":"$remote_addr","remote_user":"$remote_user","method":"$request_method","scheme":"$pass_access_scheme","host":"$host","request_uri":"$request_uri","protocol":"$server_protocol","status":$status,"body_bytes_sent":$body_bytes_sent,"request_length":$request_length,"request_time":$request_time,"referer":"$http_referer","user_agent":"$http_user_agent","namespace":"$namespace","ingress":"$ingress_name","service":"$service_name","upstream":"$proxy_upstream_name","alternative_upstream":"$proxy_alternative_upstream_name","upstream_addr":"$upstream_addr","upstream_status":"$upstream_status","upstream_response_length":"$upstream_response_length","upstream_response_time":"$upstream_response_time","request_id":"$req_id"}"#;
 
     const MISSING: Self = Self::Outcome(LogVariable::Missing);
 
