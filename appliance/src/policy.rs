@@ -118,39 +118,44 @@ struct Target<'s> {
     in_flight: Option<InFlight>,
 }
 
-/// Decides what is done with a request.
-pub(crate) async fn run<'s>(
-    core: &Rc<Core>,
+/// A route whose policies may have to wait for somebody.
+pub(crate) type Policed<'s> = (&'s Route, &'s Policies);
+
+/// Decides what is done with a request, where nothing is waited for.
+///
+/// # Errors
+/// The route, when it has policies: [`run`] decides.
+#[inline]
+pub(crate) fn at_once<'s>(
+    core: &Core,
     snapshot: &'s Snapshot,
     found: &Found<'s>,
     request: &Request<'_>,
-) -> Plan<'s> {
+) -> Result<Plan<'s>, Policed<'s>> {
     let route: &'s Route = match found {
         Found::Route(route) => route,
         Found::AddSlash(route) => {
             let policies = route.policies.as_deref();
             let checked = policies.map_or(Ok(()), |policies| check_certificate(core, policies, request, route));
-            return Plan::answer(checked.err().unwrap_or_else(|| add_slash(request, route)));
+            return Ok(Plan::answer(checked.err().unwrap_or_else(|| add_slash(request, route))));
         }
-        Found::Nothing => return Plan::answer(Answer::status(404)),
+        Found::Nothing => return Ok(Plan::answer(Answer::status(404))),
     };
-    match &route.policies {
-        Some(policies) => with_policies(core, snapshot, (route, policies), request).await,
-        None => {
-            let verdict = match to_https(snapshot, route, request) {
-                Some(answer) => Err(answer),
-                None => backend(route, &mut core.random.borrow_mut()),
-            };
-            let hint = match &verdict {
-                Ok(main) => hint_of(snapshot, route, *main, request),
-                Err(_) => Hint::default(),
-            };
-            Plan { verdict, shaping: Shaping::default(), hint, in_flight: None }
-        }
+    if let Some(policies) = &route.policies {
+        return Err((route, policies));
     }
+    let verdict = match to_https(snapshot, route, request) {
+        Some(answer) => Err(answer),
+        None => backend(route, &mut core.random.borrow_mut()),
+    };
+    let hint = match &verdict {
+        Ok(main) => hint_of(snapshot, route, *main, request),
+        Err(_) => Hint::default(),
+    };
+    Ok(Plan { verdict, shaping: Shaping::default(), hint, in_flight: None })
 }
 
-/// What [`run`] answers before it asks who the client is; for explanations. Chance takes the first way.
+/// What [`at_once`] and [`run`] answer before it asks who the client is; for explanations. Chance takes the first way.
 pub(crate) fn preview(
     snapshot: &Snapshot,
     found: &Found<'_>,
@@ -174,10 +179,11 @@ fn add_slash(request: &Request<'_>, route: &Route) -> Answer {
     refused.map_or_else(|| redirect::add_slash(request, route), Answer::status)
 }
 
-async fn with_policies<'s>(
+/// Decides what is done with a request of a route with policies.
+pub(crate) async fn run<'s>(
     core: &Rc<Core>,
     snapshot: &'s Snapshot,
-    (route, policies): (&'s Route, &'s Policies),
+    (route, policies): Policed<'s>,
     request: &Request<'_>,
 ) -> Plan<'s> {
     let mut shaping = Shaping::default();
@@ -263,7 +269,7 @@ fn choose<'s>(
     if policies.canaries.is_empty() || !is_served(snapshot, main) {
         return Ok((main, hint_of(snapshot, route, main, request)));
     }
-    let affinity = hint::affinity(snapshot, route, main);
+    let affinity = hint::affinity(route, snapshot.clusters.get(main));
     let cookie = affinity.and_then(|(affinity, _)| request.cookie(&affinity.cookie));
     let random = &mut core.random.borrow_mut();
     let canary = canary::choose((snapshot, main), &policies.canaries, request, cookie, random);
@@ -278,8 +284,8 @@ fn choose<'s>(
 /// What a request asks of the balancer of the route's own cluster.
 #[inline]
 fn hint_of<'s>(snapshot: &'s Snapshot, route: &'s Route, main: ClusterId, request: &Request<'_>) -> Hint<'s> {
-    let affinity = hint::affinity(snapshot, route, main);
     let chosen = snapshot.clusters.get(main);
+    let affinity = hint::affinity(route, chosen);
     chosen.map(|chosen| hint::of(chosen, route, affinity, request)).unwrap_or_default()
 }
 

@@ -75,14 +75,14 @@ struct EndpointState {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since_ms: u64,
 }
 
-/// The endpoints that a request has failed on.
+/// The endpoints that a request has failed on. Nearly always none, so that it holds no room for them.
 #[derive(Default)]
 pub(crate) struct Tried {
-    addresses: [Option<SocketAddr>; TRIED_MAX],
+    addresses: Vec<SocketAddr>,
     count: usize,
 }
 
@@ -92,12 +92,15 @@ impl Tried {
         if self.contains(address) {
             return;
         }
-        self.addresses[self.count % TRIED_MAX] = Some(address);
+        match self.addresses.get_mut(self.count % TRIED_MAX) {
+            Some(oldest) => *oldest = address,
+            None => self.addresses.push(address),
+        }
         self.count += 1;
     }
 
     fn contains(&self, address: SocketAddr) -> bool {
-        self.count > 0 && self.addresses.contains(&Some(address))
+        self.addresses.contains(&address)
     }
 }
 
@@ -161,7 +164,7 @@ impl Upstreams {
         cluster: &Cluster,
         address: SocketAddr,
         speech: Speech<'_>,
-    ) -> Option<Connection> {
+    ) -> Option<Box<Connection>> {
         let pinned = core.pin();
         let state = self.clusters.get_mut(cluster.id.index())?.as_mut()?;
         if state.cluster.identity != cluster.identity {
@@ -181,7 +184,7 @@ impl Upstreams {
     }
 
     /// Keeps a connection for the next request, if its endpoint is still one and the limits allow it.
-    pub(crate) fn put(&mut self, core: &Core, cluster: &Cluster, mut connection: Connection) {
+    pub(crate) fn put(&mut self, core: &Core, cluster: &Cluster, mut connection: Box<Connection>) {
         // The request is over.
         connection.lease = None;
         let pinned = core.pin();

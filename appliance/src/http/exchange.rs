@@ -77,6 +77,8 @@ pub(crate) struct Exchange<'s> {
     /// An error backend was asked: what it says is final.
     is_page: bool,
     started: Instant,
+    /// When all of it was there and its policies were done, as far as these had to be waited for: a clock read less.
+    ready: Instant,
     times: Times,
     /// The connection may serve another request when this one ends well.
     keep_alive: bool,
@@ -128,9 +130,9 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
                 secured: &client.facts.secured,
                 trace: scratch.trace.as_deref().map(Active::fields),
             };
-            let plan = match is_blocked(core, &snapshot, &request) {
-                true => Plan::answer(Answer::status(403)),
-                false => policy::run(core, &snapshot, found, &request).await,
+            let plan = match plan_at_once(core, &snapshot, found, &request) {
+                Ok(plan) => plan,
+                Err(policed) => policy::run(core, &snapshot, policed, &request).await,
             };
             (plan, found.route())
         }
@@ -156,6 +158,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         unlogged: ended::is_unlogged(&snapshot, &found),
         is_page: false,
         started,
+        ready: if route.is_some_and(|route| route.policies.is_some()) { Instant::now() } else { started },
         times: Times::default(),
         // What follows a target that two parsers could read differently is not parsed.
         keep_alive: keep_alive && found.is_ok(),
@@ -190,6 +193,20 @@ fn begin_trace<E>(
     Active::begin(core, tracing, found.route(), request)
 }
 
+/// As [`policy::at_once`], for a client that the operator may refuse.
+#[inline]
+fn plan_at_once<'s>(
+    core: &Core,
+    snapshot: &'s Pinned,
+    found: &Found<'s>,
+    request: &policy::Request<'_>,
+) -> Result<Plan<'s>, policy::Policed<'s>> {
+    match is_blocked(core, snapshot, request) {
+        true => Ok(Plan::answer(Answer::status(403))),
+        false => policy::at_once(core, snapshot, found, request),
+    }
+}
+
 /// Whether the operator refuses this client on every host.
 #[inline]
 fn is_blocked(core: &Core, snapshot: &Pinned, request: &policy::Request<'_>) -> bool {
@@ -212,9 +229,9 @@ fn end(client: &Client, head: &RequestHead, inbox: &[u8]) -> After {
 /// The client's request id, or a new one; empty when there is to be none.
 fn request_id(core: &Core, settings: &FieldSettings, head: &RequestHead, bytes: &[u8]) -> RequestId {
     match client_request_id(head, bytes) {
-        Some(id) => RequestId::from(id),
-        None if !settings.request_id => RequestId::from(&[][..]),
-        None => RequestId::from(&new_request_id(&mut core.random.borrow_mut())[..]),
+        Some(id) => RequestId::Given(id.into()),
+        None if !settings.request_id => RequestId::Unwanted,
+        None => RequestId::New(new_request_id(&mut core.random.borrow_mut())),
     }
 }
 

@@ -255,7 +255,9 @@ impl Timers {
     /// The first tick that is not before `after` from now; one more than the division says, as part of the current
     /// tick has passed.
     fn tick_after(&self, after: Duration) -> u64 {
-        let ticks = after.as_millis().div_ceil(TICK.as_millis()).min(u128::from(u32::MAX)) as u64;
+        // In 64 bits: a division of the 128 of `as_millis` is a call, four of them for a request.
+        let after_ms = after.as_secs().saturating_mul(1000).saturating_add(u64::from(after.subsec_millis()));
+        let ticks = after_ms.div_ceil(const { TICK.as_millis() as u64 }).min(u64::from(u32::MAX));
         self.now.get() + ticks + 1
     }
 

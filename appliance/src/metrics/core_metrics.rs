@@ -15,6 +15,7 @@ use super::counters::CoreCounters;
 use super::layout::Layout;
 use super::series::RouteSeries;
 use super::{Announcement, window};
+use crate::http::request;
 
 /// Series of one core. At about 750 bytes each this bounds them to 37 MB.
 const SERIES_MAX: usize = 50_000;
@@ -39,9 +40,24 @@ pub enum Method {
     Other,
 }
 
-impl Method {
-    /// The label of a method as it stands in the request.
+impl From<request::Method> for Method {
     #[inline]
+    fn from(method: request::Method) -> Self {
+        match method {
+            request::Method::Get => Self::Get,
+            request::Method::Head => Self::Head,
+            request::Method::Post => Self::Post,
+            request::Method::Put => Self::Put,
+            request::Method::Patch => Self::Patch,
+            request::Method::Delete => Self::Delete,
+            request::Method::Options => Self::Options,
+            request::Method::Other => Self::Other,
+        }
+    }
+}
+
+impl Method {
+    /// The label of a method as it stands in a request.
     pub fn of(method: &[u8]) -> Self {
         match method {
             b"GET" => Self::Get,

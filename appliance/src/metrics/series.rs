@@ -56,7 +56,7 @@ impl RouteSeries {
     #[inline]
     fn observe(&self, histogram: &HistogramLayout, value: u64) {
         let bounds = &histogram.bounds;
-        let bucket = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
+        let bucket = bounds.partition_point(|bound| *bound < value);
         self.cells[histogram.offset + bucket].increment();
         self.cells[histogram.offset + bounds.len() + 1].add(value);
     }

@@ -1,16 +1,19 @@
 //! What a request asks of the balancer of its cluster (reference 3.17).
 
-use ringress_config::snapshot::{Affinity, Cluster, ClusterId, Route, Snapshot};
+use std::sync::Arc;
+
+use ringress_config::snapshot::{Affinity, Cluster, Route};
 
 use super::{Request, template};
 use crate::http::edge::Scheme;
 use crate::http::field::FieldId;
 use crate::upstream::{self, Hint, Session};
 
-/// The cookies that hold the clients of a route, and whether the route issues them itself.
-pub(super) fn affinity<'s>(snapshot: &'s Snapshot, route: &'s Route, main: ClusterId) -> Option<(&'s Affinity, bool)> {
+/// The cookies that hold the clients of a route with this cluster of its own, and whether the route issues them itself.
+#[inline]
+pub(super) fn affinity<'s>(route: &'s Route, main: Option<&'s Arc<Cluster>>) -> Option<(&'s Affinity, bool)> {
     let own = route.policies.as_ref().and_then(|policies| policies.affinity.as_deref());
-    let shared = || snapshot.clusters.get(main)?.balancing.affinity.as_deref();
+    let shared = || main?.balancing.affinity.as_deref();
     own.map(|own| (own, true)).or_else(|| Some((shared()?, false)))
 }
 

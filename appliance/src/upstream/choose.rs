@@ -125,6 +125,12 @@ impl ClusterState {
     /// The balancer's choice.
     fn of_balancer(&mut self, attempt: &mut Attempt<'_>) -> Option<usize> {
         let panics = self.panics(attempt.now_ms);
+        if !panics
+            && attempt.tried.count == 0
+            && let Some(at) = self.balance(ALLOWED[0], attempt)
+        {
+            return Some(at);
+        }
         let first = (attempt.tried.count > 0).then_some(AFTER_A_FAILURE);
         let mut allowed = first.into_iter().chain(ALLOWED).filter(|allowed| !panics || allowed.failing);
         allowed.find_map(|allowed| self.balance(allowed, attempt))

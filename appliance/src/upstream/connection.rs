@@ -91,24 +91,25 @@ pub(crate) async fn connect(
     Ok(Connection::new(core, stream, address, speech))
 }
 
-/// As [`connect`], for the request that holds this endpoint and within the limits of the cluster.
+/// As [`connect`], for the request that holds this endpoint and within the limits of the cluster. Boxed: from here on it goes
+/// from hand to hand, request by request.
 pub(crate) async fn connect_for(
     core: &Rc<Core>,
     (lease, cluster): (&Lease, &Cluster),
     speech: Speech<'_>,
     timeouts: &Timeouts,
-) -> Result<Connection, Failure> {
+) -> Result<Box<Connection>, Failure> {
     // What requests share is not the connection of one of them: nobody waits for a session that is there, and none
     // counts among the connections.
     let is_shared = speech.protocol.is_http2();
     if is_shared && let Some(lane) = lane(core, lease.address(), speech) {
-        return Ok(Connection::new(core, lane, lease.address(), speech));
+        return Ok(Box::new(Connection::new(core, lane, lease.address(), speech)));
     }
     let waiting = lease.begin_waiting(core)?;
     let opened = if is_shared { None } else { Some(lease.begin_opening(core, cluster)?) };
     let connected = connect(core, lease.address(), speech, timeouts).await;
     drop(waiting);
-    connected.map(|connection| Connection { _opened: opened, ..connection })
+    connected.map(|connection| Box::new(Connection { _opened: opened, ..connection }))
 }
 
 /// As [`connect`], for what is no request and not counted as one.

@@ -40,8 +40,13 @@ impl Average {
 
     #[inline]
     fn keeps(&self, now_ms: u64) -> f64 {
+        let passed = now_ms.saturating_sub(self.touched_ms.get());
+        if passed == 0 {
+            // Many come between two steps of the clock.
+            return 1.0;
+        }
         #[expect(clippy::cast_precision_loss, reason = "a difference of milliseconds")]
-        let passed = now_ms.saturating_sub(self.touched_ms.get()) as f64;
+        let passed = passed as f64;
         (-passed / DECAY_MS).exp()
     }
 }

@@ -5,10 +5,10 @@ use std::cell::Cell;
 /// The first that is accepted from `next` on, which moves behind it.
 #[inline]
 pub(super) fn in_turn(next: &mut usize, count: usize, accepts: impl Fn(usize) -> bool) -> Option<usize> {
-    let start = *next;
-    let mut turns = (0..count).map(|offset| (start + offset) % count);
-    let chosen = turns.find(|at| accepts(*at))?;
-    *next = (chosen + 1) % count;
+    // Without a division for each.
+    let start = if *next < count { *next } else { 0 };
+    let chosen = (start..count).chain(0..start).find(|at| accepts(*at))?;
+    *next = if chosen + 1 < count { chosen + 1 } else { 0 };
     Some(chosen)
 }
 

@@ -229,7 +229,8 @@ impl Certificates {
 
     /// What a server name (lower case, no final dot) has: the exact name, else one label below a wildcard.
     pub fn find(&self, name: &str) -> Option<&ServerCertificate> {
-        self.exact.get(name).or_else(|| self.wildcard.get(name.split_once('.')?.1))
+        let below = || if self.wildcard.is_empty() { None } else { self.wildcard.get(name.split_once('.')?.1) };
+        self.exact.get(name).or_else(below)
     }
 
     /// The certificate to present for a server name, to a client that takes every kind of key.

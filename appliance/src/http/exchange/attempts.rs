@@ -32,8 +32,8 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    pub(super) fn new() -> Self {
-        let now = Instant::now();
+    /// The first one begins now, which is a time that was just read.
+    pub(super) fn new(now: Instant) -> Self {
         Self {
             tried: Tried::default(),
             count: 0,

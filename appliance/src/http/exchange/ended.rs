@@ -16,7 +16,7 @@ use super::super::request::RequestHead;
 use super::super::seen::Seen;
 use super::{Exchange, RequestId, Times};
 use crate::access_log::{Entry, Trail};
-use crate::metrics::{Method, Outcome};
+use crate::metrics::Outcome;
 use crate::policy::{self, Shaping};
 use crate::route::{self, Found};
 use crate::stream::Stream;
@@ -90,7 +90,7 @@ impl Exchange<'_> {
         self.core.metrics.record(
             self.route,
             &Outcome {
-                method: Method::of(head.method_bytes(bytes)),
+                method: head.method.into(),
                 status: ended.status,
                 canary: self.alternative(),
                 duration,
@@ -202,7 +202,7 @@ pub(crate) fn taken_back(
         route,
         shaping: Shaping::default(),
         hint: Hint::default(),
-        request_id: RequestId::from(client_request_id(request, inbox).unwrap_or_default()),
+        request_id: client_request_id(request, inbox).map_or(RequestId::Unwanted, |id| RequestId::Given(id.into())),
         from: From::stream(facts, &seen, 0),
         cluster: None,
         trail: Trail::default(),
@@ -210,6 +210,7 @@ pub(crate) fn taken_back(
         unlogged: is_unlogged(&snapshot, &found),
         is_page: false,
         started,
+        ready: started,
         times: Times::default(),
         keep_alive: false,
         bytes_received: request.consumed as u64,

@@ -25,7 +25,7 @@ use crate::upstream::{self, Connection, Hint, Tried};
 use crate::worker::Scratch;
 
 /// A response whose head was read, with the bytes of it and when it was asked for.
-type Page = (Connection, Vec<u8>, Instant);
+type Page = (Box<Connection>, Vec<u8>, Instant);
 
 impl<'s> Exchange<'s> {
     /// Who answers in place of a status. Never in place of an error backend's own.
@@ -171,7 +171,13 @@ impl<'s> Exchange<'s> {
     }
 
     /// Lets go of a connection whose response is not wanted; it is kept only when all of it has arrived.
-    pub(super) fn discard(&self, target: Target<'s>, connection: Connection, head: &ResponseHead, received: Vec<u8>) {
+    pub(super) fn discard(
+        &self,
+        target: Target<'s>,
+        connection: Box<Connection>,
+        head: &ResponseHead,
+        received: Vec<u8>,
+    ) {
         let arrived = (received.len() - head.consumed) as u64;
         let is_whole = match head.body {
             ResponseBody::None => arrived == 0,

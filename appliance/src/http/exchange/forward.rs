@@ -54,7 +54,7 @@ pub(super) type Target<'s> = (&'s Route, &'s Arc<Cluster>);
 
 /// A connection for an attempt.
 pub(super) struct Connected {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     pub(super) took: Duration,
     /// It came from the pool.
     pub(super) reused: bool,
@@ -70,17 +70,21 @@ impl<'s> Exchange<'s> {
         (route, cluster): Target<'s>,
     ) -> After {
         let mut body = Gathered::new(&self.core);
-        let decoder = self.receive_body(client, &scratch.request, inbox, (route, cluster), &mut body).await;
-        self.bytes_received += body.bytes.len() as u64;
-        match decoder {
-            Ok(decoder) if decoder.is_complete() => {
+        let mut rest = Ok(None);
+        if scratch.request.framing != BodyFraming::None {
+            rest = self.receive_body(client, &scratch.request, inbox, (route, cluster), &mut body).await;
+            self.bytes_received += body.bytes.len() as u64;
+            self.ready = Instant::now();
+        }
+        match rest {
+            Ok(None) => {
                 self.mirror(scratch, inbox, Some(&body.bytes));
                 self.forward_whole(client, scratch, inbox, (route, cluster), &body).await
             }
             // Boxed: it is the rare case, and its state would make every connection's larger.
-            Ok(decoder) => {
+            Ok(Some(decoder)) => {
                 self.mirror(scratch, inbox, None);
-                Box::pin(self.forward_streaming(client, scratch, inbox, (route, cluster), body, decoder)).await
+                Box::pin(self.forward_streaming(client, scratch, inbox, (route, cluster), body, *decoder)).await
             }
             Err(failure) => {
                 self.keep_alive = false;
@@ -89,7 +93,8 @@ impl<'s> Exchange<'s> {
         }
     }
 
-    /// Reads the body as far as the route's policy wants it before the upstream is contacted.
+    /// Reads the body as far as the route's policy wants it before the upstream is contacted. What is left of it is read by
+    /// the decoder that is returned.
     async fn receive_body(
         &self,
         client: &mut Client,
@@ -97,15 +102,15 @@ impl<'s> Exchange<'s> {
         inbox: &mut Vec<u8>,
         (route, cluster): Target<'_>,
         body: &mut Gathered,
-    ) -> Result<BodyDecoder, Failure> {
+    ) -> Result<Option<Box<BodyDecoder>>, Failure> {
         let mut decoder = BodyDecoder::new(head.framing, route.body.bytes_max)?;
         if decoder.is_complete() {
-            return Ok(decoder);
+            return Ok(None);
         }
         body.bytes = self.core.buffers.body();
         request::take_received(&mut decoder, inbox, head.consumed, &mut body.bytes)?;
         if decoder.is_complete() {
-            return Ok(decoder);
+            return Ok(None);
         }
         if head.expect_continue && decoder.taken() == 0 {
             request::send_continue(&mut client.stream).await?;
@@ -116,7 +121,7 @@ impl<'s> Exchange<'s> {
             let gap = self.snapshot.settings.client.body_timeout;
             request::gather(&mut decoder, inbox, &mut client.stream, body, gap).await?;
         }
-        Ok(decoder)
+        Ok((!decoder.is_complete()).then(|| Box::new(decoder)))
     }
 
     /// The request is whole: it may be tried more than once.
@@ -131,7 +136,7 @@ impl<'s> Exchange<'s> {
         if let Some(after) = self.hedge_after(route, scratch, inbox) {
             return Box::pin(self.forward_hedged(client, scratch, inbox, (route, cluster), (body, after))).await;
         }
-        self.forward_on(client, scratch, inbox, (route, cluster), body, &mut Attempts::new()).await
+        self.forward_on(client, scratch, inbox, (route, cluster), body, &mut Attempts::new(self.ready)).await
     }
 
     /// Goes on with a request that was tried so far, or not at all.
@@ -213,7 +218,7 @@ impl<'s> Exchange<'s> {
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         (route, cluster): Target<'s>,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         received: Vec<u8>,
         began: Instant,
     ) -> After {
@@ -275,7 +280,7 @@ impl<'s> Exchange<'s> {
         scratch: &mut Scratch,
         inbox: &mut Vec<u8>,
         (route, cluster): Target<'s>,
-        (connection, received, mut to_client): (Connection, Vec<u8>, Vec<u8>),
+        (connection, received, mut to_client): (Box<Connection>, Vec<u8>, Vec<u8>),
     ) -> After {
         let asked = scratch.request.upgrade(inbox).unwrap_or_default();
         let switched = scratch.response.find(&received, FieldId::Upgrade).unwrap_or_default();

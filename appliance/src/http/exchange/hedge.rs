@@ -35,7 +35,7 @@ use crate::worker::Scratch;
 
 /// A try that was answered.
 struct Answered {
-    connection: Connection,
+    connection: Box<Connection>,
     received: Vec<u8>,
     head: Box<ResponseHead>,
     began: Instant,
@@ -47,7 +47,7 @@ struct Lost {
     failure: Failure,
     address: Option<SocketAddr>,
     /// It was connected.
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     reused: bool,
 }
 
@@ -93,7 +93,7 @@ impl<'s> Exchange<'s> {
         (route, cluster): Target<'s>,
         (body, after): (&Gathered, Duration),
     ) -> After {
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(self.ready);
         let lost = match self.race(client, (scratch, inbox), (route, cluster), &mut attempts, after).await {
             Ok(Answered { connection, received, head, began, took }) => {
                 if attempts.again_after(&self.core, head.status, route, true) {

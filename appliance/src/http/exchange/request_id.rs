@@ -1,24 +1,24 @@
-//! `X-Request-ID`, kept for the whole exchange without an allocation.
+//! `X-Request-ID`, kept for the whole exchange.
 
-/// An `X-Request-ID` held inline: ids of clients are bounded by the codec.
-pub(super) struct RequestId {
-    bytes: [u8; 128],
-    len: usize,
-}
-
-impl From<&[u8]> for RequestId {
-    fn from(id: &[u8]) -> Self {
-        let mut bytes = [0; 128];
-        let len = id.len().min(bytes.len());
-        bytes[..len].copy_from_slice(&id[..len]);
-        Self { bytes, len }
-    }
+/// An `X-Request-ID`. A new one, which is the common case, costs no allocation.
+pub(super) enum RequestId {
+    /// There is to be none.
+    Unwanted,
+    /// Made here.
+    New([u8; 32]),
+    /// The client's own; the codec bounds it.
+    Given(Box<[u8]>),
 }
 
 impl std::ops::Deref for RequestId {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        match self {
+            Self::Unwanted => &[],
+            Self::New(id) => id,
+            Self::Given(id) => id,
+        }
     }
 }

@@ -115,8 +115,8 @@ impl<'s> Exchange<'s> {
         route: &Route,
         cluster: &std::sync::Arc<Cluster>,
         idempotent: bool,
-    ) -> Result<Connection, Failure> {
-        let mut attempts = Attempts::new();
+    ) -> Result<Box<Connection>, Failure> {
+        let mut attempts = Attempts::new(self.ready);
         loop {
             attempts.fresh = true;
             match self.connect(route, cluster, &mut attempts).await {
@@ -141,7 +141,7 @@ impl<'s> Exchange<'s> {
         over_tls: bool,
         route: &Route,
         upload: Upload<'_>,
-        (reader, writer, connection): (&mut Reader, &mut Writer, Connection),
+        (reader, writer, connection): (&mut Reader, &mut Writer, Box<Connection>),
     ) -> Result<Relayed, Streaming> {
         let Upload { head, first, decoder } = upload;
         let framing = scratch.request.framing;
