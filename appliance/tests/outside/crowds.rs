@@ -11,7 +11,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use crate::bystander::{self, paced_rate, serving};
 use crate::http2_floods::{FLOODS, Flood, untaken};
 use crate::support::client::{self, Connection};
-use crate::support::frames::{DATA, Frames, is_silence, window_update};
+use crate::support::frames::{DATA, Frames, RST_STREAM, is_silence, window_update};
 use crate::support::process::{Ringress, on_each_driver};
 use crate::support::{PATIENCE, eventually, within};
 
@@ -253,7 +253,12 @@ impl Leaving {
         frames.send(&untaken(self.answers))?;
         let mut taken = 0;
         while taken < self.takes {
-            taken += frames.wait(|frame| frame.kind == DATA)?.payload.len();
+            let frame = frames.wait(|frame| [DATA, RST_STREAM].contains(&frame.kind))?;
+            if frame.kind == RST_STREAM {
+                // Its part does not come.
+                break;
+            }
+            taken += frame.payload.len();
         }
         Ok(frames)
     }
