@@ -2,7 +2,7 @@
 
 use super::field::{Field, FieldId, is_token};
 use super::head::{HeadError, Version};
-use super::scan::trim;
+use super::scan::elements;
 
 /// Options of one message that name fields. Nobody needs more; each costs a look at every field.
 const NOMINATIONS_MAX: usize = 32;
@@ -79,13 +79,13 @@ fn nominate(buf: &[u8], fields: &mut [Field]) {
 }
 
 fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(trim).filter(|option| is_token(option))
+    elements(value).filter(|option| is_token(option))
 }
 
 /// Whether an Upgrade value may go upstream: protocol names only, and never `h2c`, which would carry requests past the
 /// proxy (RFC 9113 3.1).
 pub(super) fn is_forwardable_upgrade(value: &[u8]) -> bool {
-    let mut protocols = value.split(|&byte| byte == b',').map(trim).peekable();
+    let mut protocols = elements(value).peekable();
     let is_protocol = |protocol: &[u8]| {
         let (name, version) = match protocol.iter().position(|&byte| byte == b'/') {
             Some(slash) => (&protocol[..slash], Some(&protocol[slash + 1..])),
@@ -98,8 +98,7 @@ pub(super) fn is_forwardable_upgrade(value: &[u8]) -> bool {
 
 /// Whether a 101 switches to what was asked for (RFC 9110 7.8). One that does not say to what is believed.
 pub(super) fn switches_as_asked(asked: &[u8], switched: &[u8]) -> bool {
-    let protocols = |list| <[u8]>::split(list, |&byte| byte == b',').map(trim);
-    switched.is_empty() || protocols(switched).all(|to| protocols(asked).any(|one| one.eq_ignore_ascii_case(to)))
+    switched.is_empty() || elements(switched).all(|to| elements(asked).any(|one| one.eq_ignore_ascii_case(to)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::field::FieldId;
 use super::framing::write_decimal;
 use super::host;
 use super::request::RequestHead;
-use super::scan::trim;
+use super::scan::{elements, trim};
 
 /// Scheme the client used, as far as the proxy believes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl<'b> Believed<'b> {
 }
 
 fn first_element<'b>(head: &RequestHead, buf: &'b [u8], id: FieldId) -> Option<&'b [u8]> {
-    head.find(buf, id).and_then(|value| value.split(|&byte| byte == b',').next()).map(trim)
+    head.find(buf, id).and_then(|value| elements(value).next())
 }
 
 /// The client's address by the addresses that hops told (lines of X-Forwarded-For or its like), read from the right:

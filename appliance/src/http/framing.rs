@@ -2,7 +2,7 @@
 
 use super::field::is_token;
 use super::head::{HeadError, Version};
-use super::scan::trim;
+use super::scan::elements;
 
 /// Body of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,7 +108,7 @@ fn parse_length(value: &[u8]) -> Option<u64> {
 /// Codings that are well formed but not served (501), or nonsense (400).
 #[cold]
 fn refusal_of_encoding(value: &[u8]) -> HeadError {
-    let codings = || value.split(|&byte| byte == b',').map(trim);
+    let codings = || elements(value);
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     let all_known_form = codings().all(is_token);
     let chunked_is_last_only =

@@ -5,7 +5,7 @@ use super::field::{Field, FieldId, FieldSet};
 use super::framing::{BodyFraming, Declared};
 use super::head::{HeadError, HeadLimits, Progress, Span, Version};
 use super::host::Host;
-use super::scan::{LineScan, trim};
+use super::scan::{LineScan, elements};
 use super::target::{self, BadTarget, Shape};
 
 /// Empty lines that are skipped before a request line (RFC 9112 2.2 asks for one).
@@ -195,8 +195,7 @@ impl RequestHead {
             FieldId::TransferEncoding => seen.declared.add_encoding(value)?,
             FieldId::Connection => seen.connection.add(value)?,
             FieldId::Expect => {
-                let mut all = value.split(|&byte| byte == b',').map(trim);
-                seen.expect_continue |= all.any(|expected| expected.eq_ignore_ascii_case(b"100-continue"));
+                seen.expect_continue |= elements(value).any(|one| one.eq_ignore_ascii_case(b"100-continue"));
             }
             FieldId::Upgrade => {
                 seen.upgrades += 1;
@@ -345,8 +344,8 @@ impl RequestHead {
 
     /// Whether the client takes trailers (RFC 9110 10.1.4).
     pub fn takes_trailers(&self, buf: &[u8]) -> bool {
-        let mut codings = self.find_all(buf, FieldId::Te).flat_map(|value| value.split(|&byte| byte == b','));
-        codings.any(|coding| trim(coding).eq_ignore_ascii_case(b"trailers"))
+        let mut codings = self.find_all(buf, FieldId::Te).flat_map(elements);
+        codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
     }
 
     /// All field lines in the order of arrival.

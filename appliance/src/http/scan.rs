@@ -119,6 +119,12 @@ pub(super) fn is_control(byte: u8) -> bool {
     (byte < 0x20 && byte != b'\t') || byte == 0x7f
 }
 
+/// The elements of a list, without the white space around them; also the empty ones (RFC 9110 5.6.1).
+#[inline]
+pub(super) fn elements(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(trim)
+}
+
 /// Cuts optional white space: SP and HTAB, nothing else (RFC 9110 5.6.3).
 #[inline]
 pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {

@@ -59,7 +59,8 @@ pub(super) fn add_slash(request: &Request<'_>, route: &Route) -> Answer {
     let relative =
         route.policies.as_ref().is_some_and(|policies| policies.relative_redirects) && !path.starts_with(b"//");
     if !relative {
-        location.extend_from_slice(if request.over_tls { b"https://" } else { b"http://" });
+        location.extend_from_slice(request.own_scheme().as_str().as_bytes());
+        location.extend_from_slice(b"://");
         let with_port = route.policies.as_ref().is_some_and(|policies| policies.https_port.is_some());
         let host = request.head.host().name().as_bytes();
         location.extend_from_slice(if with_port { request.head.authority(request.bytes) } else { host });

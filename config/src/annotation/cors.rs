@@ -52,9 +52,14 @@ fn origins(text: &str) -> Result<(Origins, Vec<Box<str>>), Expected> {
     if parts.contains(&"*") {
         return Ok((Origins::Any, Vec::new()));
     }
-    let list: Box<[OriginPattern]> = parts.iter().filter_map(|part| origin(part)).collect();
-    let left_out = parts.iter().filter(|part| origin(part).is_none()).map(|part| Box::from(*part)).collect();
-    if list.is_empty() { Err(EXPECTED) } else { Ok((Origins::List(list), left_out)) }
+    let (mut list, mut left_out) = (Vec::new(), Vec::new());
+    for part in parts {
+        match origin(part) {
+            Some(origin) => list.push(origin),
+            None => left_out.push(part.into()),
+        }
+    }
+    if list.is_empty() { Err(EXPECTED) } else { Ok((Origins::List(list.into()), left_out)) }
 }
 
 fn origin(text: &str) -> Option<OriginPattern> {
