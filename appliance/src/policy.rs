@@ -17,7 +17,7 @@ mod words;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use ringress_config::snapshot::{Backend, ClusterId, HttpsRedirect, Policies, Route, Snapshot};
+use ringress_config::snapshot::{Access, Backend, ClusterId, HttpsRedirect, Policies, Route, Snapshot};
 
 use crate::http::edge::Scheme;
 use crate::http::forward::TraceFields;
@@ -73,8 +73,6 @@ impl Request<'_> {
 pub(crate) struct Plan<'s> {
     /// An answer, or the cluster to ask.
     pub(crate) verdict: Result<ClusterId, Answer>,
-    /// What is changed on the way there and back.
-    pub(crate) shaping: Shaping<'s>,
     /// What is asked of the cluster's balancer.
     pub(crate) hint: Hint<'s>,
     /// Counted in while the request runs.
@@ -84,7 +82,7 @@ pub(crate) struct Plan<'s> {
 impl Plan<'_> {
     /// Answers, and changes nothing.
     pub(crate) fn answer(answer: Answer) -> Self {
-        Self { verdict: Err(answer), shaping: Shaping::default(), hint: Hint::default(), in_flight: None }
+        Self { verdict: Err(answer), hint: Hint::default(), in_flight: None }
     }
 }
 
@@ -111,27 +109,22 @@ pub(crate) enum Phase {
     Backend,
 }
 
-/// Where a request goes.
-struct Target<'s> {
-    cluster: ClusterId,
-    hint: Hint<'s>,
-    in_flight: Option<InFlight>,
-}
+/// A route with policies one of which, who may pass, may have to wait for somebody.
+pub(crate) type Guarded<'s> = (&'s Route, &'s Policies, &'s Access);
 
-/// A route whose policies may have to wait for somebody.
-pub(crate) type Policed<'s> = (&'s Route, &'s Policies);
-
-/// Decides what is done with a request, where nothing is waited for.
+/// Decides what is done with a request, where nothing is waited for. What is changed on the way there and back is put into
+/// `shaping`, where it stays.
 ///
 /// # Errors
-/// The route, when it has policies: [`run`] decides.
+/// The route, when somebody may have to be waited for: [`run`] decides.
 #[inline]
 pub(crate) fn at_once<'s>(
     core: &Core,
     snapshot: &'s Snapshot,
     found: &Found<'s>,
     request: &Request<'_>,
-) -> Result<Plan<'s>, Policed<'s>> {
+    shaping: &mut Shaping<'s>,
+) -> Result<Plan<'s>, Guarded<'s>> {
     let route: &'s Route = match found {
         Found::Route(route) => route,
         Found::AddSlash(route) => {
@@ -141,8 +134,11 @@ pub(crate) fn at_once<'s>(
         }
         Found::Nothing => return Ok(Plan::answer(Answer::status(404))),
     };
-    if let Some(policies) = &route.policies {
-        return Err((route, policies));
+    if let Some(policies) = route.policies.as_deref() {
+        return match policies.access.as_deref() {
+            Some(access) => Err((route, policies, access)),
+            None => Ok(unguarded(core, snapshot, (route, policies), request, shaping)),
+        };
     }
     let verdict = match to_https(snapshot, route, request) {
         Some(answer) => Err(answer),
@@ -152,7 +148,7 @@ pub(crate) fn at_once<'s>(
         Ok(main) => hint_of(snapshot, route, *main, request),
         Err(_) => Hint::default(),
     };
-    Ok(Plan { verdict, shaping: Shaping::default(), hint, in_flight: None })
+    Ok(Plan { verdict, hint, in_flight: None })
 }
 
 /// What [`at_once`] and [`run`] answer before it asks who the client is; for explanations. Chance takes the first way.
@@ -179,32 +175,44 @@ fn add_slash(request: &Request<'_>, route: &Route) -> Answer {
     refused.map_or_else(|| redirect::add_slash(request, route), Answer::status)
 }
 
-/// Decides what is done with a request of a route with policies.
+/// Decides what is done with a request of a route that asks who the client is.
 pub(crate) async fn run<'s>(
     core: &Rc<Core>,
     snapshot: &'s Snapshot,
-    (route, policies): Policed<'s>,
+    (route, policies, access): Guarded<'s>,
     request: &Request<'_>,
+    shaping: &mut Shaping<'s>,
 ) -> Plan<'s> {
-    let mut shaping = Shaping::default();
-    let verdict = decide(core, snapshot, (route, policies), request, &mut shaping).await;
-    shaping.render(policies, request, route);
-    match verdict {
-        Ok(Target { cluster, hint, in_flight }) => {
-            shaping.mirror = policies.mirror.as_ref().and_then(|mirror| mirror::target(mirror, request, route));
-            Plan { verdict: Ok(cluster), shaping, hint, in_flight }
-        }
-        Err(answer) => Plan { shaping, ..Plan::answer(answer) },
+    let mut admitted = admit(core, snapshot, (route, policies), request, shaping);
+    if admitted.is_ok()
+        && let Err(answer) = access::run(core, access, route, request, shaping).await
+    {
+        admitted = Err(answer);
     }
+    conclude(core, snapshot, (route, policies), (request, admitted), shaping)
 }
 
-async fn decide<'s>(
-    core: &Rc<Core>,
+/// The same where nobody is asked.
+fn unguarded<'s>(
+    core: &Core,
+    snapshot: &'s Snapshot,
+    policed: (&'s Route, &'s Policies),
+    request: &Request<'_>,
+    shaping: &mut Shaping<'s>,
+) -> Plan<'s> {
+    let admitted = admit(core, snapshot, policed, request, shaping);
+    conclude(core, snapshot, policed, (request, admitted), shaping)
+}
+
+/// What comes before the question who the client is. What is returned counts the request in.
+#[inline]
+fn admit<'s>(
+    core: &Core,
     snapshot: &'s Snapshot,
     (route, policies): (&'s Route, &'s Policies),
     request: &Request<'_>,
     shaping: &mut Shaping<'s>,
-) -> Result<Target<'s>, Answer> {
+) -> Result<Option<InFlight>, Answer> {
     if request.secured.is_tls() {
         check_certificate(core, policies, request, route)?;
     }
@@ -220,11 +228,28 @@ async fn decide<'s>(
         }
         client_certificate::tell(auth, request, |name, value| shaping.request.set(name, value));
     }
-    if let Some(access) = &policies.access {
-        access::run(core, access, route, request, shaping).await?;
+    Ok(in_flight)
+}
+
+/// What comes after it: where the request goes, and what the route says of both heads.
+#[inline]
+fn conclude<'s>(
+    core: &Core,
+    snapshot: &'s Snapshot,
+    (route, policies): (&'s Route, &'s Policies),
+    (request, admitted): (&Request<'_>, Result<Option<InFlight>, Answer>),
+    shaping: &mut Shaping<'s>,
+) -> Plan<'s> {
+    let chosen =
+        admitted.and_then(|in_flight| Ok((in_flight, choose(core, snapshot, (route, policies), request, shaping)?)));
+    shaping.render(policies, request, route);
+    match chosen {
+        Ok((in_flight, (cluster, hint))) => {
+            shaping.mirror = policies.mirror.as_ref().and_then(|mirror| mirror::target(mirror, request, route));
+            Plan { verdict: Ok(cluster), hint, in_flight }
+        }
+        Err(answer) => Plan::answer(answer),
     }
-    let (cluster, hint) = choose(core, snapshot, (route, policies), request, shaping)?;
-    Ok(Target { cluster, hint, in_flight })
 }
 
 /// The phases that look at the request alone, whoever sends it.

@@ -112,8 +112,29 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
     seen.tell(forwarded, (&client.facts, &scratch.request, inbox), &mut scratch.edge);
     let found = route::find(&snapshot, &scratch.request, inbox, &mut scratch.path);
     scratch.trace = begin_trace(core, &snapshot, &found, (&scratch.request, inbox));
+    let mut exchange = Exchange {
+        core: Rc::clone(core),
+        snapshot: &snapshot,
+        route: found.as_ref().ok().and_then(|(found, _)| found.route()),
+        shaping: Shaping::default(),
+        hint: Hint::default(),
+        request_id,
+        from: From::new(client, &seen),
+        cluster: None,
+        trail: Trail::default(),
+        trace: scratch.trace.clone(),
+        unlogged: ended::is_unlogged(&snapshot, &found),
+        is_page: false,
+        started,
+        ready: started,
+        times: Times::default(),
+        // What follows a target that two parsers could read differently is not parsed.
+        keep_alive: keep_alive && found.is_ok(),
+        bytes_received: scratch.request.consumed as u64,
+        _in_flight: None,
+    };
     // Taken apart at once: what is moved out of a whole in pieces keeps its place in the future.
-    let (Plan { verdict, shaping, hint, in_flight }, route) = match &found {
+    let Plan { verdict, hint, in_flight } = match &found {
         Ok((found, path)) => {
             let request = policy::Request {
                 head: &scratch.request,
@@ -126,46 +147,30 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
                 forwarded_for: scratch.edge.forwarded_for(),
                 port: seen.port,
                 host: seen.host,
-                request_id: &request_id,
+                request_id: &exchange.request_id,
                 secured: &client.facts.secured,
                 trace: scratch.trace.as_deref().map(Active::fields),
             };
-            let plan = match plan_at_once(core, &snapshot, found, &request) {
+            match plan_at_once(core, &snapshot, found, &request, &mut exchange.shaping) {
                 Ok(plan) => plan,
-                Err(policed) => policy::run(core, &snapshot, policed, &request).await,
-            };
-            (plan, found.route())
+                Err(guarded) => {
+                    let plan = policy::run(core, &snapshot, guarded, &request, &mut exchange.shaping).await;
+                    exchange.ready = Instant::now();
+                    plan
+                }
+            }
         }
         Err(error) => {
             core.metrics.refuse(Refused::BadRequest);
             tracing::debug!(client = %client.facts.peer, %error, "request refused");
-            (Plan::answer(Answer::status(400)), None)
+            Plan::answer(Answer::status(400))
         }
     };
+    (exchange.hint, exchange._in_flight) = (hint, in_flight);
     let cluster = verdict.and_then(|id| snapshot.clusters.get(id).ok_or_else(|| Answer::status(503)));
     let (cluster, refusal) = cluster.map_or_else(|answer| (None, Some(answer)), |cluster| (Some(cluster), None));
-    let mut exchange = Exchange {
-        core: Rc::clone(core),
-        snapshot: &snapshot,
-        route,
-        shaping,
-        hint,
-        request_id,
-        from: From::new(client, &seen),
-        cluster,
-        trail: Trail::default(),
-        trace: scratch.trace.clone(),
-        unlogged: ended::is_unlogged(&snapshot, &found),
-        is_page: false,
-        started,
-        ready: if route.is_some_and(|route| route.policies.is_some()) { Instant::now() } else { started },
-        times: Times::default(),
-        // What follows a target that two parsers could read differently is not parsed.
-        keep_alive: keep_alive && found.is_ok(),
-        bytes_received: scratch.request.consumed as u64,
-        _in_flight: in_flight,
-    };
-    match route.zip(cluster) {
+    exchange.cluster = cluster;
+    match exchange.route.zip(cluster) {
         Some(target) => exchange.forward(client, scratch, inbox, target).await,
         None => exchange.answer(client, scratch, inbox, refusal.unwrap_or_else(|| Answer::status(503))).await,
     }
@@ -200,10 +205,11 @@ fn plan_at_once<'s>(
     snapshot: &'s Pinned,
     found: &Found<'s>,
     request: &policy::Request<'_>,
-) -> Result<Plan<'s>, policy::Policed<'s>> {
+    shaping: &mut Shaping<'s>,
+) -> Result<Plan<'s>, policy::Guarded<'s>> {
     match is_blocked(core, snapshot, request) {
         true => Ok(Plan::answer(Answer::status(403))),
-        false => policy::at_once(core, snapshot, found, request),
+        false => policy::at_once(core, snapshot, found, request, shaping),
     }
 }
 
