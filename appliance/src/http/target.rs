@@ -210,8 +210,13 @@ fn hex(digit: u8) -> Option<u8> {
 /// Appends a target that was made by a rewrite: what may not stand in a request line is percent-encoded.
 pub(super) fn write_escaped(out: &mut Vec<u8>, target: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let is_escaped = |byte: u8| byte <= b' ' || byte >= 0x7f || byte == b'#';
+    // Nearly always there is nothing to do: all are looked at, without a branch for each.
+    if !target.iter().fold(false, |found, &byte| found | is_escaped(byte)) {
+        return out.extend_from_slice(target);
+    }
     for &byte in target {
-        if byte <= b' ' || byte >= 0x7f || byte == b'#' {
+        if is_escaped(byte) {
             out.extend_from_slice(&[b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         } else {
             out.push(byte);

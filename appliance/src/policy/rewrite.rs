@@ -22,12 +22,17 @@ pub(super) fn run<'s>(
     let Some(groups) = rewrite.pattern.groups(request.path) else { return Ok(()) };
     let mut target = Vec::with_capacity(TARGET_BYTES);
     // The groups are of the decoded path: what would end a path or begin an escape there is written as an escape again.
-    let escaped = groups.map(escape_in_path);
-    let in_path: Groups<'_> = std::array::from_fn(|n| &*escaped[n]);
-    template::render(&rewrite.target, request, route, Some(&in_path), &mut target);
+    // All of them lie in the first, which nearly always is clean.
+    if is_clean(groups[0]) {
+        template::render(&rewrite.target, request, route, Some(&groups), &mut target);
+    } else {
+        let escaped = groups.map(escape_in_path);
+        let in_path: Groups<'_> = std::array::from_fn(|n| &*escaped[n]);
+        template::render(&rewrite.target, request, route, Some(&in_path), &mut target);
+    }
     if let Some(prefix) = &rewrite.prefix {
         let render = |out: &mut Vec<u8>| template::render(prefix, request, route, Some(&groups), out);
-        shaping.request.set_with(b"X-Forwarded-Prefix", render);
+        shaping.request.set_token_with(b"X-Forwarded-Prefix", render);
     }
     if let Some(query) = request.head.query(request.bytes) {
         target.push(if memchr::memchr(b'?', &target).is_some() { b'&' } else { b'?' });
@@ -43,9 +48,14 @@ pub(super) fn run<'s>(
     Ok(())
 }
 
+/// Whether a part of a decoded path is written as it stands.
+fn is_clean(text: &[u8]) -> bool {
+    memchr::memchr3(b'?', b'#', b'%', text).is_none()
+}
+
 /// `?`, `#` and `%` of a decoded path as escapes.
 fn escape_in_path(text: &[u8]) -> Cow<'_, [u8]> {
-    if memchr::memchr3(b'?', b'#', b'%', text).is_none() {
+    if is_clean(text) {
         return Cow::Borrowed(text);
     }
     let mut escaped = Vec::with_capacity(text.len() + 8);

@@ -113,10 +113,10 @@ impl<'s> Shaping<'s> {
 /// Changes what the rules say, but for the fields that are the proxy's own.
 fn apply<'s>(rules: &'s FieldRules, changes: &mut Changes<'s>, render: impl Fn(&Template, &mut Vec<u8>)) {
     for (name, value) in rules.set.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {
-        changes.set_with(name.as_bytes(), |out| render(value, out));
+        changes.set_token_with(name.as_bytes(), |out| render(value, out));
     }
     for (name, value) in rules.add.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {
-        changes.add_with(name.as_bytes(), |out| render(value, out));
+        changes.add_token_with(name.as_bytes(), |out| render(value, out));
     }
     rules.remove.iter().for_each(|name| changes.remove(name.as_bytes()));
 }
@@ -124,8 +124,8 @@ fn apply<'s>(rules: &'s FieldRules, changes: &mut Changes<'s>, render: impl Fn(&
 /// Fields that say where a message ends or belong to one hop: the proxy's own, whoever asks for them.
 pub(super) fn is_framing(name: &[u8]) -> bool {
     // By their lengths most names are none of them.
-    const LENGTHS: [usize; 8] = [2, 4, 6, 7, 10, 14, 16, 17];
-    LENGTHS.contains(&name.len()) && is_named_framing(name)
+    const LENGTHS: u32 = 1 << 2 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 14 | 1 << 16 | 1 << 17;
+    name.len() < 32 && LENGTHS >> name.len() & 1 == 1 && is_named_framing(name)
 }
 
 fn is_named_framing(name: &[u8]) -> bool {

@@ -2,7 +2,8 @@
 
 use ringress_config::snapshot::UpstreamWords;
 
-use crate::http::field::{Changes, Field, FieldId};
+use crate::http::field::{Changes, FieldId};
+use crate::http::response::ResponseHead;
 
 /// The fields that differ from the upstream's.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -14,27 +15,29 @@ pub(crate) struct Rewritten {
 }
 
 impl Rewritten {
-    /// What is to be written in place of the upstream's fields.
-    pub(crate) fn of(words: &UpstreamWords, fields: &[Field], bytes: &[u8]) -> Self {
+    /// What is to be written in place of the upstream's fields; `None` when it sent none of them.
+    pub(crate) fn of(words: &UpstreamWords, head: &ResponseHead, bytes: &[u8]) -> Option<Self> {
+        if ![FieldId::Location, FieldId::Refresh, FieldId::SetCookie].iter().any(|id| head.has(*id)) {
+            return None;
+        }
         let mut rewritten = Self::default();
         if let Some((from, to)) = &words.redirect {
-            let value = |name: &[u8]| fields.iter().find(|field| field.name.of(bytes).eq_ignore_ascii_case(name));
             let replaced = |text: &[u8]| Some([to.as_bytes(), text.strip_prefix(from.as_bytes())?].concat());
-            rewritten.location = value(b"location").and_then(|field| replaced(field.value.of(bytes)));
-            rewritten.refresh = value(b"refresh").and_then(|field| {
-                let text = field.value.of(bytes);
+            rewritten.location = head.find(bytes, FieldId::Location).and_then(replaced);
+            rewritten.refresh = head.find(bytes, FieldId::Refresh).and_then(|text| {
                 let at = text.to_ascii_lowercase().windows(4).position(|window| window == b"url=")? + 4;
                 Some([&text[..at], &replaced(&text[at..])?].concat())
             });
         }
         if words.cookie_domain.is_some() || words.cookie_path.is_some() {
-            let sent = || fields.iter().filter(|f| f.id == FieldId::SetCookie).map(|field| field.value.of(bytes));
+            let of_cookies = head.fields().iter().filter(|field| field.id == FieldId::SetCookie);
+            let sent = || of_cookies.clone().map(|field| field.value.of(bytes));
             let cookies: Vec<_> = sent().map(|text| cookie(words, text)).collect();
             if sent().ne(cookies.iter().map(Vec::as_slice)) {
                 rewritten.cookies = cookies;
             }
         }
-        rewritten
+        Some(rewritten)
     }
 
     /// Adds itself to what is changed; what the operator says of a field is not the upstream's word any more.

@@ -149,15 +149,22 @@ fn parse(anchored: &str) -> Result<Hir, String> {
     })
 }
 
-/// The bytes that every match starts with, lower case, and whether they are all there is to check.
+/// The bytes that every match starts with, lower case, and whether they are all there is to check: what may follow in a
+/// pattern that is open at the end may be nothing, as in `/app/(.*)`.
 fn literal_prefix(hir: &Hir) -> (Box<[u8]>, bool) {
     let lower = |bytes: &[u8]| bytes.to_ascii_lowercase().into_boxed_slice();
     let HirKind::Concat(parts) = hir.kind() else {
         return (Box::default(), false);
     };
-    match parts.iter().map(Hir::kind).collect::<Vec<_>>()[..] {
-        [HirKind::Look(Look::Start), HirKind::Literal(literal)] => (lower(&literal.0), true),
-        [HirKind::Look(Look::Start), HirKind::Literal(literal), ..] => (lower(&literal.0), false),
+    let may_be_nothing = |part: &Hir| {
+        let properties = part.properties();
+        properties.minimum_len() == Some(0) && properties.look_set().is_empty()
+    };
+    match &parts[..] {
+        [start, literal, rest @ ..] if *start.kind() == HirKind::Look(Look::Start) => match literal.kind() {
+            HirKind::Literal(literal) => (lower(&literal.0), rest.iter().all(may_be_nothing)),
+            _ => (Box::default(), false),
+        },
         _ => (Box::default(), false),
     }
 }
@@ -221,7 +228,12 @@ mod tests {
 
     #[test]
     fn plain_text_needs_no_automaton_and_the_rest_starts_with_its_prefix() {
-        assert!(matches!(pattern("/Foo/bar-1_x").rest, Rest::Nothing));
+        for text in ["/Foo/bar-1_x", "/(.*)", "/app/(.*)", "/image/*", "/a(b|c)?"] {
+            assert!(matches!(pattern(text).rest, Rest::Nothing), "{text}");
+        }
+        for text in ["/app(/|$)(.*)", "/a(.*)$", "/a.+", r"/a\b", "/a[^/]"] {
+            assert!(!matches!(pattern(text).rest, Rest::Nothing), "{text}");
+        }
         assert_eq!(&*pattern("/Foo/[a-z]").prefix, b"/foo/");
         assert_eq!(&*pattern("/foo*").prefix, b"/fo");
         assert_eq!(&*pattern("/a|/b").prefix, b"");

@@ -362,7 +362,7 @@ pub struct Affinity {
     pub change_on_failure: bool,
 }
 
-/// Changes to the fields of a head.
+/// Changes to the fields of a head. The names are tokens (RFC 9110 5.6.2): who reads them has checked that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldRules {
     /// Written in place of those of the same name.

@@ -37,7 +37,8 @@ impl Exchange<'_> {
         let policies = self.route.and_then(|route| route.policies.as_deref());
         let (asked_for, mut own) = (&self.shaping.response, Changes::default());
         if let Some(words) = policies.and_then(|policies| policies.upstream_words.as_ref()) {
-            Rewritten::of(words, scratch.response.fields(), received).join(asked_for, &mut own);
+            let rewritten = Rewritten::of(words, &scratch.response, received);
+            rewritten.iter().for_each(|rewritten| rewritten.join(asked_for, &mut own));
         }
         self.tell_server(&mut own, scratch.response.has(FieldId::Server));
         if let Some(cookie) = self.hint.session().and_then(Session::set_cookie) {

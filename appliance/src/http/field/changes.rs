@@ -41,9 +41,18 @@ impl<'a> Changes<'a> {
     /// The same, with a value that is appended where it belongs. As with nginx, a field whose value comes to nothing is
     /// not written at all.
     pub(crate) fn set_with(&mut self, name: &'a [u8], value: impl FnOnce(&mut Vec<u8>)) {
+        if is_token(name) {
+            self.set_token_with(name, value);
+        } else {
+            self.remove(name);
+        }
+    }
+
+    /// The same for a name that is known to be a token, as those of rules are, which were checked when they were read.
+    pub(crate) fn set_token_with(&mut self, name: &'a [u8], value: impl FnOnce(&mut Vec<u8>)) {
         let before = self.lines.len();
-        self.add_with(name, value);
-        if self.lines[before..].ends_with(b": \r\n") && self.lines.len() - before == name.len() + 4 {
+        self.add_token_with(name, value);
+        if self.lines.len() - before == name.len() + b": \r\n".len() {
             self.lines.truncate(before);
         }
         self.remove(name);
@@ -56,9 +65,14 @@ impl<'a> Changes<'a> {
 
     /// The same, with a value that is appended where it belongs.
     pub(crate) fn add_with(&mut self, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
-        if !is_token(name) {
-            return;
+        if is_token(name) {
+            self.add_token_with(name, value);
         }
+    }
+
+    /// The same for a name that is known to be a token.
+    pub(crate) fn add_token_with(&mut self, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert!(is_token(name), "a name that was checked");
         if self.lines.capacity() == 0 {
             self.lines = Vec::with_capacity(LINES_BYTES);
         }

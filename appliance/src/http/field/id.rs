@@ -61,6 +61,7 @@ pub enum FieldId {
     Date,
     SetCookie,
     Location,
+    Refresh,
     StrictTransportSecurity,
     /// Any name that starts with `X-Accel-`: orders of the upstream to the proxy.
     XAccel,
@@ -92,7 +93,9 @@ impl FieldId {
             6 => one_of!(
                 b"accept" => Accept, b"cookie" => Cookie, b"origin" => Origin, b"server" => Server, b"expect" => Expect,
             ),
-            7 => one_of!(b"referer" => Referer, b"upgrade" => Upgrade, b"trailer" => Trailer),
+            7 => one_of!(
+                b"referer" => Referer, b"upgrade" => Upgrade, b"trailer" => Trailer, b"refresh" => Refresh,
+            ),
             8 => one_of!(b"location" => Location, b"x-scheme" => XScheme),
             9 => one_of!(b"x-real-ip" => XRealIp, b"forwarded" => Forwarded),
             10 => one_of!(
