@@ -160,11 +160,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
                 }
             }
         }
-        Err(error) => {
-            core.metrics.refuse(Refused::BadRequest);
-            tracing::debug!(client = %client.facts.peer, %error, "request refused");
-            Plan::answer(Answer::status(400))
-        }
+        Err(error) => refuse(core, client, error),
     };
     (exchange.hint, exchange._in_flight) = (hint, in_flight);
     let cluster = verdict.and_then(|id| snapshot.clusters.get(id).ok_or_else(|| Answer::status(503)));
@@ -174,6 +170,14 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         Some(target) => exchange.forward(client, scratch, inbox, target).await,
         None => exchange.answer(client, scratch, inbox, refusal.unwrap_or_else(|| Answer::status(503))).await,
     }
+}
+
+/// What is done with a target that cannot be read.
+#[cold]
+fn refuse(core: &Core, client: &Client, error: &impl std::fmt::Display) -> Plan<'static> {
+    core.metrics.refuse(Refused::BadRequest);
+    tracing::debug!(client = %client.facts.peer, %error, "request refused");
+    Plan::answer(Answer::status(400))
 }
 
 /// Whether the connection may serve another request when this one ends well.
