@@ -23,6 +23,8 @@ pub enum Refused {
     Http2Flood,
     /// An HTTP/2 stream whose client takes nothing of its answer, while too many of the core are so.
     StalledStream,
+    /// An HTTP/2 stream whose body nobody has read for long, while too many of the core are so.
+    UnreadBody,
     /// A request head, line or target over its limit.
     HeadTooLarge,
     /// A request body over its limit.
@@ -43,7 +45,7 @@ pub enum Refused {
 
 impl Refused {
     /// All reasons.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ConnectionLimit,
         Self::ClientConnectionLimit,
         Self::FileDescriptors,
@@ -51,6 +53,7 @@ impl Refused {
         Self::BadRequest,
         Self::Http2Flood,
         Self::StalledStream,
+        Self::UnreadBody,
         Self::HeadTooLarge,
         Self::BodyTooLarge,
         Self::Timeout,
@@ -71,6 +74,7 @@ impl Refused {
             Self::BadRequest => "bad_request",
             Self::Http2Flood => "http2_flood",
             Self::StalledStream => "stalled_stream",
+            Self::UnreadBody => "unread_body",
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::Timeout => "timeout",

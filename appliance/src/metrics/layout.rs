@@ -32,7 +32,7 @@ pub(super) struct HistogramLayout {
     pub(super) bounds: Box<[u64]>,
     /// Upper bounds as they are exported.
     pub(super) labels: Box<[f64]>,
-    /// The same as labels of the page, and that of what is above.
+    /// The same as the page's lines end with them, and that of what is above.
     pub(super) les: Box<[Box<str>]>,
 }
 
@@ -62,7 +62,7 @@ impl Layout {
             let bounds: Box<[u64]> = labels.iter().map(|bound| to_cell(*bound, unit)).collect();
             let size = bounds.len() + 2;
             let les = labels.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
-            let les = les.map(|bound| format!(",le=\"{bound}\"").into()).collect();
+            let les = les.map(|bound| format!(",le=\"{bound}\"}} ").into()).collect();
             let labels = labels.as_slice().into();
             histograms.push(HistogramLayout { metric, unit, offset: cells, bounds, labels, les });
             cells += size;

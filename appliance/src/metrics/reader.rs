@@ -188,7 +188,7 @@ impl Reader {
         for (labels, cores) in rows {
             match histogram {
                 Some(histogram) => page.histogram(&name, labels, &histogram.les, merge(histogram, cores)),
-                None => page.count([&name, ""], labels, "", cores.iter().map(|core| core.requests()).sum::<u64>()),
+                None => page.count([&name, ""], labels, cores.iter().map(|core| core.requests()).sum::<u64>()),
             }
         }
         page.into_text()

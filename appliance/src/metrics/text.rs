@@ -92,28 +92,30 @@ impl Page {
         self.text.extend(["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"]);
     }
 
-    /// One sample that counts. There are a million of these where there are ten thousand Ingresses: everything else is text
-    /// already.
-    pub(crate) fn count(&mut self, name: [&str; 2], labels: &LabelText, more: &str, value: u64) {
-        self.name(name, labels, more);
+    /// One sample that counts.
+    pub(crate) fn count(&mut self, name: [&str; 2], labels: &LabelText, value: u64) {
+        self.name(name, labels);
         self.text.extend([itoa::Buffer::new().format(value), "\n"]);
     }
 
     /// One sample that measures.
     fn measure(&mut self, name: [&str; 2], labels: &LabelText, value: f64) {
-        self.name(name, labels, "");
+        self.name(name, labels);
         // Writing to a string does not fail.
         let _ = writeln!(self.text, "{value}");
     }
 
-    fn name(&mut self, name: [&str; 2], labels: &LabelText, more: &str) {
-        for piece in [name[0], name[1], "{", &labels.0, more, "} "] {
+    fn name(&mut self, name: [&str; 2], labels: &LabelText) {
+        for piece in [name[0], name[1], "{", &labels.0, "} "] {
             self.text.push_str(piece);
         }
     }
 
-    /// One histogram. `bounds` are the last labels of its buckets, that of what is above all of them included; `counts` are
-    /// theirs, not yet cumulated.
+    /// One histogram. `bounds` are the ends of its buckets' lines: the last label, the brace and the space; that of what is
+    /// above all of them included. `counts` are theirs, not yet cumulated.
+    ///
+    /// Nearly all of a large page is written here: the start of a line is copied from the one before, and a count is put into
+    /// digits where it differs from that.
     pub(crate) fn histogram(
         &mut self,
         name: &str,
@@ -121,13 +123,25 @@ impl Page {
         bounds: &[Box<str>],
         (counts, sum): (impl Iterator<Item = u64>, f64),
     ) {
-        let mut total = 0;
-        for (bound, count) in bounds.iter().zip(counts) {
-            total += count;
-            self.count([name, "_bucket"], labels, bound, total);
+        let begin = self.text.len();
+        self.text.extend([name, "_bucket{", &labels.0]);
+        let start = begin..self.text.len();
+        let (mut total, mut digits) = (0, itoa::Buffer::new());
+        let mut shown = digits.format(0_u64);
+        for (n, (bound, count)) in bounds.iter().zip(counts).enumerate() {
+            if n > 0 {
+                self.text.extend_from_within(start.clone());
+            }
+            if count > 0 {
+                total += count;
+                shown = digits.format(total);
+            }
+            self.text.push_str(bound);
+            self.text.push_str(shown);
+            self.text.push('\n');
         }
         self.measure([name, "_sum"], labels, sum);
-        self.count([name, "_count"], labels, "", total);
+        self.count([name, "_count"], labels, total);
     }
 
     /// A summary without labels.
@@ -181,7 +195,7 @@ mod tests {
         let labels = [("a", "plain"), ("b", "\"q\" \\ \n end"), ("c", "")];
         let (mut quick, mut whole) = (Page::default(), Page::default());
         quick.begin("n_total", "Help", "counter");
-        quick.count(["n", "_total"], &LabelText::new(&labels), "", 1234);
+        quick.count(["n", "_total"], &LabelText::new(&labels), 1234);
         quick.begin("m", "Help", "gauge");
         quick.measure(["m", ""], &LabelText::new(&labels), 3.5);
         whole.counters("n_total", "Help", [(labels.to_vec(), 1234.0)]);
