@@ -1,6 +1,9 @@
 //! Buffers of one core, lent for the time of an operation and kept warm.
 
+use std::cell::Cell;
+
 use crate::kept::Kept;
+use crate::limits::AWAITED_WITH_ROOM_MAX;
 
 /// Room for a request head of ordinary size; larger ones grow.
 pub(crate) const HEAD_BYTES: usize = 4 << 10;
@@ -12,6 +15,16 @@ pub(crate) const BODY_BYTES: usize = 34 << 10;
 pub(crate) struct Buffers {
     heads: Kept<Vec<u8>>,
     bodies: Kept<Vec<u8>>,
+    awaited: Cell<usize>,
+}
+
+/// Counts a wait for an answer or for a request's body, each of which holds a buffer.
+pub(crate) struct Awaiting<'a>(&'a Cell<usize>);
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Buffers {
@@ -23,6 +36,17 @@ impl Buffers {
     /// An empty buffer of [`BODY_BYTES`].
     pub(crate) fn body(&self) -> Vec<u8> {
         self.bodies.take().unwrap_or_else(|| Vec::with_capacity(BODY_BYTES))
+    }
+
+    /// A wait begins.
+    pub(crate) fn awaiting(&self) -> Awaiting<'_> {
+        self.awaited.set(self.awaited.get() + 1);
+        Awaiting(&self.awaited)
+    }
+
+    /// Whether so much is waited for that each does so with a small buffer.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.awaited.get() > AWAITED_WITH_ROOM_MAX
     }
 
     /// An empty buffer for so many bytes; for more than [`BODY_BYTES`] it has to grow.
@@ -61,6 +85,17 @@ mod tests {
         buffers.put(buf);
         let again = buffers.head();
         assert_eq!((again.as_ptr(), again.len()), (at, 0));
+    }
+
+    #[test]
+    fn a_crowd_is_told_as_long_as_it_waits() {
+        let buffers = Buffers::default();
+        let mut waits: Vec<_> = (0..AWAITED_WITH_ROOM_MAX).map(|_| buffers.awaiting()).collect();
+        assert!(!buffers.is_crowded());
+        waits.push(buffers.awaiting());
+        assert!(buffers.is_crowded());
+        waits.pop();
+        assert!(!buffers.is_crowded());
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub(crate) const H2_STALLED_NEW_BYTES: usize = 2 << 20;
 pub(crate) const H2_UNSENT_BYTES_FREE: usize = 2 << 20;
 /// More than so many bytes of an answer leave only for a client that grants more than HTTP/2 does unasked.
 pub(crate) const H2_UNASKED_BYTES: u64 = 65_535;
-/// Answers that a core waits for with a large buffer each, ready for a piece of the body; others have a small one.
+/// Answers and bodies that a core waits for with a large buffer each, ready for a piece of the body; others have a small
+/// one.
 pub(crate) const AWAITED_WITH_ROOM_MAX: usize = 256;
 /// Streams that a core opens on one session with an upstream before it opens another session.
 pub(crate) const H2_STREAMS_PER_SESSION: u32 = 100;
@@ -62,8 +63,14 @@ pub(crate) const LINGER: Duration = Duration::from_secs(5);
 pub(crate) const LINGER_BYTES_MAX: usize = 1 << 20;
 /// Request body kept in memory before the upstream is contacted (`proxy-request-buffering: on`).
 pub(crate) const BUFFERED_BODY_BYTES_MAX: u64 = 1 << 20;
-/// All request bodies kept in memory by one core.
-pub(crate) const BUFFERED_BODIES_BYTES_MAX: usize = 64 << 20;
+/// All request bodies kept in memory by one core, each counted with the copy of it that is sent.
+pub(crate) const BUFFERED_BODIES_BYTES_MAX: usize = 24 << 20;
+/// Bodies of HTTP/2 clients that a core receives at a time before it takes out of h2, and counts, what nobody reads.
+pub(crate) const H2_BODIES_UNCOUNTED: usize = 64;
+/// What these may hold together before no connection with a request that does not read its body is received from.
+pub(crate) const H2_UNREAD_BYTES_MAX: usize = 2 << 20;
+/// Where they hold as much, those are ended of which nothing was read for so many seconds.
+pub(crate) const H2_UNREAD_SECONDS_MAX: usize = 10;
 /// Copies of requests (`mirror-target`) that a core has under way; further requests are not copied.
 pub(crate) const MIRRORS_MAX: usize = 256;
 /// Bodies of these copies.

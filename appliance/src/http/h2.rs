@@ -12,11 +12,13 @@ mod lane;
 mod meter;
 mod outflow;
 mod outgoing;
+mod queue;
 mod resets;
 mod response_in;
 pub(crate) mod session;
 mod stalls;
 mod translate;
+mod unread;
 mod unsent;
 mod wire;
 
@@ -45,17 +47,22 @@ use crate::limits::{H2_CONNECTION_WINDOW, H2_GOODBYE, H2_STREAM_WINDOW, HANDSHAK
 use crate::metrics::Refused;
 use crate::stream::Stream;
 use crate::worker::Core;
-use lane::Incoming;
 pub(crate) use lane::Lane;
+use lane::{Broken, Incoming};
 pub(crate) use meter::Crowd;
 use outgoing::{Outgoing, ResponseOut};
 use resets::Resets;
 pub(crate) use stalls::Stalls;
+pub(crate) use unread::Unread;
+use unread::{Inlet, NotReading};
 use unsent::Piece;
 use wire::Wire;
 
 /// What a client of HTTP/2 says first (RFC 9113 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Said to a client whose body was not read when too much was not.
+const UNREAD: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
 /// What the streams of a connection share.
 struct Shared {
@@ -73,6 +80,7 @@ struct Shared {
     /// told.
     refused: Rc<Cell<Option<h2::Reason>>>,
     resets: Resets,
+    inlet: Rc<Inlet>,
 }
 
 /// What happened on a connection.
@@ -92,9 +100,10 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
     let Client { stream, facts, early, .. } = client;
     let settings = core.pin().settings.client.clone();
     let refused = Rc::<Cell<Option<h2::Reason>>>::default();
+    let inlet = core.unread.inlet();
     let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early.into_vec()).metered(
         Rc::clone(&core.http2_crowd),
-        &core.stalls,
+        (&core.stalls, &inlet),
         &core.timers,
         Rc::clone(&refused),
     );
@@ -108,6 +117,7 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
         idle,
         refused,
         resets: Resets::default(),
+        inlet,
     });
     shared.idle.set(HANDSHAKE);
     let Some(connection) = shared.handshake(wire, &settings).await else { return };
@@ -220,9 +230,11 @@ impl Shared {
             self.rest(false);
         }
         let shared = Rc::clone(self);
+        // At once: what is received before the task runs would be in memory.
+        let not_reading = (!request.body().is_end_stream()).then(|| self.inlet.not_reading());
         core_io::spawn(async move {
             // Boxed: starting a task moves its future about, and this one is large.
-            let serving = Box::pin(shared.serve_stream(request, respond));
+            let serving = Box::pin(shared.serve_stream(request, respond, not_reading));
             let served = AssertUnwindSafe(serving).catch_unwind().await;
             if served.is_err() {
                 shared.core.metrics.panics.increment();
@@ -243,7 +255,12 @@ impl Shared {
         }
     }
 
-    async fn serve_stream(&self, request: Box<Request<RecvStream>>, mut respond: SendResponse<Piece>) {
+    async fn serve_stream(
+        &self,
+        request: Box<Request<RecvStream>>,
+        mut respond: SendResponse<Piece>,
+        not_reading: Option<NotReading>,
+    ) {
         let core = &self.core;
         let (parts, body) = request.into_parts();
         let mut inbox = core.buffers.head();
@@ -266,25 +283,36 @@ impl Shared {
         let asked = Asked { head: parts.method == http::Method::HEAD, upgrade: translated.tunnel };
         let incoming = Incoming::Body(inflow::Inflow::new(body, translated.chunked));
         let outgoing = Outgoing::Response(ResponseOut { respond, asked, stalls: Rc::clone(&core.stalls) });
-        let lane = Lane::new(incoming, outgoing, &core.timers).bounded(&core.stalls);
+        let lane = Lane::new(incoming, outgoing, &core.timers).bounded(&core.stalls, &self.inlet);
+        drop(not_reading);
         let mut client = Client::new(core, Stream::Lane(lane.clone()), self.facts.clone());
         let (started, started_ms) = (Instant::now(), core.timers.now_ms());
         scratch.response.status = 0;
         // A client that takes its request back gets no more work: dropping the exchange closes the upstream's connection.
         let exchange = exchange::run(core, &mut client, &mut scratch, &mut inbox);
-        let after = match select(pin!(exchange), pin!(lane.reset_by_peer())).await {
-            Either::Left((after, _)) => Some(after),
-            Either::Right(_) => None,
+        let after = match select(pin!(exchange), pin!(lane.broken())).await {
+            Either::Left((after, _)) => Ok(after),
+            Either::Right((broken, _)) => Err(broken),
         };
         match after {
-            Some(After::Linger) => {
-                let _ = select(pin!(client::linger(core, &mut client.stream)), pin!(lane.reset_by_peer())).await;
+            Ok(After::Linger) => {
+                let _ = select(pin!(client::linger(core, &mut client.stream)), pin!(lane.broken())).await;
             }
-            Some(After::Next | After::Closed) => {}
-            None => {
-                self.taken_back(started_ms);
+            Ok(After::Next | After::Closed) => {}
+            Err(broken) => {
                 let answered = lane.has_begun().then_some(scratch.response.status).filter(|status| *status != 0);
-                exchange::taken_back(core, &self.facts, &mut scratch, &inbox, (started, answered));
+                let status = match broken {
+                    Broken::ByPeer => {
+                        self.taken_back(started_ms);
+                        answered
+                    }
+                    Broken::Unread => {
+                        core.metrics.refuse(Refused::UnreadBody);
+                        lane.answer(UNREAD);
+                        answered.or(Some(503))
+                    }
+                };
+                exchange::taken_back(core, &self.facts, &mut scratch, &inbox, (started, status));
             }
         }
         if lane.was_shed() {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::buffers::HEAD_BYTES;
 use crate::error::Failure;
 use crate::http::body::{BodyDecoder, BodyError};
 use crate::http::chunked::{CHUNK_END, LAST_CHUNK, write_chunk_header};
@@ -24,6 +25,7 @@ impl From<BodyError> for Failure {
 /// Bytes of a request body held in memory, counted against the core's bound.
 pub(crate) struct Gathered {
     core: Rc<Core>,
+    /// What was counted for it: its buffer, and the copy that will be sent.
     counted: usize,
     /// The body so far, without framing.
     pub(crate) bytes: Vec<u8>,
@@ -38,9 +40,12 @@ impl Gathered {
     fn has_room(&mut self) -> bool {
         let held = &self.core.buffered_body_bytes;
         let others = held.get() - self.counted;
-        self.counted = self.bytes.len();
+        let (bytes, capacity) = (self.bytes.len(), self.bytes.capacity());
+        self.counted = bytes + capacity.min(2 * bytes);
         held.set(others + self.counted);
-        (self.counted as u64) < BUFFERED_BODY_BYTES_MAX && held.get() < BUFFERED_BODIES_BYTES_MAX
+        // What came of a slow body is no reason to ask its upstream: a crowd of them would take all its connections.
+        let is_small = bytes < HEAD_BYTES;
+        (bytes as u64) < BUFFERED_BODY_BYTES_MAX && (is_small || held.get() < BUFFERED_BODIES_BYTES_MAX)
     }
 }
 
@@ -73,13 +78,11 @@ pub(crate) async fn gather(
     gap: Duration,
 ) -> Result<(), Failure> {
     let core = Rc::clone(&body.core);
-    let mut buf = core.buffers.body();
+    let _awaiting = core.buffers.awaiting();
     while !decoder.is_complete() && body.has_room() {
-        buf.clear();
         // The stream stays intact when the time is over: the client is told 408.
-        let (result, received) = client.recv_within(gap, buf).await;
+        let (result, buf) = client.recv_within(gap, core.waiting_buffer()).await;
         Source::clear_deadline(client);
-        buf = received;
         match result {
             Ok(0) => return Err(Failure::ClientGone),
             Err(error) => return Err(Failure::receiving_body(&error)),
@@ -87,8 +90,8 @@ pub(crate) async fn gather(
         }
         let used = decoder.decode(&buf, &mut body.bytes)?;
         inbox.extend_from_slice(&buf[used..]);
+        core.buffers.put(buf);
     }
-    core.buffers.put(buf);
     Ok(())
 }
 
@@ -97,45 +100,50 @@ pub(crate) async fn send_continue(client: &mut Stream) -> Result<(), Failure> {
     super::send(client, CONTINUE.to_vec(), CLIENT_SEND).await.0.map_err(|_| Failure::ClientGone)
 }
 
-/// Streams the rest of a body to the upstream, re-framed. `first` is what was gathered of it.
+/// Streams the rest of a body to the upstream, re-framed. `first` is what was gathered of it, which is let go of once it
+/// was sent.
 pub(crate) async fn upload(
     core: &Core,
     decoder: &mut BodyDecoder,
-    first: &[u8],
+    first: Gathered,
     (client, gap): (&mut impl Source, Duration),
     (upstream, timeout): (&mut impl Sink, Duration),
     framing: BodyFraming,
 ) -> Result<(), Failure> {
-    let (mut buf, mut out) = (core.buffers.body(), core.buffers.body());
-    frame(framing, first, decoder.is_complete(), &mut out);
+    let _awaiting = core.buffers.awaiting();
+    let mut out = core.waiting_buffer();
+    frame(framing, &first.bytes, decoder.is_complete(), &mut out);
+    let mut first = Some(first);
     loop {
+        // While one side is waited for, there is no buffer for the other.
         if !out.is_empty() {
             let (sent, returned) = super::send(upstream, out, timeout).await;
-            out = returned;
+            core.buffers.put(returned);
+            first.take();
             sent.map_err(|error| Failure::sending(&error))?;
         }
         if decoder.is_complete() {
-            break;
+            return Ok(());
         }
-        buf.clear();
-        let (result, received) = super::recv(client, buf, gap).await;
-        buf = received;
+        let (result, buf) = super::recv(client, core.waiting_buffer(), gap).await;
         match result {
             Ok(0) => return Err(Failure::ClientGone),
             Err(error) => return Err(Failure::receiving_body(&error)),
             Ok(_) => {}
         }
-        out.clear();
         let mut piece = core.buffers.body();
         // Bytes behind a streamed body are not kept: its connection is closed afterwards.
         decoder.decode(&buf, &mut piece)?;
+        core.buffers.put(buf);
+        let bytes = piece.len() + CHUNK_OVERHEAD;
+        out = if core.is_crowded() { Vec::with_capacity(bytes) } else { core.buffers.fitting(bytes) };
         frame(framing, &piece, decoder.is_complete(), &mut out);
         core.buffers.put(piece);
     }
-    core.buffers.put(buf);
-    core.buffers.put(out);
-    Ok(())
 }
+
+/// Room for what frames a piece, at its end too.
+const CHUNK_OVERHEAD: usize = 32;
 
 fn frame(framing: BodyFraming, piece: &[u8], last: bool, out: &mut Vec<u8>) {
     if framing != BodyFraming::Chunked {

@@ -2,7 +2,6 @@
 
 mod treated;
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use ringress_config::snapshot::Route;
@@ -20,30 +19,6 @@ use crate::stream::{Sink, Source};
 use crate::worker::Core;
 pub(crate) use treated::{Pace, Treatment};
 
-/// Answers that a core waits for.
-#[derive(Default)]
-pub(crate) struct Awaited(Cell<usize>);
-
-/// Counts one.
-struct Awaiting<'a>(&'a Awaited);
-
-impl Awaited {
-    fn begin(&self) -> Awaiting<'_> {
-        self.0.set(self.get() + 1);
-        Awaiting(self)
-    }
-
-    pub(crate) fn get(&self) -> usize {
-        self.0.get()
-    }
-}
-
-impl Drop for Awaiting<'_> {
-    fn drop(&mut self) {
-        self.0.0.set(self.0.get() - 1);
-    }
-}
-
 /// Bounds on the heads of a route's responses.
 pub(crate) fn limits(route: &Route) -> HeadLimits {
     let bytes = route.body.response_head_bytes_max as usize;
@@ -59,8 +34,8 @@ pub(crate) async fn read_head(
     (version, asked, limits): (Version, Asked, HeadLimits),
     head: &mut ResponseHead,
 ) -> Result<Vec<u8>, Failure> {
-    let _awaiting = core.awaited.begin();
-    let mut buf = first_buffer(core);
+    let _awaiting = core.buffers.awaiting();
+    let mut buf = core.waiting_buffer();
     let mut interim = 0;
     head.reset();
     loop {
@@ -265,11 +240,6 @@ fn take_in(
         }
         Ok(_) => frame(core, incoming, buf, outgoing, out),
     }
-}
-
-/// For the head of an answer and what comes with it. What many wait for at a time is read in small pieces.
-fn first_buffer(core: &Core) -> Vec<u8> {
-    if core.is_crowded() { core.buffers.head() } else { core.buffers.body() }
 }
 
 /// For a piece of a body: a small one where many clients leave what they are sent, so that each can keep little.

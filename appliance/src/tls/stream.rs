@@ -13,6 +13,9 @@ use crate::buffers::{Buffers, HEAD_BYTES};
 use crate::io::{Owned, ReadHalf, Socket, WriteHalf};
 use crate::limits::{ANSWERS_PER_READ_MAX, CLIENT_SEND};
 
+/// Room for what shows that something has come.
+const LISTENED_BYTES: usize = 64;
+
 /// A session over a whole socket.
 pub(crate) struct TlsStream {
     pub(crate) socket: Socket,
@@ -211,6 +214,21 @@ impl TlsReader {
     }
 }
 
+impl TlsReader {
+    /// Waits until something has come, and receives no more than shows that.
+    pub(crate) async fn listen(&mut self) -> io::Result<()> {
+        let nothing_is_there = {
+            let session = self.session.borrow();
+            session.is_drained() && !session.peer_closed()
+        };
+        if !nothing_is_there {
+            return Ok(());
+        }
+        let (result, incoming) = self.half.recv(Vec::with_capacity(LISTENED_BYTES)).await;
+        ended(put_incoming(&self.session, &self.buffers, (result, incoming)))
+    }
+}
+
 /// The sending half.
 pub(crate) struct TlsWriter {
     pub(crate) half: WriteHalf,
@@ -272,21 +290,27 @@ fn encrypt(session: &RefCell<Session>, buffers: &Buffers, data: &[u8]) -> io::Re
     session.encrypt(data).map_err(io::Error::other)
 }
 
-/// The receive buffer with room for more: a small one where the last receive was small, as many sessions wait at a time.
+/// The receive buffer with room for more: a small one where the last receive was small, as many sessions wait at a time,
+/// and in a crowd.
 /// The engine bounds a record, so a full one is an attack or a fault.
 fn take_incoming(session: &RefCell<Session>, buffers: &Buffers) -> io::Result<Vec<u8>> {
     let mut session = session.borrow_mut();
     if session.incoming.capacity() == 0 {
-        return Ok(if session.receives_much { buffers.body() } else { buffers.head() });
+        let is_roomy = session.receives_much && !buffers.is_crowded();
+        return Ok(if is_roomy { buffers.body() } else { buffers.head() });
     }
     if session.incoming.len() > INCOMING_BYTES_MAX {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let incoming = std::mem::take(&mut session.incoming);
+    let mut incoming = std::mem::take(&mut session.incoming);
     if incoming.len() < incoming.capacity() {
         return Ok(incoming);
     }
     // A whole record of any size fits.
+    if buffers.is_crowded() {
+        incoming.reserve_exact(INCOMING_BYTES_MAX);
+        return Ok(incoming);
+    }
     let mut roomy = buffers.body();
     roomy.extend_from_slice(&incoming);
     buffers.put(incoming);

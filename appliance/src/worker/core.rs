@@ -24,10 +24,9 @@ use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use crate::io::{self, Aborter, Timers};
 use crate::kept::Kept;
-use crate::limits::{AWAITED_WITH_ROOM_MAX, WAITING_WITH_BUFFER_MAX};
+use crate::limits::WAITING_WITH_BUFFER_MAX;
 use crate::metrics::{CoreMetrics, Refused};
 use crate::policy::{AuthAnswers, LimitTable, Places, Verified};
-use crate::relay::response::Awaited;
 use crate::resolve::Names;
 use crate::sys::allocator;
 use crate::tls::{ClientTls, ServerTls, SharedTls, Turns};
@@ -73,10 +72,10 @@ pub(crate) struct Core {
     pub(crate) handshakes: Cell<usize>,
     /// What the clients' HTTP/2 connections do together that brings nothing.
     pub(crate) http2_crowd: Rc<h2::Crowd>,
-    /// Answers that upstreams have not begun.
-    pub(crate) awaited: Awaited,
     /// Answers that HTTP/2 clients leave waiting.
     pub(crate) stalls: Rc<h2::Stalls>,
+    /// Bodies of HTTP/2 clients that nobody reads.
+    pub(crate) unread: Rc<h2::Unread>,
     /// Whose computation is next.
     pub(crate) handshake_turns: Turns,
     /// Connections that wait for a request with a buffer.
@@ -205,8 +204,8 @@ impl Core {
             buffered_body_bytes: Cell::new(0),
             handshakes: Cell::new(0),
             http2_crowd: Rc::default(),
-            awaited: Awaited::default(),
             stalls: Rc::default(),
+            unread: Rc::default(),
             handshake_turns: Turns::default(),
             waiting_with_buffer: Cell::new(0),
             snapshot: RefCell::new(Pinned::new(snapshot, retired.clone())),
@@ -319,7 +318,12 @@ impl Core {
 
     /// Whether so many exchanges wait, for upstreams or for clients, that each should do so with little.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.awaited.get() > AWAITED_WITH_ROOM_MAX || self.stalls.are_many()
+        self.buffers.is_crowded() || self.stalls.are_many()
+    }
+
+    /// An empty buffer to wait with: for a piece of a body, or a small one in a crowd.
+    pub(crate) fn waiting_buffer(&self) -> Vec<u8> {
+        if self.is_crowded() { self.buffers.head() } else { self.buffers.body() }
     }
 
     /// Whether one more connection may wait for a request with a buffer.
@@ -440,6 +444,7 @@ impl Core {
     /// Frees what a burst has left; to be called every second.
     pub(super) fn trim(&self) {
         self.buffers.trim();
+        self.unread.tick();
         self.scratches.trim();
         allocator::give_back();
     }

@@ -23,7 +23,9 @@ const SLOW_MAX: u64 = 9000;
 const SPARE: u64 = 500;
 /// Bytes of memory that one of them may cost.
 const SLOW_BYTES_MAX: u64 = 10 << 10;
-/// Between two bytes of a head that never ends.
+/// The same of one whose body never ends: it has an exchange, and what came of the body.
+const SLOW_BODY_BYTES_MAX: u64 = 24 << 10;
+/// Between two bytes of what never ends.
 const DRIP: Duration = Duration::from_millis(500);
 /// Floods of the short form: one of each kind (streams, expansion, answers).
 const SHORT: [&str; 3] = ["rapid reset", "HPACK bomb", "PING, answers read"];
@@ -34,7 +36,7 @@ const OF_ONE: &str = "stalled windows";
 const GONE: Duration = Duration::from_secs(20);
 
 /// Lets this process have as many descriptors as the system grants it; how many that is. The proxy does the same.
-fn take_descriptors() -> u64 {
+pub(crate) fn take_descriptors() -> u64 {
     let bound = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: bound.maximum, maximum: bound.maximum }).expect("the own bound");
     bound.maximum.unwrap_or(u64::MAX)
@@ -47,7 +49,7 @@ fn connections(ringress: &Ringress) -> u64 {
 }
 
 /// Waits until nearly no connection is open and a new client is served.
-fn assert_recovered(ringress: &mut Ringress) {
+pub(crate) fn assert_recovered(ringress: &mut Ringress) {
     assert!(within(GONE, || connections(ringress) < 10), "{} connections are left", connections(ringress));
     let (http, https) = (ringress.http, ringress.https);
     eventually("new clients are served", || {
@@ -136,37 +138,56 @@ fn floods_on_a_thousand_connections_cost_little_and_harm_nobody_else() {
 }
 
 /// So that an attempt does not begin among what is left of the one before.
-fn assert_recovered_soon(ringress: &Ringress) {
+pub(crate) fn assert_recovered_soon(ringress: &Ringress) {
     within(GONE, || connections(ringress) < 10);
 }
 
+/// What never ends.
+struct Slow {
+    name: &'static str,
+    begin: &'static [u8],
+    /// Bytes of memory that one may cost.
+    bytes_max: u64,
+}
+
+const SLOW: [Slow; 2] = [
+    Slow { name: "heads", begin: b"GET / HTTP/1.1\r\nHost: a.test\r\nX-Slow: ", bytes_max: SLOW_BYTES_MAX },
+    Slow {
+        name: "bodies",
+        begin: b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\n",
+        bytes_max: SLOW_BODY_BYTES_MAX,
+    },
+];
+
 #[test]
-fn nine_thousand_heads_that_never_end_cost_little_and_service_goes_on() {
+fn nine_thousand_heads_or_bodies_that_never_end_cost_little_and_service_goes_on() {
     let count = SLOW_MAX.min(take_descriptors().saturating_sub(SPARE));
     on_each_driver(|driver| {
-        let (_origin, mut ringress) = serving(driver);
-        let before_rate = paced_rate(&ringress, Duration::from_millis(500));
-        let before = ringress.resident_bytes();
-        let begin = |_| {
-            let mut stream = TcpStream::connect(ringress.http).expect("connect");
-            stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\nX-Slow: ").expect("send");
-            stream
-        };
-        let mut slow: Vec<TcpStream> = (0..count).map(begin).collect();
-        eventually("all are accepted", || connections(&ringress) >= count);
-        let (started, mut most, mut rates) = (Instant::now(), 0, Vec::new());
-        while started.elapsed() < bystander::time() {
-            slow.iter_mut().for_each(|stream| drop(stream.write_all(b"x")));
-            rates.push(paced_rate(&ringress, DRIP));
-            most = most.max(ringress.resident_bytes());
+        for Slow { name, begin, bytes_max } in SLOW {
+            let (_origin, mut ringress) = serving(driver);
+            let before_rate = paced_rate(&ringress, Duration::from_millis(500));
+            let before = ringress.resident_bytes();
+            let begin = |_| {
+                let mut stream = TcpStream::connect(ringress.http).expect("connect");
+                stream.write_all(begin).expect("send");
+                stream
+            };
+            let mut slow: Vec<TcpStream> = (0..count).map(begin).collect();
+            eventually("all are accepted", || connections(&ringress) >= count);
+            let (started, mut most, mut rates) = (Instant::now(), 0, Vec::new());
+            while started.elapsed() < bystander::time() {
+                slow.iter_mut().for_each(|stream| drop(stream.write_all(b"x")));
+                rates.push(paced_rate(&ringress, DRIP));
+                most = most.max(ringress.resident_bytes());
+            }
+            let each = most.saturating_sub(before) / count;
+            let rate = rates.iter().sum::<f64>() / rates.len() as f64;
+            println!("{count} {name} that never end: {each} bytes each; {before_rate:.0}/s, {rate:.0}/s beside them");
+            assert!(each < bytes_max, "{name}: {each} bytes each");
+            assert!(rate >= before_rate / 2.0, "{name}: {rate} of {before_rate}");
+            drop(slow);
+            assert_recovered(&mut ringress);
         }
-        let each = most.saturating_sub(before) / count;
-        let rate = rates.iter().sum::<f64>() / rates.len() as f64;
-        println!("{count} heads that never end: {each} bytes each, {before_rate:.0}/s before, {rate:.0}/s beside them");
-        assert!(each < SLOW_BYTES_MAX, "{each} bytes each");
-        assert!(rate >= before_rate / 2.0, "{rate} of {before_rate}");
-        drop(slow);
-        assert_recovered(&mut ringress);
     });
 }
 

@@ -26,6 +26,7 @@ mod support;
 mod tls_floods;
 mod tls_peers;
 mod upgrade;
+mod uploads;
 
 use std::process::Command;
 

@@ -25,6 +25,7 @@ use super::attempts::Attempts;
 use super::head::Head;
 use super::sending::send_and_read_head;
 use super::{After, Ended, Exchange, end};
+use crate::buffers::HEAD_BYTES;
 use crate::error::Failure;
 use crate::policy::{Answer, Shaping};
 use crate::relay::request::{self, Gathered};
@@ -107,7 +108,10 @@ impl<'s> Exchange<'s> {
         if decoder.is_complete() {
             return Ok(None);
         }
-        body.bytes = self.core.buffers.body();
+        body.bytes = match head.framing {
+            BodyFraming::Length(bytes) if bytes <= HEAD_BYTES as u64 => self.core.buffers.head(),
+            _ => self.core.waiting_buffer(),
+        };
         request::take_received(&mut decoder, inbox, head.consumed, &mut body.bytes)?;
         if decoder.is_complete() {
             return Ok(None);

@@ -45,7 +45,7 @@ struct Upload<'a> {
     /// The head as the upstream gets it.
     head: Vec<u8>,
     /// What was gathered of the body.
-    first: &'a [u8],
+    first: Gathered,
     /// The rest.
     decoder: &'a mut BodyDecoder,
 }
@@ -72,16 +72,17 @@ impl<'s> Exchange<'s> {
             Ok(connection) => connection,
             Err(failure) => return self.fail(client, scratch, inbox, cluster, &failure).await,
         };
-        let mut head = self.core.buffers.body();
+        let mut head = self.core.waiting_buffer();
         self.outbound(scratch, inbox, scratch.request.framing).write(&mut head, connection.address);
         let began = Instant::now();
         let lease = connection.lease.take();
         let (mut reader, mut writer) = client.stream.take().split();
-        let upload = Upload { head, first: &body.bytes, decoder: &mut decoder };
+        let gathered = body.bytes.len() as u64;
+        let upload = Upload { head, first: body, decoder: &mut decoder };
         let sides = (&mut reader, &mut writer, connection);
         let result = self.both_ways((scratch, inbox), client.facts.secured.is_tls(), route, upload, sides).await;
         // What was gathered is counted already.
-        self.bytes_received += decoder.taken() - body.bytes.len() as u64;
+        self.bytes_received += decoder.taken() - gathered;
         self.times.response = Some(began.elapsed());
         client.stream = Stream::reunite(reader, writer);
         match (&result, &lease) {

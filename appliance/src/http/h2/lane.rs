@@ -17,6 +17,7 @@ use super::outgoing::Outgoing;
 use super::response_in::AwaitedResponse;
 use super::session::Running;
 use super::stalls::{Stall, Stalls, Taken};
+use super::unread::Inlet;
 use crate::io::{Aborter, Deadline, Owned, Timers};
 use crate::limits::H2_STALLED_STEADY;
 
@@ -49,6 +50,17 @@ struct Ends {
     first_waited: Cell<Option<u64>>,
     /// It waited when too much did.
     shed: Rc<Cell<bool>>,
+    /// Its body was not read when too much was not.
+    unread: Rc<Cell<bool>>,
+}
+
+/// Why a stream of a client ends before its exchange.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// Its client took it back.
+    ByPeer,
+    /// Its body was not read for long, and too much of the core was not.
+    Unread,
 }
 
 impl Lane {
@@ -58,9 +70,12 @@ impl Lane {
         self
     }
 
-    /// With a bound on what waits for the peer's windows.
-    pub(super) fn bounded(self, stalls: &Rc<Stalls>) -> Self {
+    /// With bounds on what waits for the peer's windows and on what waits to be read.
+    pub(super) fn bounded(self, stalls: &Rc<Stalls>, inlet: &Rc<Inlet>) -> Self {
         *self.ends.stalls.borrow_mut() = Some(Rc::clone(stalls));
+        if let Incoming::Body(body) = &mut *self.ends.incoming.borrow_mut() {
+            body.bounded(inlet, self.aborter(), &self.ends.unread);
+        }
         self
     }
 
@@ -74,6 +89,7 @@ impl Lane {
             stalls: RefCell::default(),
             first_waited: Cell::default(),
             shed: Rc::default(),
+            unread: Rc::default(),
         };
         Self { ends: Rc::new(ends), sending: None }
     }
@@ -173,9 +189,27 @@ impl Lane {
         matches!(*self.ends.outgoing.borrow(), Outgoing::Body(_) | Outgoing::Ended)
     }
 
-    /// Waits until the peer breaks the stream off.
-    pub(super) async fn reset_by_peer(&self) {
-        poll_fn(|cx| self.ends.outgoing.borrow_mut().poll_reset(cx)).await;
+    /// Waits until the stream has to end, and meanwhile bounds what nobody reads of it.
+    pub(super) async fn broken(&self) -> Broken {
+        poll_fn(|cx| {
+            if self.ends.outgoing.borrow_mut().poll_reset(cx).is_ready() {
+                return Poll::Ready(Broken::ByPeer);
+            }
+            if let Incoming::Body(body) = &mut *self.ends.incoming.borrow_mut() {
+                body.poll_unread(cx);
+            }
+            let aborted = self.ends.deadline.poll_aborted(cx);
+            if aborted.is_ready() && self.ends.unread.get() { Poll::Ready(Broken::Unread) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Answers with a head of HTTP/1.1 without a body, if none has left.
+    pub(super) fn answer(&self, head: &[u8]) {
+        if !self.has_begun() {
+            // A peer that is gone needs no answer.
+            let _ = self.ends.outgoing.borrow_mut().take(head);
+        }
     }
 
     /// Breaks the stream off unless its end was sent: the peer must not take what it has for all.

@@ -7,10 +7,10 @@
 //! no flood, and have more room. What h2 and the connections keep, as their sockets are full, counts too
 //! ([`super::unsent`]): where it is much, no stream and no connection adds to it.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::rc::Rc;
 
+use super::queue::{Queue, Waiting};
 use crate::io::Aborter;
 use crate::limits::{
     H2_STALLED_ALL_BYTES_MIN, H2_STALLED_BYTES_MAX, H2_STALLED_BYTES_PER_CONNECTION, H2_STALLED_NEW_BYTES,
@@ -58,19 +58,6 @@ pub(super) struct Member {
     bytes: usize,
 }
 
-/// Oldest first.
-#[derive(Default)]
-struct Queue {
-    waiting: RefCell<BTreeMap<u64, Waiting>>,
-    bytes: Cell<usize>,
-}
-
-struct Waiting {
-    bytes: usize,
-    aborter: Aborter,
-    shed: Rc<Cell<bool>>,
-}
-
 /// Counts a stream in as long as it waits.
 pub(super) struct Stall {
     stalls: Rc<Stalls>,
@@ -90,7 +77,7 @@ impl Stalls {
 
     /// Whether so many wait that each should do so with little.
     pub(crate) fn are_many(&self) -> bool {
-        let waiting: usize = self.queues().map(|queue| queue.waiting.borrow().len()).iter().sum();
+        let waiting: usize = self.queues().map(Queue::len).iter().sum();
         waiting >= LARGE_MAX || self.keeps_much()
     }
 
@@ -117,12 +104,12 @@ impl Stalls {
 
     /// Ends what is too much, those first that nobody ever took from.
     fn shed(&self) {
-        while self.untouched.bytes.get() > H2_STALLED_BYTES_MAX && self.untouched.shed_oldest() {}
+        while self.untouched.bytes() > H2_STALLED_BYTES_MAX && self.untouched.shed_oldest() {}
         // Many clients that each are slow are no attack, so each connection brings room for one of its answers.
         let most = H2_STALLED_ALL_BYTES_MIN.max(self.members.get() * H2_STALLED_BYTES_PER_CONNECTION);
         // However much the steady ones hold, the others keep a part: who is new has not had the time to be steady.
-        let others = || self.untouched.bytes.get() + self.begun.bytes.get();
-        let all = || others() + self.steady.bytes.get() + self.wired.get();
+        let others = || self.untouched.bytes() + self.begun.bytes();
+        let all = || others() + self.steady.bytes() + self.wired.get();
         while all() > most
             && others() > H2_STALLED_NEW_BYTES
             && (self.untouched.shed_oldest() || self.begun.shed_oldest())
@@ -160,29 +147,6 @@ impl Drop for Member {
     fn drop(&mut self) {
         self.keeps(0);
         self.stalls.members.set(self.stalls.members.get() - 1);
-    }
-}
-
-impl Queue {
-    fn enter(&self, number: u64, waiting: Waiting) {
-        self.bytes.set(self.bytes.get() + waiting.bytes);
-        self.waiting.borrow_mut().insert(number, waiting);
-    }
-
-    /// Whether there was one.
-    fn shed_oldest(&self) -> bool {
-        let Some((_, oldest)) = self.waiting.borrow_mut().pop_first() else { return false };
-        self.bytes.set(self.bytes.get() - oldest.bytes);
-        oldest.shed.set(true);
-        oldest.aborter.abort();
-        true
-    }
-
-    fn leave(&self, number: u64) {
-        // One that was ended is gone already.
-        if let Some(gone) = self.waiting.borrow_mut().remove(&number) {
-            self.bytes.set(self.bytes.get() - gone.bytes);
-        }
     }
 }
 
@@ -225,7 +189,7 @@ mod tests {
         let shed: Vec<usize> = (0..waiting.len()).filter(|n| is_shed(&waiting[*n])).collect();
         assert_eq!((shed, is_shed(&begun)), (vec![0, 1], false));
         drop((waiting, begun));
-        assert_eq!((stalls.untouched.bytes.get(), stalls.begun.bytes.get()), (0, 0));
+        assert_eq!((stalls.untouched.bytes(), stalls.begun.bytes()), (0, 0));
     }
 
     #[test]
@@ -251,7 +215,7 @@ mod tests {
         begun.extend((0..most / 2).map(|_| enter(Taken::Some)));
         assert!(!begun[4..].iter().any(is_shed));
         drop((begun, many, connection, untouched));
-        assert_eq!((stalls.begun.bytes.get(), stalls.wired.get(), stalls.members.get()), (0, 0, 0));
+        assert_eq!((stalls.begun.bytes(), stalls.wired.get(), stalls.members.get()), (0, 0, 0));
     }
 
     #[test]
@@ -278,7 +242,7 @@ mod tests {
         assert_eq!(ended, begun.len(), "the crowd, which holds most, gives way");
         begun.push(enter(Taken::Some));
         assert!(is_shed(&begun[0]) && !is_shed(&begun[1]), "theirs is bounded too");
-        let all: usize = stalls.queues().iter().map(|queue| queue.bytes.get()).sum();
+        let all: usize = stalls.queues().iter().map(|queue| queue.bytes()).sum();
         assert_eq!(all, H2_STALLED_ALL_BYTES_MIN * H2_STALLED_STEADY_TIMES);
     }
 }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::meter::{Crowd, Meter};
 use super::stalls::{Member, Stalls};
+use super::unread::Inlet;
 use crate::buffers::{Buffers, HEAD_BYTES};
 use crate::io::{Owned, Timers};
 use crate::limits::CLIENT_SEND;
@@ -29,6 +30,10 @@ type Operation<T> = Pin<Box<dyn Future<Output = T>>>;
 
 enum Reading {
     Idle(Reader),
+    /// Waits for the first bytes of what comes next.
+    Listening(Operation<(Reader, io::Result<()>)>),
+    /// They are there.
+    Heard(Reader),
     Busy(Operation<(Reader, Owned<usize>)>),
     Ended,
 }
@@ -52,6 +57,8 @@ pub(crate) struct Wire {
     read: usize,
     /// Receives since the last one that was waited for.
     at_once: u32,
+    /// Something was read since whoever it is for had a turn.
+    delivered: bool,
     /// Written and not yet being sent.
     waiting: Vec<u8>,
     /// Bytes that are being sent.
@@ -64,6 +71,7 @@ pub(crate) struct Wire {
 struct Metered {
     meter: Meter,
     member: Member,
+    inlet: Rc<Inlet>,
     timers: Rc<Timers>,
     refused: Rc<Cell<Option<h2::Reason>>>,
 }
@@ -77,6 +85,7 @@ impl Wire {
             received: early,
             read: 0,
             at_once: 0,
+            delivered: false,
             waiting: Vec::new(),
             sending: 0,
             buffers,
@@ -88,12 +97,13 @@ impl Wire {
     pub(super) fn metered(
         mut self,
         crowd: Rc<Crowd>,
-        stalls: &Rc<Stalls>,
+        (stalls, inlet): (&Rc<Stalls>, &Rc<Inlet>),
         timers: &Rc<Timers>,
         refused: Rc<Cell<Option<h2::Reason>>>,
     ) -> Self {
         let meter = Meter::new(crowd, timers.now_ms());
-        self.metered = Some(Metered { meter, member: stalls.join(), timers: Rc::clone(timers), refused });
+        let (member, inlet, timers) = (stalls.join(), Rc::clone(inlet), Rc::clone(timers));
+        self.metered = Some(Metered { meter, member, inlet, timers, refused });
         self.look();
         self
     }
@@ -106,17 +116,47 @@ impl Wire {
         let much = spent.len() >= HEAD_BYTES;
         self.buffers.put(spent);
         let room = match &self.reading {
-            Reading::Idle(Reader::Tls(_)) => Vec::new(),
+            Reading::Idle(Reader::Tls(_)) | Reading::Heard(Reader::Tls(_)) => Vec::new(),
             _ if much => self.buffers.body(),
             _ => self.buffers.head(),
         };
         self.reading = match std::mem::replace(&mut self.reading, Reading::Ended) {
-            Reading::Idle(mut reader) => Reading::Busy(Box::pin(async move {
+            Reading::Idle(mut reader) | Reading::Heard(mut reader) => Reading::Busy(Box::pin(async move {
                 let received = reader.recv(room).await;
                 (reader, received)
             })),
             other => other,
         };
+    }
+
+    /// As [`Self::begin_receive`], but of TLS only as much as shows that something comes: a whole record is 16 KiB.
+    fn begin_listening(&mut self) {
+        self.reading = match std::mem::replace(&mut self.reading, Reading::Ended) {
+            Reading::Idle(Reader::Tls(mut tls)) => Reading::Listening(Box::pin(async move {
+                let heard = tls.listen().await;
+                (Reader::Tls(tls), heard)
+            })),
+            Reading::Idle(reader) => Reading::Heard(reader),
+            other => other,
+        };
+    }
+
+    /// Whether nothing is received now: too many bodies are not read, some of them this connection's.
+    fn is_paused(&mut self, cx: &mut Context<'_>) -> bool {
+        if !matches!(self.reading, Reading::Idle(_) | Reading::Heard(_)) {
+            return false;
+        }
+        if self.listens_first() && std::mem::take(&mut self.delivered) {
+            // The requests that were read begin first: they may be what the connection pauses for.
+            cx.waker().wake_by_ref();
+            return true;
+        }
+        self.metered.as_ref().is_some_and(|metered| metered.inlet.poll_open(cx).is_pending())
+    }
+
+    /// Whether each that is received here may be one of many that nobody reads.
+    fn listens_first(&self) -> bool {
+        self.metered.as_ref().is_some_and(|metered| metered.inlet.is_one_of_many())
     }
 
     /// Looks at what was just received: a frame that is refused, and what is behind it, is not read.
@@ -192,12 +232,17 @@ impl AsyncRead for Wire {
                 let taken = unread.len().min(out.remaining());
                 out.put_slice(&unread[..taken]);
                 self.read += taken;
+                self.delivered = true;
                 return Poll::Ready(Ok(()));
             }
             if self.metered.as_ref().is_some_and(|metered| metered.refused.get().is_some()) {
                 // Whoever drives the connection looks at it next.
                 return Poll::Pending;
             }
+            if self.is_paused(cx) {
+                return Poll::Pending;
+            }
+            let listens_first = self.listens_first();
             let gives_way = self.at_once >= RECEIVES_AT_ONCE_MAX;
             match &mut self.reading {
                 Reading::Ended => return Poll::Ready(Ok(())),
@@ -206,9 +251,18 @@ impl AsyncRead for Wire {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Reading::Idle(_) => {
+                Reading::Idle(_) if listens_first => self.begin_listening(),
+                Reading::Idle(_) | Reading::Heard(_) => {
                     self.at_once += 1;
                     self.begin_receive();
+                }
+                Reading::Listening(listen) => {
+                    let Poll::Ready((reader, heard)) = listen.as_mut().poll(cx) else {
+                        self.at_once = 0;
+                        return Poll::Pending;
+                    };
+                    self.reading = if heard.is_ok() { Reading::Heard(reader) } else { Reading::Ended };
+                    heard?;
                 }
                 Reading::Busy(receive) => {
                     let Poll::Ready((reader, (result, buf))) = receive.as_mut().poll(cx) else {
