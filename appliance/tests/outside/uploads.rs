@@ -135,7 +135,7 @@ impl Uploading {
                 SETTINGS => {
                     let values = frame.payload.chunks_exact(6).filter(|pair| pair[..2] == INITIAL_WINDOW.to_be_bytes());
                     let value = |pair: &[u8]| u32::from_be_bytes(pair[2..].try_into().expect("four bytes"));
-                    self.initial = values.map(value).last().map_or(self.initial, i64::from);
+                    self.initial = values.map(value).next_back().map_or(self.initial, i64::from);
                 }
                 WINDOW_UPDATE if frame.stream == 0 => self.connection += granted,
                 WINDOW_UPDATE => self.open.get_mut(&frame.stream).into_iter().for_each(|window| *window += granted),
