@@ -212,9 +212,7 @@ impl TlsReader {
             }
         }
     }
-}
 
-impl TlsReader {
     /// Waits until something has come, and receives no more than shows that.
     pub(crate) async fn listen(&mut self) -> io::Result<()> {
         let nothing_is_there = {
@@ -291,8 +289,7 @@ fn encrypt(session: &RefCell<Session>, buffers: &Buffers, data: &[u8]) -> io::Re
 }
 
 /// The receive buffer with room for more: a small one where the last receive was small, as many sessions wait at a time,
-/// and in a crowd.
-/// The engine bounds a record, so a full one is an attack or a fault.
+/// and in a crowd. The engine bounds a record, so a full one is an attack or a fault.
 fn take_incoming(session: &RefCell<Session>, buffers: &Buffers) -> io::Result<Vec<u8>> {
     let mut session = session.borrow_mut();
     if session.incoming.capacity() == 0 {

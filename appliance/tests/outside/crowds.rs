@@ -97,22 +97,35 @@ impl Flooding {
     }
 }
 
-/// All connections in turns, until it is told to stop or none is left.
-fn flood_from_many(address: SocketAddr, flood: &Flood, stop: &AtomicBool) -> String {
-    let mut open = Vec::with_capacity(FLOODING);
-    while open.len() < FLOODING && !stop.load(Ordering::SeqCst) {
+/// So many connections in turns, until it is told to stop or none is left: how many began, and those that still stand. A
+/// step says whether its connection does.
+pub(crate) fn in_turns<C>(
+    count: usize,
+    stop: &AtomicBool,
+    begin: impl Fn() -> io::Result<C>,
+    mut step: impl FnMut(&mut C) -> bool,
+) -> (usize, Vec<C>) {
+    let mut open = Vec::with_capacity(count);
+    while open.len() < count && !stop.load(Ordering::SeqCst) {
         // One that is turned away is an attacker less.
-        open.extend(Flooding::begin(address, flood));
+        open.extend(begin());
     }
-    let (begun, mut rounds) = (open.len(), 0);
+    let begun = open.len();
     while !stop.load(Ordering::SeqCst) && !open.is_empty() {
-        open.retain_mut(|one| {
-            let stands = one.step(flood);
-            rounds += u32::from(one.pending.is_empty());
-            stands
-        });
+        open.retain_mut(&mut step);
     }
-    format!("{begun} connections, {rounds} rounds, {} were left", open.len())
+    (begun, open)
+}
+
+fn flood_from_many(address: SocketAddr, flood: &Flood, stop: &AtomicBool) -> String {
+    let mut rounds = 0;
+    let step = |one: &mut Flooding| {
+        let stands = one.step(flood);
+        rounds += u32::from(one.pending.is_empty());
+        stands
+    };
+    let (begun, left) = in_turns(FLOODING, stop, || Flooding::begin(address, flood), step);
+    format!("{begun} connections, {rounds} rounds, {} were left", left.len())
 }
 
 #[test]
@@ -254,10 +267,6 @@ struct Leaving {
     takes: usize,
 }
 
-/// What they may hold. The goal is the 64 MiB of the other floods; 40 to 61 were measured, and once 63 on epoll where a part
-/// is taken, which leaves nothing for a busy machine.
-const LEFT_BYTES_MAX: u64 = 76 << 20;
-
 const MUCH: u32 = 1 << 30;
 /// More than HTTP/2 grants unasked: a client with such a window has said something.
 const ASKED: u32 = 66_000;
@@ -307,7 +316,7 @@ fn answers_that_a_thousand_connections_leave_hold_little_memory_while_they_come(
             let growth = most.max(ringress.resident_bytes()).saturating_sub(before);
             let name = leaving.name;
             println!("{} connections, {name}: {} KiB more, {rate:.0}/s beside them", clients.len(), growth >> 10);
-            assert!(growth < LEFT_BYTES_MAX, "{name}: {growth}");
+            assert!(growth < bystander::GROWTH_BYTES_MAX, "{name}: {growth}");
             drop(clients);
             assert_recovered(&mut ringress);
         }

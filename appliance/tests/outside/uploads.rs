@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::bystander::{self, paced_rate};
-use crate::crowds::{assert_recovered, assert_recovered_soon, take_descriptors};
+use crate::crowds::{assert_recovered, assert_recovered_soon, in_turns, take_descriptors};
 use crate::support::frames::{
     DATA, END_STREAM, Frames, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, headers, is_silence, pseudo,
 };
@@ -147,24 +147,16 @@ impl Uploading {
     }
 }
 
-/// All connections in turns, until it is told to stop or none is left.
 fn flood(address: SocketAddr, path: &'static str, connections: usize, streams: usize, stop: &AtomicBool) -> String {
-    let mut open = Vec::with_capacity(connections);
-    while open.len() < connections && !stop.load(Ordering::SeqCst) {
-        open.extend(Uploading::begin(address, path));
-        // One that begins late is an attacker less until then.
-        open.retain_mut(|one| one.next > 1 || one.step(streams));
-    }
-    let (begun, mut sent, mut asked) = (open.len(), 0, 0);
-    while !stop.load(Ordering::SeqCst) && !open.is_empty() {
-        open.retain_mut(|one| one.step(streams));
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    for one in &open {
-        sent += one.sent;
-        asked += u64::from(one.next / 2);
-    }
-    format!("{begun} connections, {} were left; {asked} requests, {} MiB", open.len(), sent >> 20)
+    let begin = || {
+        let mut one = Uploading::begin(address, path)?;
+        // At once: it sends while others begin.
+        one.step(streams);
+        Ok(one)
+    };
+    let (begun, left) = in_turns(connections, stop, begin, |one| one.step(streams));
+    let (sent, asked) = left.iter().fold((0, 0), |(sent, asked), one| (sent + one.sent, asked + one.next / 2));
+    format!("{begun} connections, {} were left; {asked} requests, {} MiB", left.len(), sent >> 20)
 }
 
 /// What does not read them.
