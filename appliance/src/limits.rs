@@ -13,7 +13,7 @@ pub(crate) const H2_STALLED_BYTES_MAX: usize = 12 << 20;
 /// The same with the answers whose clients took some and said so, slow ones mostly: so much at least,
 pub(crate) const H2_STALLED_ALL_BYTES_MIN: usize = 16 << 20;
 /// and so much for each HTTP/2 connection of the core where that is more: one answer that waits with a small piece.
-pub(crate) const H2_STALLED_BYTES_PER_CONNECTION: usize = 24 << 10;
+pub(crate) const H2_STALLED_BYTES_PER_CONNECTION: usize = 20 << 10;
 /// Where clients go on taking, if slowly, it is so many times that,
 pub(crate) const H2_STALLED_STEADY_TIMES: usize = 4;
 /// which is told by one that takes something so long after it first waited.

@@ -29,7 +29,7 @@ pub(super) struct Inflow {
     /// What h2 has said last, if it was no piece.
     last: Option<Last>,
     ended: bool,
-    /// It was asked for since the last look at what is not read.
+    /// Who reads it waits for what comes next.
     is_read: bool,
 }
 
@@ -58,6 +58,7 @@ impl Inflow {
     /// Takes what has come and nobody reads now out of h2, where many do that. To be called whenever the request was polled,
     /// which may have wanted to read.
     pub(super) fn poll_unread(&mut self, cx: &mut Context<'_>) {
+        // Who was given something may well wait for another to take it now.
         let is_read = std::mem::take(&mut self.is_read);
         let Some(unread) = &mut self.unread else { return };
         unread.waits(!is_read && self.last.is_none());
@@ -79,11 +80,16 @@ impl Inflow {
 
     /// Appends what is there to `buf`; `Ok(0)` is the end. The peer may send as much again once it was given out.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
-        let before = buf.len();
-        self.is_read = true;
         if let Some(unread) = &mut self.unread {
             unread.waits(false);
         }
+        let read = self.poll_next(cx, buf);
+        self.is_read = read.is_pending();
+        read
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        let before = buf.len();
         let kept = self.unread.as_ref().is_some_and(|unread| !unread.kept().is_empty());
         if !kept {
             while self.piece.is_empty() {

@@ -25,6 +25,8 @@ pub(crate) struct Unread {
     bodies: Cell<usize>,
     /// What number comes next now and in each of the last seconds, the oldest first.
     seconds: RefCell<VecDeque<u64>>,
+    /// Bytes that have just come, for streams that had no turn since.
+    arriving: Cell<usize>,
     /// Connections that are not received from.
     paused: RefCell<VecDeque<Rc<Inlet>>>,
 }
@@ -38,6 +40,12 @@ pub(super) struct Inlet {
     holding: Cell<usize>,
     /// Whoever would receive.
     paused: RefCell<Option<Waker>>,
+}
+
+/// Counts bytes that have just come, until those that they are for have had a turn: many connections may receive in one.
+pub(super) struct Arrival {
+    unread: Rc<Unread>,
+    bytes: usize,
 }
 
 /// Counts a request as one that does not read its body.
@@ -82,7 +90,7 @@ impl Unread {
     }
 
     fn is_full(&self) -> bool {
-        self.queue.bytes() >= H2_UNREAD_BYTES_MAX
+        self.queue.bytes() + self.arriving.get() >= H2_UNREAD_BYTES_MAX
     }
 
     /// Something was let go of: one more connection may go on.
@@ -137,8 +145,21 @@ impl Inlet {
         self.waiting.get() == 0 && self.holding.get() == 0
     }
 
+    /// So much was received on it.
+    pub(super) fn arrival(&self, bytes: usize) -> Arrival {
+        self.unread.arriving.set(self.unread.arriving.get() + bytes);
+        Arrival { unread: Rc::clone(&self.unread), bytes }
+    }
+
     fn resume(&self) {
         self.paused.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.unread.arriving.set(self.unread.arriving.get() - self.bytes);
+        self.unread.made_room();
     }
 }
 
@@ -299,6 +320,21 @@ mod tests {
         assert_eq!((body.kept(), body.read), (&b"hings"[..], 0), "what was read goes, or a slow reader would keep all");
         body.advance(5);
         assert_eq!((body.kept(), body.bytes.capacity(), unread.queue.bytes()), (&b""[..], 0, 0));
+    }
+
+    #[test]
+    fn what_comes_on_many_connections_in_one_turn_counts_at_once() {
+        let (unread, timers) = (Rc::<Unread>::default(), Timers::new());
+        let inlet = unread.inlet();
+        let _body = begin(&inlet, &timers);
+        let mut arrivals: Vec<_> = (1..MOST).map(|_| inlet.arrival(PIECE.len())).collect();
+        assert!(is_open(&inlet));
+        arrivals.push(inlet.arrival(PIECE.len()));
+        assert!(!is_open(&inlet));
+        assert_eq!(unread.paused.borrow().len(), 1);
+        arrivals.pop();
+        assert!(unread.paused.borrow().is_empty(), "it is told");
+        assert!(is_open(&inlet));
     }
 
     #[test]

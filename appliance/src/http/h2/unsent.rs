@@ -2,7 +2,8 @@
 //!
 //! A client may grant wide windows and read nothing: h2 then keeps what it was given, up to its send buffer for each
 //! stream, and does so for answers that are complete as well. So every piece counts until h2 lets go of it, and once a
-//! core has much of that, an exchange lasts until its own pieces have left.
+//! core has much of that, an exchange lasts until its own pieces have left. A stream never has more than a few there:
+//! each takes a place of 300 bytes in a table of its connection, which does not shrink again.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,9 +13,13 @@ use bytes::{Buf, Bytes};
 
 use super::stalls::Stalls;
 
+/// Pieces of one stream that h2 may keep: one is sent while the next one is read.
+const PIECES_MAX: usize = 2;
+
 /// Of one stream to a client.
 pub(super) struct Unsent {
     bytes: Cell<usize>,
+    pieces: Cell<usize>,
     stalls: Rc<Stalls>,
     waiting: Cell<Option<Waker>>,
 }
@@ -28,16 +33,18 @@ pub(crate) struct Piece {
 
 impl Unsent {
     pub(super) fn new(stalls: &Rc<Stalls>) -> Rc<Self> {
-        Rc::new(Self { bytes: Cell::new(0), stalls: Rc::clone(stalls), waiting: Cell::default() })
+        let (bytes, pieces) = Default::default();
+        Rc::new(Self { bytes, pieces, stalls: Rc::clone(stalls), waiting: Cell::default() })
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes.get()
     }
 
-    /// Ready when the stream may go on: all has left, or the core bears it.
+    /// Ready when the stream may go on: all has left, or little is there and the core bears it.
     pub(super) fn poll_borne(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.bytes.get() == 0 || !self.stalls.keeps_much() {
+        let few = self.pieces.get() < PIECES_MAX;
+        if self.pieces.get() == 0 || few && !self.stalls.keeps_much() {
             return Poll::Ready(());
         }
         self.waiting.set(Some(cx.waker().clone()));
@@ -46,6 +53,7 @@ impl Unsent {
 
     fn leave(&self, bytes: usize) {
         self.bytes.set(self.bytes.get() - bytes);
+        self.pieces.set(self.pieces.get() - 1);
         self.stalls.left(bytes);
         // With each piece, as who takes anything is newer than who takes nothing.
         if let Some(waiting) = self.waiting.take() {
@@ -58,6 +66,7 @@ impl Piece {
     pub(super) fn new(bytes: Bytes, unsent: Option<&Rc<Unsent>>) -> Self {
         let count = |unsent: &Rc<Unsent>| {
             unsent.bytes.set(unsent.bytes.get() + bytes.len());
+            unsent.pieces.set(unsent.pieces.get() + 1);
             unsent.stalls.keep(bytes.len());
             (Rc::clone(unsent), bytes.len())
         };
@@ -118,6 +127,19 @@ mod tests {
         drop(much);
         assert!(!stalls.keeps_much());
         assert_eq!((one.bytes(), other.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_stream_has_few_pieces_there() {
+        let stalls = Rc::<Stalls>::default();
+        let unsent = Unsent::new(&stalls);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut pieces: Vec<_> = (1..PIECES_MAX).map(|_| piece(1, &unsent)).collect();
+        assert!(unsent.poll_borne(&mut cx).is_ready());
+        pieces.push(piece(1, &unsent));
+        assert!(unsent.poll_borne(&mut cx).is_pending());
+        pieces.pop();
+        assert!(unsent.poll_borne(&mut cx).is_ready());
     }
 
     #[test]

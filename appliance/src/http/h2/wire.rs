@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::meter::{Crowd, Meter};
 use super::stalls::{Member, Stalls};
-use super::unread::Inlet;
+use super::unread::{Arrival, Inlet};
 use crate::buffers::{Buffers, HEAD_BYTES};
 use crate::io::{Owned, Timers};
 use crate::limits::CLIENT_SEND;
@@ -72,6 +72,8 @@ struct Metered {
     meter: Meter,
     member: Member,
     inlet: Rc<Inlet>,
+    /// What was received last, where each that is may be one of many that nobody reads.
+    arrival: Option<Arrival>,
     timers: Rc<Timers>,
     refused: Rc<Cell<Option<h2::Reason>>>,
 }
@@ -103,7 +105,7 @@ impl Wire {
     ) -> Self {
         let meter = Meter::new(crowd, timers.now_ms());
         let (member, inlet, timers) = (stalls.join(), Rc::clone(inlet), Rc::clone(timers));
-        self.metered = Some(Metered { meter, member, inlet, timers, refused });
+        self.metered = Some(Metered { meter, member, inlet, arrival: None, timers, refused });
         self.look();
         self
     }
@@ -143,20 +145,34 @@ impl Wire {
 
     /// Whether nothing is received now: too many bodies are not read, some of them this connection's.
     fn is_paused(&mut self, cx: &mut Context<'_>) -> bool {
-        if !matches!(self.reading, Reading::Idle(_) | Reading::Heard(_)) {
-            return false;
+        let listens_first = self.listens_first();
+        let Some(metered) = &mut self.metered else { return false };
+        match self.reading {
+            Reading::Idle(_) | Reading::Heard(_) => {}
+            _ => return false,
         }
-        if self.listens_first() && std::mem::take(&mut self.delivered) {
+        if listens_first && std::mem::take(&mut self.delivered) {
             // The requests that were read begin first: they may be what the connection pauses for.
             cx.waker().wake_by_ref();
             return true;
         }
-        self.metered.as_ref().is_some_and(|metered| metered.inlet.poll_open(cx).is_pending())
+        metered.arrival = None;
+        let begins = matches!(self.reading, Reading::Heard(_)) || !listens_first;
+        begins && metered.inlet.poll_open(cx).is_pending()
     }
 
     /// Whether each that is received here may be one of many that nobody reads.
     fn listens_first(&self) -> bool {
         self.metered.as_ref().is_some_and(|metered| metered.inlet.is_one_of_many())
+    }
+
+    /// Counts what was just received until whoever it is for has had a turn.
+    fn arrive(&mut self) {
+        if self.listens_first()
+            && let Some(metered) = &mut self.metered
+        {
+            metered.arrival = Some(metered.inlet.arrival(self.received.len()));
+        }
     }
 
     /// Looks at what was just received: a frame that is refused, and what is behind it, is not read.
@@ -274,6 +290,7 @@ impl AsyncRead for Wire {
                     self.reading = if ended { Reading::Ended } else { Reading::Idle(reader) };
                     result?;
                     self.look();
+                    self.arrive();
                 }
             }
         }
