@@ -199,3 +199,35 @@ fn a_revoked_certificate_is_refused_from_the_moment_its_list_is_there() {
         assert_eq!((statuses("on.test"), statuses("optional.test")), ([400, 200], [400, 200]));
     });
 }
+
+#[test]
+fn lists_without_extensions_revoke_as_well_and_close_their_hosts_when_forged() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let (ca, other) = (Authority::named("client CA"), Authority::named("other CA"));
+        let people = [ca.issue("alice"), ca.issue("bob"), other.issue("carol"), other.issue("dave")];
+        let hosts = [host("on", &[CA]), host("optional", &[CA, ("auth-tls-verify-client", "optional")])];
+        let secret = |lists: &[String]| {
+            let authorities = ca.pem.clone() + &other.pem;
+            file([opaque("ca", &[("ca.crt", &authorities), ("ca.crl", &lists.concat())])])
+        };
+        let lists = |version| [ca.plain_list(version, "alice"), other.plain_list(3 - version, "dave")];
+        let ringress = Ringress::on(driver).manifest("all.json", file(objects(&origin, hosts)));
+        let ringress = ringress.manifest("ca.json", secret(&lists(1))).start();
+        let statuses = |host: &str| people.each_ref().map(|own| ask(&ringress, host, Some(own)).status);
+        let both = || [statuses("on.test"), statuses("optional.test")];
+        assert_eq!(both(), [[400, 200, 200, 400]; 2]);
+        ringress.apply("ca.json", secret(&lists(2)));
+        assert_eq!(both(), [[400, 200, 200, 400]; 2]);
+        ringress.apply("ca.json", secret(&lists(1)[..1]));
+        assert_eq!(both(), [[400, 200, 400, 400]; 2], "every issuer needs a list");
+        let before = origin.received().len();
+        let [good, _] = lists(1);
+        ringress.apply("ca.json", secret(&[good, other.plain_list_signed_by(&ca, 1, "dave")]));
+        assert_eq!(both(), [[403; 4]; 2]);
+        assert_eq!((ringress.get("optional.test", "/").status, origin.received().len()), (403, before));
+        ringress.wait_logged("the list of CN=other CA is not signed by the authority of that name");
+        ringress.apply("ca.json", secret(&lists(1)));
+        assert_eq!(both(), [[400, 200, 200, 400]; 2]);
+    });
+}

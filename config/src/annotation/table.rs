@@ -286,7 +286,7 @@ pub(super) static ROWS: &[Row] = &[
     row("enable-global-auth", AuthExternal, "bool", "true", Path, Low, P1, Honoured, Default,
         "false exempts this Ingress from the global-auth-url of the ConfigMap. Its own auth-url replaces the global one."),
     row("auth-tls-secret", AuthTls, "namespace/name of secret with ca.crt (and optional ca.crl)", "", Path, Medium, P1, Differs("plain http that is not redirected is answered as a request without certificate; ingress-nginx serves it unchecked"), DenyHost,
-        "Client certificates for this HOST are checked against that CA. First (oldest) Ingress of the host wins. Missing or bad secret makes the whole host answer 403."),
+        "Client certificates for this HOST are checked against that CA. First (oldest) Ingress of the host wins. With ca.crl each certificate of a chain needs a list of its issuer that is in force; version 1 and lists without extensions are read too. Missing or bad secret makes the whole host answer 403: also one with a delta or indirect list, a list without nextUpdate, or one without extensions that its authority did not sign."),
     row("auth-tls-verify-client", AuthTls, "on, off, optional, optional_no_ca", "on", Path, Medium, P1, Honoured, Default,
         "on: no or bad cert gives 400; optional: bad cert 400, none passes; optional_no_ca: anything passes and the verdict is only forwarded. Only read when auth-tls-secret is set."),
     row("auth-tls-verify-depth", AuthTls, "int", "1", Path, Low, P1, Honoured, Default,

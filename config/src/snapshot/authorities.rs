@@ -4,19 +4,20 @@ use std::fmt;
 
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, TrustAnchor, UnixTime};
-use webpki::{
-    CertRevocationList, EndEntityCert, Error, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
-    RevocationOptionsBuilder, VerifiedPath,
-};
+use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath};
+
+use self::revocations::Revocations;
+
+mod plain_list;
+mod revocations;
 
 /// Authorities that chains must lead to, with their revocation lists.
 pub struct Authorities {
     anchors: Box<[TrustAnchor<'static>]>,
     /// Names of the authorities, DER, to be told to clients.
     subjects: Box<[Box<[u8]>]>,
-    /// Every certificate of a chain must be covered by one of these, unless there is none at all (nginx' `ssl_crl`).
-    revocations: Box<[CertRevocationList<'static>]>,
+    revocations: Revocations,
     digest: [u8; 32],
 }
 
@@ -61,19 +62,14 @@ impl Authorities {
         let anchor = |der: &CertificateDer<'static>| webpki::anchor_from_trusted_cert(der).map(|a| a.to_owned());
         let anchors: Vec<_> = listed.iter().map(anchor).collect::<Result<_, _>>().map_err(|e| bad(&e))?;
         let subjects = anchors.iter().map(|anchor| sequence(&anchor.subject)).collect();
-        let mut lists = Vec::new();
         let mut hashed: Vec<u8> = listed.iter().flat_map(|der| der.iter().copied()).collect();
-        for der in revocations.into_iter().flat_map(CertificateRevocationListDer::pem_slice_iter) {
-            let bad = |error: &dyn fmt::Display| AuthoritiesError::BadRevocations(error.to_string());
-            let der = der.map_err(|e| bad(&e))?;
-            hashed.extend_from_slice(&der);
-            lists.push(CertRevocationList::from(OwnedCertRevocationList::from_der(&der).map_err(|e| bad(&e))?));
-        }
-        if revocations.is_some_and(|text| !text.trim_ascii().is_empty()) && lists.is_empty() {
-            return Err(AuthoritiesError::BadRevocations("it holds no PEM list".into()));
-        }
+        let both: Vec<_> = listed.into_iter().zip(anchors).collect();
+        let hash = |der: &[u8]| hashed.extend_from_slice(der);
+        let lists = revocations.map(|pem| Revocations::from_pem(pem, &both, hash)).transpose();
+        let revocations = lists.map_err(AuthoritiesError::BadRevocations)?.unwrap_or_default();
         let digest = super::certificate::sha256(&hashed);
-        Ok(Self { anchors: anchors.into(), subjects, revocations: lists.into(), digest })
+        let anchors = both.into_iter().map(|(_, anchor)| anchor).collect();
+        Ok(Self { anchors, subjects, revocations, digest })
     }
 
     /// Names of the authorities, DER.
@@ -118,15 +114,14 @@ impl Authorities {
     ) -> Result<(), Distrust> {
         let (leaf, between) = chain.split_first().ok_or(Distrust("no certificate"))?;
         let parsed = EndEntityCert::try_from(leaf).map_err(|error| distrust(&error, leaf))?;
-        let lists: Vec<&CertRevocationList<'_>> = self.revocations.iter().collect();
-        let revocation = RevocationOptionsBuilder::new(&lists).ok();
-        let revocation = revocation.map(|options| options.with_expiration_policy(ExpirationPolicy::Enforce).build());
-        let is_short = |path: &VerifiedPath<'_>| match path.intermediate_certificates().count() <= depth as usize {
-            true => Ok(()),
+        let lists = self.revocations.extended();
+        let revocation = self.revocations.options(&lists);
+        let fits = |path: &VerifiedPath<'_>| match path.intermediate_certificates().count() <= depth as usize {
+            true => self.revocations.check(path, now),
             false => Err(Error::MaximumPathDepthExceeded),
         };
         let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
-        let path = parsed.verify_for_usage(algorithms, &self.anchors, between, now, usage, revocation, Some(&is_short));
+        let path = parsed.verify_for_usage(algorithms, &self.anchors, between, now, usage, revocation, Some(&fits));
         path.map_err(|error| distrust(&error, leaf))?;
         also(&parsed).map_err(|error| distrust(&error, leaf))
     }
@@ -156,6 +151,7 @@ fn distrust(error: &Error, leaf: &CertificateDer<'_>) -> Distrust {
         Error::UnknownRevocationStatus => "unable to get certificate CRL",
         Error::CrlExpired { .. } => "CRL has expired",
         Error::InvalidCrlSignatureForPublicKey => "CRL signature failure",
+        Error::IssuerNotCrlSigner => "key usage does not include CRL signing",
         Error::MaximumPathDepthExceeded | Error::PathLenConstraintViolated => "certificate chain too long",
         Error::UnknownIssuer if super::distinguished_name::is_self_issued(leaf) => "self-signed certificate",
         Error::UnknownIssuer | Error::CaUsedAsEndEntity => "unable to verify the first certificate",

@@ -9,6 +9,11 @@ pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<(String, String)> {
     Some((text(parsed.subject()), text(parsed.issuer())))
 }
 
+/// A name, DER, as text; `None` when it cannot be read.
+pub(super) fn of_name(name: &[u8]) -> Option<String> {
+    X509Name::from_der(name).ok().map(|(_, parsed)| text(&parsed))
+}
+
 /// Whether a certificate names itself as its issuer.
 pub(super) fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
     X509Certificate::from_der(certificate).is_ok_and(|(_, c)| c.subject().as_raw() == c.issuer().as_raw())

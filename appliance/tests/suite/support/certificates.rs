@@ -1,11 +1,16 @@
 //! Certificates made for one test.
 
+use base64::Engine as _;
+use der::asn1::{AnyRef, BitString};
+use der::{Decode as _, Encode as _, Tag};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
-    PKCS_RSA_SHA256, RevokedCertParams, RsaKeySize, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationList, CertificateRevocationListParams, DnType, IsCa,
+    Issuer, KeyIdMethod, KeyPair, PKCS_RSA_SHA256, RevokedCertParams, RsaKeySize, SerialNumber, SigningKey as _,
+    date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
+use x509_cert::crl::CertificateList;
 
 /// A certificate and its key, self-signed if nothing else is said.
 pub(crate) struct Certificate {
@@ -84,6 +89,32 @@ impl Authority {
 
     /// The Secret with it as `ca.crt`, and a `ca.crl` that revokes what it issued to `name`.
     pub(crate) fn secret_revoking(&self, secret: &str, name: &str) -> Value {
+        opaque(secret, &[("ca.crt", &self.pem), ("ca.crl", &self.list(name).pem().expect("PEM"))])
+    }
+
+    /// A list of this version that revokes what it issued to `name`, without extensions, PEM.
+    pub(crate) fn plain_list(&self, version: u8, name: &str) -> String {
+        self.plain_list_signed_by(self, version, name)
+    }
+
+    /// The same with the signature of somebody else.
+    pub(crate) fn plain_list_signed_by(&self, signer: &Self, version: u8, name: &str) -> String {
+        let mut list = CertificateList::from_der(self.list(name).der()).expect("a list");
+        list.tbs_cert_list.crl_extensions = None;
+        let mut signed = list.tbs_cert_list.to_der().expect("a list");
+        if version == 1 {
+            // It is the one that says nothing of its version.
+            let content = AnyRef::from_der(&signed).expect("a sequence").value();
+            signed = sequence(content.strip_prefix(&[2, 1, 1]).expect("version 2"));
+        }
+        let signature = BitString::from_bytes(&signer.key.sign(&signed).expect("a signature")).expect("bits");
+        let algorithm = list.signature_algorithm.to_der().expect("an algorithm");
+        let list = sequence(&[signed, algorithm, signature.to_der().expect("bits")].concat());
+        let text = base64::engine::general_purpose::STANDARD.encode(list);
+        format!("-----BEGIN X509 CRL-----\n{text}\n-----END X509 CRL-----\n")
+    }
+
+    fn list(&self, name: &str) -> CertificateRevocationList {
         let revoked = RevokedCertParams {
             serial_number: serial(name),
             revocation_time: date_time_ymd(2025, 1, 1),
@@ -98,14 +129,17 @@ impl Authority {
             revoked_certs: vec![revoked],
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        let list = list.signed_by(&Issuer::from_params(&self.params, &self.key)).expect("a list").pem().expect("PEM");
-        opaque(secret, &[("ca.crt", &self.pem), ("ca.crl", &list)])
+        list.signed_by(&Issuer::from_params(&self.params, &self.key)).expect("a list")
     }
 
     /// The Secret with it as `ca.crt`.
     pub(crate) fn secret(&self, name: &str) -> Value {
         opaque(name, &[("ca.crt", &self.pem)])
     }
+}
+
+fn sequence(content: &[u8]) -> Vec<u8> {
+    AnyRef::new(Tag::Sequence, content).and_then(|all| all.to_der()).expect("a sequence")
 }
 
 fn serial(name: &str) -> SerialNumber {

@@ -6,14 +6,14 @@ use rcgen::{
 use super::*;
 
 /// A certificate with what it takes to issue others.
-struct Made {
-    pem: String,
-    der: CertificateDer<'static>,
-    params: CertificateParams,
-    key: KeyPair,
+pub(super) struct Made {
+    pub(super) pem: String,
+    pub(super) der: CertificateDer<'static>,
+    pub(super) params: CertificateParams,
+    pub(super) key: KeyPair,
 }
 
-fn params(name: &str, ca: bool) -> CertificateParams {
+pub(super) fn params(name: &str, ca: bool) -> CertificateParams {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params.serial_number = Some(SerialNumber::from(name.as_bytes().to_vec()));
@@ -24,7 +24,7 @@ fn params(name: &str, ca: bool) -> CertificateParams {
     params
 }
 
-fn make(params: CertificateParams, by: Option<&Made>) -> Made {
+pub(super) fn make(params: CertificateParams, by: Option<&Made>) -> Made {
     let key = KeyPair::generate().unwrap();
     let certificate = match by {
         Some(by) => params.signed_by(&key, &Issuer::from_params(&by.params, &by.key)).unwrap(),
@@ -38,11 +38,11 @@ fn read(pem: &str) -> Authorities {
 }
 
 /// 2026-01-01, within what `rcgen` makes valid by default.
-fn now() -> UnixTime {
+pub(super) fn now() -> UnixTime {
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_767_225_600))
 }
 
-fn judge(authorities: &Authorities, chain: &[&Made], depth: u32) -> Result<(), &'static str> {
+pub(super) fn judge(authorities: &Authorities, chain: &[&Made], depth: u32) -> Result<(), &'static str> {
     let chain: Vec<_> = chain.iter().map(|made| made.der.clone()).collect();
     authorities.judge_client(&chain, depth, now()).map_err(|distrust| distrust.0)
 }
