@@ -14,6 +14,7 @@ mod once;
 mod pace;
 mod publish;
 mod reading;
+mod regular;
 mod settings;
 mod state;
 mod status;

@@ -168,7 +168,8 @@ struct Unread {
     bytes_max: u64,
 }
 
-const UNREAD: [Unread; 4] = [
+/// An upstream that is silent for a thousand connections is no part of it yet: `docs/plan.md` has what it costs.
+const UNREAD: [Unread; 3] = [
     Unread {
         name: "a silent authentication",
         path: "/asked",
@@ -186,13 +187,6 @@ const UNREAD: [Unread; 4] = [
     Unread {
         name: "a silent authentication",
         path: "/asked",
-        connections: 1000,
-        streams: 2,
-        bytes_max: THOUSAND_BYTES_MAX,
-    },
-    Unread {
-        name: "a silent upstream",
-        path: "/silent",
         connections: 1000,
         streams: 2,
         bytes_max: THOUSAND_BYTES_MAX,

@@ -3,7 +3,7 @@
 //! The files are read and compared instead of watched: they are small, and what renews them swaps links anywhere on the
 //! way to them. A pair that does not fit, as between the two renames of a renewal, leaves the one before in place.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +14,13 @@ use ringress_config::options::FileCertificate;
 use ringress_config::snapshot::Certificate;
 
 use super::Change;
+use crate::regular;
 
 /// How often the files are read.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Larger files are no certificates.
-const BYTES_MAX: u64 = 1 << 20;
+const MEBIBYTES_MAX: u64 = 1;
 
 /// All certificates on disk.
 pub(crate) struct Disk {
@@ -106,12 +107,7 @@ impl Pair {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    std::fs::File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > BYTES_MAX {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(content)
+    regular::read(&mut regular::open(path)?, MEBIBYTES_MAX)
 }
 
 #[cfg(test)]

@@ -16,12 +16,14 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tracing::{info, warn};
 
+use crate::regular;
+
 /// How often the files are looked at. They are small, and mounted Secrets change by a rename that no watch of a file
 /// sees.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Larger files are no certificates.
-const BYTES_MAX: u64 = 1 << 20;
+const MEBIBYTES_MAX: u64 = 1;
 
 /// The two files and what was last read from them.
 pub(super) struct Files {
@@ -121,10 +123,7 @@ impl Files {
 
 fn load(path: &Path) -> io::Result<Vec<u8>> {
     let named = |cause: io::Error| io::Error::new(cause.kind(), format!("{}: {cause}", path.display()));
-    if std::fs::metadata(path).map_err(named)?.len() > BYTES_MAX {
-        return Err(named(io::Error::other("too large for a certificate")));
-    }
-    std::fs::read(path).map_err(named)
+    regular::open(path).and_then(|mut file| regular::read(&mut file, MEBIBYTES_MAX)).map_err(named)
 }
 
 fn parse(certificate: &[u8], key: &[u8]) -> io::Result<CertifiedKey> {

@@ -1,15 +1,17 @@
 //! Files on disk: which there are, and which have changed since they were read.
 
 use std::collections::HashSet;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::hash::BuildHasher;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Largest file that is read, in bytes: the contract's limit of one JSON file.
-pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
+use crate::regular;
+
+/// Largest file that is read: the contract's limit of one JSON file.
+const FILE_MEBIBYTES_MAX: u64 = 64;
 
 /// Folders within folders, at most.
 const DEPTH_MAX: usize = 32;
@@ -71,17 +73,9 @@ impl Known {
 
 /// Reads a regular file within the size limit.
 pub(crate) fn read(path: &Path, hasher: &impl BuildHasher) -> io::Result<(Known, Vec<u8>)> {
-    // Opening a named pipe would wait for a writer for ever.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut file = File::open(path)?;
+    let mut file = regular::open(path)?;
     let stamp = Stamp::of(&file.metadata()?);
-    let mut content = Vec::with_capacity(usize::try_from(stamp.size.min(FILE_BYTES_MAX)).unwrap_or(0) + 1);
-    (&mut file).take(FILE_BYTES_MAX + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("it is larger than {} MiB", FILE_BYTES_MAX >> 20)));
-    }
+    let content = regular::read(&mut file, FILE_MEBIBYTES_MAX)?;
     let unchanged_meanwhile = Stamp::of(&file.metadata()?) == stamp;
     let trusted = unchanged_meanwhile && !stamp.is_fresh(SystemTime::now());
     Ok((Known { stamp, trusted, hash: hasher.hash_one(&content) }, content))
