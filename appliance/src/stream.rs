@@ -151,9 +151,9 @@ impl Stream {
         }
     }
 
-    /// Closing it resets the connection: the peer shall see that something is missing. A lane is reset by itself.
-    pub(crate) fn reset_on_close(&self) {
-        self.socket().into_iter().for_each(Socket::reset_on_close);
+    /// Whether closing it resets the connection: the peer shall see that something is missing. A lane is reset by itself.
+    pub(crate) fn reset_on_close(&self, resets: bool) {
+        self.socket().into_iter().for_each(|socket| socket.reset_on_close(resets));
     }
 
     /// Ends the sending side: the goodbye of TLS, then FIN.

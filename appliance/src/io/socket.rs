@@ -111,10 +111,10 @@ impl Socket {
         self.shutdown_write();
     }
 
-    /// Closing it resets the connection; what was not sent by then is dropped.
-    pub(crate) fn reset_on_close(&self) {
+    /// Whether closing it resets the connection; what was not sent by then is dropped.
+    pub(crate) fn reset_on_close(&self, resets: bool) {
         // Fails only when the peer is gone, and then there is nobody to tell.
-        let _ = rustix::net::sockopt::set_socket_linger(fd::borrow(&self.tcp), Some(Duration::ZERO));
+        let _ = rustix::net::sockopt::set_socket_linger(fd::borrow(&self.tcp), resets.then_some(Duration::ZERO));
     }
 
     /// Tells the peer that nothing more comes.

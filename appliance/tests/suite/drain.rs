@@ -1,6 +1,7 @@
 //! The end of the process: what runs is finished, what waits is told, and it does not take for ever.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -9,7 +10,7 @@ use crate::support::client::{self, Connection};
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Driver, Ringress, on_each_driver};
-use crate::support::{eventually, within};
+use crate::support::{PATIENCE, eventually, within};
 
 /// Answers `/slow` only when told to, everything else at once.
 fn held() -> (Origin, std::sync::mpsc::SyncSender<()>) {
@@ -28,9 +29,23 @@ fn held() -> (Origin, std::sync::mpsc::SyncSender<()>) {
     (origin, go_on)
 }
 
+/// Sends half of an answer whose length nobody knows, and no more.
+fn halves() -> Origin {
+    Origin::with(|request, peer| {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        peer.send(format!("{head}4\r\nhalf\r\n").as_bytes())?;
+        if request.target == "/whole" {
+            peer.send(b"0\r\n\r\n")?;
+            return Ok(Next::Keep);
+        }
+        within(PATIENCE, || false);
+        Ok(Next::Close)
+    })
+}
+
 fn in_front_of(driver: Driver, origin: &Origin, flags: &[&str]) -> Ringress {
     let mut objects = service("origin", &[origin.address]);
-    objects.push(ingress("a").prefix("a.test", "/", "origin").build());
+    objects.push(ingress("a").annotation("proxy-body-size", "0").prefix("a.test", "/", "origin").build());
     let builder = Ringress::on(driver).manifest("all.json", file(objects));
     flags.iter().fold(builder, |builder, &flag| builder.flag(flag)).start()
 }
@@ -94,4 +109,42 @@ fn a_drain_is_bounded_and_a_second_signal_ends_it_at_once() {
             assert!(started.elapsed() < Duration::from_secs(5), "{flag}: {:?}", started.elapsed());
         }
     });
+}
+
+/// The end of the connection is the end of such a client's body, also where the process ends it.
+#[test]
+fn an_answer_to_an_http_1_0_client_that_a_drain_cuts_off_ends_with_a_reset() {
+    on_each_driver(|driver| {
+        let origin = halves();
+        let mut ringress = in_front_of(driver, &origin, &["--drain-timeout=1s"]);
+        // Beyond what is kept of a body, it is streamed.
+        for body in [0, 3 << 20] {
+            let mut whole = asks_as_http_1_0(&ringress, "/whole", body);
+            let mut answer = Vec::new();
+            whole.read_to_end(&mut answer).expect("a proper end");
+            assert!(answer.ends_with(b"\r\n\r\nhalf"));
+        }
+        let mut clients = [0, 3 << 20].map(|body| asks_as_http_1_0(&ringress, "/half", body));
+        for client in &mut clients {
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\r\n\r\nhalf") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).expect("the half that comes");
+                answer.extend(byte);
+            }
+        }
+        ringress.signal(Signal::TERM);
+        for mut client in clients {
+            let ended = client.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+            assert_eq!(ended, Err(io::ErrorKind::ConnectionReset));
+        }
+        eventually("the process ends", || ringress.ended().is_some());
+    });
+}
+
+fn asks_as_http_1_0(ringress: &Ringress, target: &str, body: usize) -> TcpStream {
+    let mut client = client::connect(ringress.http).expect("connect");
+    let head = format!("POST {target} HTTP/1.0\r\nHost: a.test\r\nContent-Length: {body}\r\n\r\n");
+    client.write_all(&[head.as_bytes(), &vec![b'x'; body]].concat()).expect("send");
+    client
 }

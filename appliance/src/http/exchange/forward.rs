@@ -17,7 +17,7 @@ use super::super::connection::switches_as_asked;
 use super::super::edge::Believed;
 use super::super::field::FieldId;
 use super::super::forward::{FieldPolicy, Forward, TraceFields, write_request};
-use super::super::framing::BodyFraming;
+use super::super::framing::{BodyFraming, ResponseBody};
 use super::super::head::{HeadError, Version};
 use super::super::request::{Method, RequestHead};
 use super::super::response::Asked;
@@ -241,6 +241,10 @@ impl<'s> Exchange<'s> {
             let opened = (connection, received, out);
             return Box::pin(self.switch(client, scratch, inbox, (route, cluster), opened)).await;
         }
+        let ends_with_connection = written.body == ResponseBody::UntilClose;
+        if ends_with_connection {
+            client.stream.reset_on_close(true);
+        }
         let relayed = response::relay(
             &self.core,
             (&mut connection.stream, route.timeouts.read),
@@ -250,6 +254,9 @@ impl<'s> Exchange<'s> {
             out,
         )
         .await;
+        if ends_with_connection {
+            client.stream.reset_on_close(false);
+        }
         let now = Instant::now();
         self.times.response = Some(now.duration_since(began));
         match relayed {
@@ -307,10 +314,11 @@ impl<'s> Exchange<'s> {
 }
 
 /// Ends a connection in the middle of a response. To an HTTP/1.0 client the end of the connection may be that of the body:
-/// only a reset shows that this one is cut (RFC 9112 8).
+/// only a reset shows that this one is cut (RFC 9112 8). While such a body is sent, any end of the connection is one, also
+/// that of the process.
 pub(super) fn cut(client: &Client, head: &RequestHead) -> After {
     if head.version == Version::Http10 {
-        client.stream.reset_on_close();
+        client.stream.reset_on_close(true);
     }
     After::Closed
 }

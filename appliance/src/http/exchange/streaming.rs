@@ -12,6 +12,7 @@ use ringress_config::snapshot::{Cluster, Route};
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
 use super::super::framing::BodyFraming;
+use super::super::head::Version;
 use super::super::request::Method;
 use super::super::response::Asked;
 use super::attempts::Attempts;
@@ -76,6 +77,10 @@ impl<'s> Exchange<'s> {
         self.outbound(scratch, inbox, scratch.request.framing).write(&mut head, connection.address);
         let began = Instant::now();
         let lease = connection.lease.take();
+        let is_http_1_0 = scratch.request.version == Version::Http10;
+        if is_http_1_0 {
+            client.stream.reset_on_close(true);
+        }
         let (mut reader, mut writer) = client.stream.take().split();
         let gathered = body.bytes.len() as u64;
         let upload = Upload { head, first: body, decoder: &mut decoder };
@@ -85,6 +90,9 @@ impl<'s> Exchange<'s> {
         self.bytes_received += decoder.taken() - gathered;
         self.times.response = Some(began.elapsed());
         client.stream = Stream::reunite(reader, writer);
+        if is_http_1_0 {
+            client.stream.reset_on_close(false);
+        }
         match (&result, &lease) {
             (Err(Streaming::BeforeHead(failure)), Some(lease)) => lease.failed(&self.core, failure),
             (Ok(_) | Err(Streaming::AfterHead(_) | Streaming::Replaced(_)), Some(lease)) => lease.answered(),
