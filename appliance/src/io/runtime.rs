@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::task::Waker;
 use std::time::Duration;
 
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
@@ -117,6 +118,12 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
     drop(monoio::spawn(task));
 }
 
+/// Wakes a task behind all that is ready now. One that wakes itself goes on before all others in monoio.
+pub(crate) fn wake_last(task: &Waker) {
+    let task = task.clone();
+    spawn(async move { task.wake() });
+}
+
 /// Lets the other tasks of this core have their turn.
 pub(crate) async fn give_way() {
     let mut is_called_again = false;
@@ -124,7 +131,7 @@ pub(crate) async fn give_way() {
         if std::mem::replace(&mut is_called_again, true) {
             return std::task::Poll::Ready(());
         }
-        cx.waker().wake_by_ref();
+        wake_last(cx.waker());
         std::task::Poll::Pending
     })
     .await;

@@ -191,11 +191,12 @@ impl TlsReader {
     /// As [`TlsStream::recv`]; a buffer without room gets it when something has come. Answers of the engine (key
     /// updates) leave with the other half's next send.
     pub(crate) async fn recv(&mut self, mut buf: Vec<u8>) -> Owned<usize> {
-        let before = buf.len();
+        let (before, needs_room) = (buf.len(), buf.capacity() == 0);
         loop {
-            if buf.capacity() == 0 {
-                let unread = self.session.borrow().unread();
-                buf = if unread == 0 { buf } else { self.buffers.fitting(unread) };
+            let unread = self.session.borrow().unread();
+            // More may have come than what was listened for.
+            if needs_room && buf.is_empty() && unread > buf.capacity() {
+                self.buffers.put(std::mem::replace(&mut buf, self.buffers.fitting(unread)));
             }
             let advanced = self.session.borrow_mut().advance(&mut buf);
             release_incoming(&self.session, &self.buffers);

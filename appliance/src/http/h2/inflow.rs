@@ -61,21 +61,19 @@ impl Inflow {
         // Who was given something may well wait for another to take it now.
         let is_read = std::mem::take(&mut self.is_read);
         let Some(unread) = &mut self.unread else { return };
-        unread.waits(!is_read && self.last.is_none());
-        if is_read || !unread.is_one_of_many() {
-            return;
-        }
-        if !self.piece.is_empty() {
+        if !is_read && unread.is_one_of_many() {
             unread.keep(&std::mem::take(&mut self.piece));
-        }
-        while self.last.is_none() {
-            match self.stream.poll_data(cx) {
-                Poll::Pending => return,
-                Poll::Ready(Some(Ok(piece))) => unread.keep(&piece),
-                Poll::Ready(Some(Err(error))) => self.last = Some(Last::Failed(error)),
-                Poll::Ready(None) => self.last = Some(Last::End),
+            while self.last.is_none()
+                && let Poll::Ready(next) = self.stream.poll_data(cx)
+            {
+                match next {
+                    Some(Ok(piece)) => unread.keep(&piece),
+                    Some(Err(error)) => self.last = Some(Last::Failed(error)),
+                    None => self.last = Some(Last::End),
+                }
             }
         }
+        unread.waits(!is_read && self.last.is_none() && !self.stream.is_end_stream());
     }
 
     /// Appends what is there to `buf`; `Ok(0)` is the end. The peer may send as much again once it was given out.
@@ -85,6 +83,11 @@ impl Inflow {
         }
         let read = self.poll_next(cx, buf);
         self.is_read = read.is_pending();
+        let holds_none = self.piece.is_empty() && self.unread.as_ref().is_some_and(|unread| unread.kept().is_empty());
+        if holds_none && self.stream.is_end_stream() {
+            // Who knows the length of a body does not ask for its end.
+            self.unread = None;
+        }
         read
     }
 

@@ -18,7 +18,7 @@ use super::response_in::AwaitedResponse;
 use super::session::Running;
 use super::stalls::{Stall, Stalls, Taken};
 use super::unread::Inlet;
-use crate::io::{Aborter, Deadline, Owned, Timers};
+use crate::io::{Aborter, Deadline, Owned, Timers, wake_last};
 use crate::limits::H2_STALLED_STEADY;
 
 /// What is read.
@@ -143,14 +143,19 @@ impl Lane {
         if let Err(error) = taken {
             return (Err(error), buf);
         }
-        let mut stall = None;
+        let (mut stall, mut gave_way) = (None, false);
         let sent = poll_fn(|cx| {
             if let Poll::Ready(error) = self.poll_ended(cx) {
                 return Poll::Ready(Err(error));
             }
             let drained = self.ends.outgoing.borrow_mut().poll_drained(cx);
-            if drained.is_pending() && self.ends.waits(&mut stall) {
-                buf = Vec::new();
+            if drained.is_pending() {
+                if self.ends.outgoing.borrow().is_held() && !std::mem::replace(&mut gave_way, true) {
+                    // Most often its connection had no turn yet, and no client is waited for.
+                    wake_last(cx.waker());
+                } else if self.ends.waits(&mut stall) {
+                    buf = Vec::new();
+                }
             }
             drained
         })

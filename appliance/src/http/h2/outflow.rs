@@ -107,6 +107,13 @@ impl Outflow {
     /// Waits until the peer's windows have taken the piece, and its connection where many are left.
     pub(super) fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.piece.is_empty() {
+            // A client may grant a byte at a time.
+            if let Some(unsent) = &self.unsent {
+                self.held = unsent.poll_borne(cx).is_pending();
+                if self.held {
+                    return Poll::Pending;
+                }
+            }
             self.stream.reserve_capacity(self.piece.len());
             if self.stream.capacity() == 0 {
                 match ready!(self.stream.poll_capacity(cx)) {
@@ -140,6 +147,11 @@ impl Outflow {
     pub(super) fn waiting(&self) -> (usize, bool) {
         let unsent = self.unsent.as_ref().map_or(0, |unsent| unsent.bytes());
         (self.piece.len() + unsent, self.passed - unsent as u64 > H2_UNASKED_BYTES)
+    }
+
+    /// Whether it waits for h2 to let go of what it has, not for the peer to grant more.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
     }
 
     /// Breaks the stream off.

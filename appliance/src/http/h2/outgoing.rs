@@ -86,6 +86,11 @@ impl Outgoing {
         }
     }
 
+    /// See [`Outflow::is_held`].
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self, Self::Body(body) if body.is_held())
+    }
+
     pub(super) fn finish(&mut self) -> io::Result<()> {
         match self {
             Self::Body(body) => body.finish(),

@@ -46,18 +46,24 @@ impl Queue {
         }
     }
 
-    /// As [`Self::shed_oldest`], of those below a number.
-    pub(super) fn shed_oldest_before(&self, number: u64) -> bool {
-        let is_one = self.waiting.borrow().first_key_value().is_some_and(|(oldest, _)| *oldest < number);
-        is_one && self.shed_oldest()
+    /// As [`Self::shed_oldest`], of those below a number that hold so many bytes.
+    pub(super) fn shed_oldest_of(&self, bytes: usize, below: u64) -> bool {
+        let holds = |waiting: &Waiting| waiting.bytes >= bytes;
+        let found = self.waiting.borrow().range(..below).find(|(_, waiting)| holds(waiting)).map(|(number, _)| *number);
+        found.is_some_and(|number| self.shed(number))
     }
 
     /// Ends the one that has waited longest. Whether there was one.
     pub(super) fn shed_oldest(&self) -> bool {
-        let Some((_, oldest)) = self.waiting.borrow_mut().pop_first() else { return false };
-        self.bytes.set(self.bytes.get() - oldest.bytes);
-        oldest.shed.set(true);
-        oldest.aborter.abort();
+        let oldest = self.waiting.borrow().first_key_value().map(|(number, _)| *number);
+        oldest.is_some_and(|number| self.shed(number))
+    }
+
+    fn shed(&self, number: u64) -> bool {
+        let Some(ended) = self.waiting.borrow_mut().remove(&number) else { return false };
+        self.bytes.set(self.bytes.get() - ended.bytes);
+        ended.shed.set(true);
+        ended.aborter.abort();
         true
     }
 

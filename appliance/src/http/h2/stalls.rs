@@ -211,7 +211,8 @@ mod tests {
         assert!(is_shed(&begun[3]) && !is_shed(&begun[4]));
         // And each brings room for an answer.
         connection.keeps(0);
-        let many: Vec<_> = (0..2 * most).map(|_| stalls.join()).collect();
+        let many: Vec<_> =
+            (0..2 * H2_STALLED_ALL_BYTES_MIN / H2_STALLED_BYTES_PER_CONNECTION).map(|_| stalls.join()).collect();
         begun.extend((0..most / 2).map(|_| enter(Taken::Some)));
         assert!(!begun[4..].iter().any(is_shed));
         drop((begun, many, connection, untouched));

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::queue::{Queue, Waiting};
+use crate::buffers::HEAD_BYTES;
 use crate::io::Aborter;
 use crate::limits::{H2_BODIES_UNCOUNTED, H2_UNREAD_BYTES_MAX, H2_UNREAD_SECONDS_MAX};
 
@@ -26,7 +27,7 @@ pub(crate) struct Unread {
     /// What number comes next now and in each of the last seconds, the oldest first.
     seconds: RefCell<VecDeque<u64>>,
     /// Bytes that have just come, for streams that had no turn since.
-    arriving: Cell<usize>,
+    arriving: Arriving,
     /// Connections that are not received from.
     paused: RefCell<VecDeque<Rc<Inlet>>>,
 }
@@ -42,9 +43,20 @@ pub(super) struct Inlet {
     paused: RefCell<Option<Waker>>,
 }
 
-/// Counts bytes that have just come, until those that they are for have had a turn: many connections may receive in one.
+/// By when they came.
+#[derive(Default)]
+struct Arriving {
+    second: Cell<u64>,
+    now: Cell<usize>,
+    /// In the second before.
+    before: Cell<usize>,
+}
+
+/// Counts bytes that come, until those that they are for have had a turn: many connections may receive in one. For two
+/// seconds at most, as a client may be slow with the rest of a record.
 pub(super) struct Arrival {
     unread: Rc<Unread>,
+    second: u64,
     bytes: usize,
 }
 
@@ -84,21 +96,40 @@ impl Unread {
             seconds.push_back(self.next.get());
             (seconds.len() > H2_UNREAD_SECONDS_MAX).then(|| seconds.pop_front()).flatten()
         };
-        while self.is_full() && before.is_some_and(|before| self.queue.shed_oldest_before(before)) {}
+        let is_full = || self.queue.bytes() >= H2_UNREAD_BYTES_MAX;
+        while is_full() && before.is_some_and(|before| self.queue.shed_oldest_of(HEAD_BYTES, before)) {}
+        self.arriving.tick();
         let paused = std::mem::take(&mut *self.paused.borrow_mut());
-        paused.iter().for_each(|inlet| inlet.resume());
+        for inlet in paused {
+            inlet.resume();
+        }
     }
 
     fn is_full(&self) -> bool {
-        self.queue.bytes() + self.arriving.get() >= H2_UNREAD_BYTES_MAX
+        self.queue.bytes() + self.arriving.sum() >= H2_UNREAD_BYTES_MAX
     }
 
     /// Something was let go of: one more connection may go on.
     fn made_room(&self) {
-        if !self.is_full() {
-            let next = self.paused.borrow_mut().pop_front();
-            next.into_iter().for_each(|inlet| inlet.resume());
+        if self.is_full() {
+            return;
         }
+        let next = || self.paused.borrow_mut().pop_front();
+        // Some go on already, or are gone.
+        while let Some(next) = next()
+            && !next.resume()
+        {}
+    }
+}
+
+impl Arriving {
+    fn sum(&self) -> usize {
+        self.now.get() + self.before.get()
+    }
+
+    fn tick(&self) {
+        self.second.set(self.second.get() + 1);
+        self.before.set(self.now.take());
     }
 }
 
@@ -145,20 +176,32 @@ impl Inlet {
         self.waiting.get() == 0 && self.holding.get() == 0
     }
 
-    /// So much was received on it.
+    /// So much comes on it.
     pub(super) fn arrival(&self, bytes: usize) -> Arrival {
-        self.unread.arriving.set(self.unread.arriving.get() + bytes);
-        Arrival { unread: Rc::clone(&self.unread), bytes }
+        let Arriving { second, now, .. } = &self.unread.arriving;
+        now.set(now.get() + bytes);
+        Arrival { unread: Rc::clone(&self.unread), second: second.get(), bytes }
     }
 
-    fn resume(&self) {
-        self.paused.take().into_iter().for_each(Waker::wake);
+    /// Whether it was paused.
+    fn resume(&self) -> bool {
+        self.paused.take().map(Waker::wake).is_some()
+    }
+
+    /// Its connection is gone.
+    pub(super) fn end(&self) {
+        self.paused.take();
     }
 }
 
 impl Drop for Arrival {
     fn drop(&mut self) {
-        self.unread.arriving.set(self.unread.arriving.get() - self.bytes);
+        let Arriving { second, now, before } = &self.unread.arriving;
+        match second.get() - self.second {
+            0 => now.set(now.get() - self.bytes),
+            1 => before.set(before.get() - self.bytes),
+            _ => {}
+        }
         self.unread.made_room();
     }
 }
@@ -189,6 +232,9 @@ impl UnreadBody {
 
     /// Takes a piece that nobody reads now.
     pub(super) fn keep(&mut self, piece: &[u8]) {
+        if piece.is_empty() {
+            return;
+        }
         if self.read > self.bytes.len() / 2 {
             self.bytes.drain(..std::mem::take(&mut self.read));
         }
@@ -335,6 +381,13 @@ mod tests {
         arrivals.pop();
         assert!(unread.paused.borrow().is_empty(), "it is told");
         assert!(is_open(&inlet));
+        arrivals.push(inlet.arrival(PIECE.len()));
+        unread.tick();
+        assert!(!is_open(&inlet));
+        unread.tick();
+        assert!(is_open(&inlet), "a client that is slow holds nobody up for long");
+        drop(arrivals);
+        assert_eq!(unread.arriving.sum(), 0);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::meter::{Crowd, Meter};
 use super::stalls::{Member, Stalls};
 use super::unread::{Arrival, Inlet};
 use crate::buffers::{Buffers, HEAD_BYTES};
-use crate::io::{Owned, Timers};
+use crate::io::{self as core_io, Owned, Timers, wake_last};
 use crate::limits::CLIENT_SEND;
 use crate::relay;
 use crate::stream::{Reader, Source, Writer};
@@ -25,6 +25,9 @@ use crate::stream::{Reader, Source, Writer};
 const WAITING_BYTES_MAX: usize = 64 << 10;
 /// The same where a core's clients leave much: each keeps little.
 const WAITING_BYTES_LITTLE: usize = HEAD_BYTES;
+
+/// A whole record of TLS.
+const RECORD_BYTES: usize = 16 << 10;
 
 type Operation<T> = Pin<Box<dyn Future<Output = T>>>;
 
@@ -72,10 +75,16 @@ struct Metered {
     meter: Meter,
     member: Member,
     inlet: Rc<Inlet>,
-    /// What was received last, where each that is may be one of many that nobody reads.
+    /// Counts what is received now, where it may be one of many that nobody reads.
     arrival: Option<Arrival>,
     timers: Rc<Timers>,
     refused: Rc<Cell<Option<h2::Reason>>>,
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        self.inlet.end();
+    }
 }
 
 impl Wire {
@@ -111,6 +120,7 @@ impl Wire {
     }
 
     fn begin_receive(&mut self) {
+        self.expect();
         self.read = 0;
         let spent = std::mem::take(&mut self.received);
         // Most connections wait most of the time: a large buffer only follows a receive that filled a small one, and TLS
@@ -153,10 +163,9 @@ impl Wire {
         }
         if listens_first && std::mem::take(&mut self.delivered) {
             // The requests that were read begin first: they may be what the connection pauses for.
-            cx.waker().wake_by_ref();
+            wake_last(cx.waker());
             return true;
         }
-        metered.arrival = None;
         let begins = matches!(self.reading, Reading::Heard(_)) || !listens_first;
         begins && metered.inlet.poll_open(cx).is_pending()
     }
@@ -166,12 +175,24 @@ impl Wire {
         self.metered.as_ref().is_some_and(|metered| metered.inlet.is_one_of_many())
     }
 
+    /// A record is there to be received, and may be one of many that nobody reads.
+    fn expect(&mut self) {
+        if let (Some(metered), Reading::Heard(Reader::Tls(_))) = (&mut self.metered, &self.reading) {
+            metered.arrival = Some(metered.inlet.arrival(RECORD_BYTES));
+        }
+    }
+
     /// Counts what was just received until whoever it is for has had a turn.
     fn arrive(&mut self) {
-        if self.listens_first()
-            && let Some(metered) = &mut self.metered
-        {
-            metered.arrival = Some(metered.inlet.arrival(self.received.len()));
+        let listens_first = self.listens_first();
+        let Some(Metered { inlet, arrival, .. }) = &mut self.metered else { return };
+        let counted = || inlet.arrival(self.received.len());
+        if let Some(arrival) = arrival.take().or_else(|| listens_first.then(counted)) {
+            core_io::spawn(async move {
+                // They are woken behind this.
+                core_io::give_way().await;
+                drop(arrival);
+            });
         }
     }
 
@@ -264,7 +285,7 @@ impl AsyncRead for Wire {
                 Reading::Ended => return Poll::Ready(Ok(())),
                 Reading::Idle(_) if gives_way => {
                     self.at_once = 0;
-                    cx.waker().wake_by_ref();
+                    wake_last(cx.waker());
                     return Poll::Pending;
                 }
                 Reading::Idle(_) if listens_first => self.begin_listening(),
