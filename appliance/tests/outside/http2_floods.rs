@@ -57,12 +57,23 @@ pub(crate) fn untaken(streams: u32) -> Vec<u8> {
     ids(0, streams).flat_map(|id| headers(id, END_STREAM, &pseudo("GET", "/large"))).collect()
 }
 
+/// Answers that fill the socket, and others that wait for a window.
+fn blocked() -> Vec<u8> {
+    let wide = ids(0, 20).chain([0]).flat_map(|id| window_update(id, 1 << 30));
+    untaken(40).into_iter().chain(wide).collect()
+}
+
+/// A byte for each of those that wait.
+fn bytes(_: u32) -> Vec<u8> {
+    (0..10).flat_map(|_| ids(1, 20)).flat_map(|id| window_update(id, 1)).collect()
+}
+
 /// To keep the connection busy.
 fn priority(_: u32) -> Vec<u8> {
     frame(PRIORITY, 0, 9, &[0, 0, 0, 3, 15])
 }
 
-pub(crate) static FLOODS: [Flood; 12] = [
+pub(crate) static FLOODS: [Flood; 13] = [
     Flood {
         name: "rapid reset",
         settings: &[],
@@ -128,6 +139,7 @@ pub(crate) static FLOODS: [Flood; 12] = [
         round: |_| (0..100).flat_map(|_| frame(PRIORITY, 0, 9, &[0, 0, 0, 3, 15])).collect(),
         reads: true,
     },
+    Flood { name: "windows of a byte each time", settings: &[(4, 0)], first: blocked, round: bytes, reads: false },
     Flood { name: "stalled windows", settings: &[(4, 0)], first: || untaken(120), round: priority, reads: true },
 ];
 
