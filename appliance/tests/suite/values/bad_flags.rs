@@ -89,7 +89,7 @@ pub(super) const BAD: &[(&str, &[&str])] = &[
     ("update-status-on-shutdown", &["maybe"]),
     ("validating-webhook", &["nowhere", KUBE]),
     ("validating-webhook-certificate", &["/missing.crt", KUBE, AWAY, "--validating-webhook=127.0.0.1:0", "--validating-webhook-key=/missing.key"]),
-    ("validating-webhook-key", &["/missing.key", KUBE, AWAY, "--validating-webhook=127.0.0.1:0", "--validating-webhook-certificate=/dev/null"]),
+    ("validating-webhook-key", &["/missing.key", KUBE, AWAY, "--validating-webhook=127.0.0.1:0", "--validating-webhook-certificate=/etc/hosts"]),
     ("version", &["maybe"]),
     ("watch-ingress-without-class", &["maybe"]),
     ("watch-namespace", &["a b"]),
