@@ -7,8 +7,10 @@ use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath};
 
 use self::bounds::{CHECKS_OF_A_CHAIN, CHECKS_OF_A_SECRET, Checks, MOST_OF_A_NAME, distinct};
+use self::certificates::Authority;
 use self::fields::sequence;
 use self::revocations::Revocations;
+use self::sent::Issuer;
 use super::distinguished_name;
 
 mod bounds;
@@ -16,6 +18,7 @@ mod certificates;
 mod fields;
 mod plain_list;
 mod revocations;
+mod sent;
 mod signed;
 
 /// Authorities that chains must lead to, with their revocation lists.
@@ -23,6 +26,8 @@ pub struct Authorities {
     anchors: Box<[TrustAnchor<'static>]>,
     /// Those that another one of them issued. They are at hand for every chain, and checked as if it had held them.
     between: Box<[CertificateDer<'static>]>,
+    /// All of them, as those who issued others.
+    issuers: Box<[Issuer]>,
     /// Names of all of them, DER, to be told to clients.
     subjects: Box<[Box<[u8]>]>,
     revocations: Revocations,
@@ -80,9 +85,11 @@ impl Authorities {
         let lists = revocations.map(|pem| Revocations::from_pem(pem, &listed, hash)).transpose()?;
         let digest = super::certificate::sha256(&hashed);
         let (issued, trusted): (Vec<_>, Vec<_>) = listed.into_iter().partition(|one| one.is_issued);
+        let issuer = |one: &Authority| Issuer { name: (*one.anchor.subject).into(), key: one.key.clone() };
+        let issuers = trusted.iter().chain(&issued).map(issuer).collect();
         let anchors = trusted.into_iter().map(|one| one.anchor).collect();
         let between = issued.into_iter().map(|one| one.der).collect();
-        Ok(Self { anchors, between, subjects, revocations: lists.unwrap_or_default(), digest })
+        Ok(Self { anchors, between, issuers, subjects, revocations: lists.unwrap_or_default(), digest })
     }
 
     /// Names of the authorities, DER.
@@ -127,8 +134,9 @@ impl Authorities {
     ) -> Result<(), Distrust> {
         let (leaf, sent) = chain.split_first().ok_or(Distrust("no certificate"))?;
         let parsed = EndEntityCert::try_from(leaf).map_err(|error| distrust(&error, leaf))?;
-        // A client that sends one many times must not be judged by it many times.
-        let at_hand = self.between.iter().chain(sent).map(|der| CertificateDer::from(&**der));
+        let sent = sent::genuine(sent, &self.issuers, &Checks::new(CHECKS_OF_A_CHAIN));
+        let sent = sent.map_err(|spent| distrust(&spent.into(), leaf))?;
+        let at_hand = self.between.iter().chain(&sent).map(|der| CertificateDer::from(&**der));
         let between = distinct(at_hand.collect());
         let checks = Checks::new(CHECKS_OF_A_CHAIN);
         let lists = self.revocations.extended();

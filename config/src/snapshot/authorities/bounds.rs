@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 pub(super) const MOST_OF_A_NAME: usize = 16;
 /// Signatures that are checked when `ca.crt` is read, and again when `ca.crl` is.
 pub(super) const CHECKS_OF_A_SECRET: u32 = 1024;
-/// Signatures of lists that are checked for one chain, over all ways that lead from it to an authority.
+/// Signatures that are checked for one chain, of what was sent with it, and of lists over all ways from it to an
+/// authority.
 pub(super) const CHECKS_OF_A_CHAIN: u32 = 64;
 
 /// Signatures that may still be checked; `None` once there were too few.

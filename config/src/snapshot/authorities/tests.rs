@@ -163,6 +163,32 @@ fn there_are_so_many_authorities_of_a_name_and_no_more() {
 }
 
 #[test]
+fn what_a_client_makes_up_is_not_looked_at() {
+    let root = make(params("root", true), None);
+    let (middle, low) = (make(params("middle", true), Some(&root)), params("low", true));
+    let low = make(low, Some(&middle));
+    let authorities = read(&root.pem);
+    let evil: Vec<Made> = (0..10).map(|_| make(params("evil", true), None)).collect();
+    let judged = |leaf: &Made, more: &[&Made]| {
+        let chain: Vec<&Made> = [leaf].into_iter().chain(&evil).chain(more.iter().copied()).collect();
+        judge(&authorities, &chain, 2)
+    };
+    let leaf = |by: &Made| make(params("leaf", false), Some(by));
+    // The engine gives up on these after 200,000 tries, and tells otherwise.
+    assert_eq!(judged(&leaf(&evil[0]), &[]), Err("unable to verify the first certificate"));
+    assert_eq!(judged(&leaf(&low), &[&low, &middle]), Ok(()));
+    assert_eq!(judged(&leaf(&low), &[&middle, &low, &root]), Ok(()), "in any order");
+    assert_eq!(judged(&leaf(&low), &[&low]), Err("unable to verify the first certificate"));
+    assert_eq!(judged(&leaf(&middle), &[&middle; 65]), Ok(()), "equal ones cost one check");
+    // Those who claim to be ours cost a check each.
+    let namesake = make(params("root", true), None);
+    let forged: Vec<Made> = (0..64).map(|_| make(params("forged", true), Some(&namesake))).collect();
+    let forged: Vec<&Made> = forged.iter().collect();
+    assert_eq!(judged(&leaf(&middle), &[&forged[1..], &[&middle]].concat()), Ok(()));
+    assert_eq!(judged(&leaf(&middle), &[&forged[..], &[&middle]].concat()), Err("certificate rejected"));
+}
+
+#[test]
 fn time_and_purpose_count() {
     let root = make(params("root", true), None);
     let authorities = read(&root.pem);
