@@ -226,7 +226,7 @@ fn lists_without_extensions_revoke_as_well_and_close_their_hosts_when_forged() {
         ringress.apply("ca.json", secret(&[good, other.plain_list_signed_by(&ca, 1, "dave")]));
         assert_eq!(both(), [[403; 4]; 2]);
         assert_eq!((ringress.get("optional.test", "/").status, origin.received().len()), (403, before));
-        ringress.wait_logged("the list of CN=other CA is not signed by the authority of that name");
+        ringress.wait_logged("the list of CN=other CA is not signed by a key of that name in ca.crt");
         ringress.apply("ca.json", secret(&lists(1)));
         assert_eq!(both(), [[400, 200, 200, 400]; 2]);
     });

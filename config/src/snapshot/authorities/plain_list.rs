@@ -3,18 +3,24 @@
 //! The engine reads none of them. `x509-parser` does, but passes over parts it does not understand, and here a part
 //! passed over is a certificate let in. So the few fields are walked by hand, and none may be left.
 
-use rustls::crypto::aws_lc_rs;
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
+use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::Error;
-use x509_parser::asn1_rs::Any;
-use x509_parser::prelude::{ASN1Time, FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::snapshot::distinguished_name;
+use super::bounds::{CHECKS_OF_A_SECRET, Checks};
+use super::certificates::Authority;
+use super::fields::{BOOLEAN, Fields, INTEGER, Malformed, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
+use super::name_text;
+use super::signed::Signed;
+
+/// The engine, which does not look at thisUpdate, has no error for it. This one it has for lists that it reads only.
+pub(super) const NOT_YET_VALID: Error = Error::InvalidCrlNumber;
 
 /// A list that speaks of all that its issuer issued.
 pub(super) struct PlainList {
     /// Its issuer's name, DER without the outer layer, as the engine keeps names.
     issuer: Box<[u8]>,
+    this_update: UnixTime,
     next_update: UnixTime,
     /// Serial numbers without leading zeros, sorted.
     revoked: Box<[Box<[u8]>]>,
@@ -23,18 +29,11 @@ pub(super) struct PlainList {
     signers: Vec<Box<[u8]>>,
 }
 
-/// What the signature is over, whose algorithm is DER without its outer layer.
-struct Signed {
-    data: Box<[u8]>,
-    algorithm: Box<[u8]>,
-    signature: Box<[u8]>,
-}
-
 /// Why a list is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unusable {
     #[error("it is no list in DER, or not a whole one")]
-    Malformed,
+    Malformed(#[from] Malformed),
     #[error("it has extensions")]
     Extensions,
     #[error("its version is neither 1 nor 2")]
@@ -49,35 +48,32 @@ pub(super) enum Unusable {
     CriticalExtension,
     #[error("it is signed by an algorithm that is not supported, such as one with SHA-1")]
     Algorithm,
-    #[error("the list of {0} is not signed by the authority of that name")]
+    #[error("the list of {0} is not signed by a key of that name in ca.crt, or by one that is not supported")]
     Signature(String),
     #[error("the key usage of {0} does not permit to sign lists")]
     KeyUsage(String),
+    #[error("whether {0} may sign lists cannot be read from its certificate")]
+    Certificate(String),
+    #[error("it takes more than {CHECKS_OF_A_SECRET} checks of signatures to know who has signed the lists")]
+    TooManyChecks,
 }
 
 impl PlainList {
     pub(super) fn from_der(der: &[u8]) -> Result<Self, Unusable> {
-        let mut all = Fields(der);
-        let mut list = Fields(all.take(SEQUENCE)?);
-        all.end()?;
-        let (data, content) = list.next(SEQUENCE)?;
-        let algorithm = list.take(SEQUENCE)?;
-        let signature = bits(list.take(BIT_STRING)?)?;
-        list.end()?;
-
+        let (content, signed) = Signed::from_der(der)?;
         let mut fields = Fields(content);
         if fields.peek() == Some(INTEGER) && fields.take(INTEGER)? != VERSION_2 {
             return Err(Unusable::Version);
         }
-        if fields.take(SEQUENCE)? != algorithm {
+        if fields.take(SEQUENCE)? != &*signed.algorithm {
             return Err(Unusable::TwoAlgorithms);
         }
-        if !supported().iter().any(|known| *known.signature_alg_id() == *algorithm) {
+        if !signed.is_supported() {
             return Err(Unusable::Algorithm);
         }
         let issuer = fields.take(SEQUENCE)?;
-        fields.time()?;
-        if !matches!(fields.peek(), Some(UTC_TIME | GENERALIZED_TIME)) {
+        let this_update = fields.time()?;
+        if !fields.is_time() {
             return Err(Unusable::NoNextUpdate);
         }
         let next_update = fields.time()?;
@@ -91,31 +87,43 @@ impl PlainList {
             revoked.push(entry(entries.take(SEQUENCE)?)?);
         }
         revoked.sort_unstable();
-        let signed = Signed { data: data.into(), algorithm: algorithm.into(), signature: signature.into() };
-        Ok(Self { issuer: issuer.into(), next_update, revoked: revoked.into(), signed, signers: Vec::new() })
+        let (issuer, revoked) = (issuer.into(), revoked.into());
+        Ok(Self { issuer, this_update, next_update, revoked, signed, signers: Vec::new() })
     }
 
-    /// Whether it is by an issuer of this name.
-    pub(super) fn is_by(&self, issuer: &[u8]) -> bool {
-        *self.issuer == *issuer
+    /// Its issuer's name, DER without the outer layer.
+    pub(super) fn issuer(&self) -> &[u8] {
+        &self.issuer
     }
 
     /// Finds who of the authorities of its issuer's name has signed it. Where there is none of that name it is of an
     /// authority below, whose certificate comes with a client's.
-    pub(super) fn find_signers<'a>(
-        &mut self,
-        of_its_name: impl Iterator<Item = (&'a CertificateDer<'a>, Box<[u8]>)>,
-    ) -> Result<(), Unusable> {
+    pub(super) fn find_signers(&mut self, all: &[Authority], checks: &Checks) -> Result<(), Unusable> {
         let mut fault = None;
-        for (certificate, key) in of_its_name {
-            match self.check_signer(certificate, &key) {
-                Ok(()) => self.signers.push(key),
+        for Authority { der, key, .. } in all.iter().filter(|one| *one.anchor.subject == *self.issuer) {
+            // The same key in another certificate says nothing new.
+            if self.is_known_to_be_by(key) {
+                continue;
+            }
+            match self.check_signer(der, key, checks) {
+                Ok(()) => self.signers.push(key.clone()),
+                Err(Error::MaximumSignatureChecksExceeded) => return Err(Unusable::TooManyChecks),
                 // That it did sign is the better half of an answer.
-                Err(Error::IssuerNotCrlSigner) => fault = Some(Unusable::KeyUsage(self.issuer_text())),
-                Err(_) => fault = fault.or_else(|| Some(Unusable::Signature(self.issuer_text()))),
+                Err(Error::IssuerNotCrlSigner) => fault = Some(Unusable::KeyUsage(name_text(&self.issuer))),
+                Err(Error::BadDer) => fault = Some(Unusable::Certificate(name_text(&self.issuer))),
+                Err(_) => fault = fault.or_else(|| Some(Unusable::Signature(name_text(&self.issuer)))),
             }
         }
         fault.filter(|_| self.signers.is_empty()).map_or(Ok(()), Err)
+    }
+
+    /// Whether it is an authority's of the same name with another key, so that it is not about what this key issued.
+    pub(super) fn is_of_a_namesake(&self, key: &[u8]) -> bool {
+        !self.signers.is_empty() && !self.is_known_to_be_by(key)
+    }
+
+    fn is_known_to_be_by(&self, key: &[u8]) -> bool {
+        self.signers.iter().any(|signer| **signer == *key)
     }
 
     /// Whether the certificate of this serial number may be trusted, as far as this list says. `key` is its issuer's,
@@ -126,9 +134,13 @@ impl PlainList {
         key: &[u8],
         issuer: Option<&CertificateDer<'_>>,
         now: UnixTime,
+        checks: &Checks,
     ) -> Result<(), Error> {
-        if !self.signers.iter().any(|signer| **signer == *key) {
-            self.check_signer(issuer.ok_or(Error::InvalidCrlSignatureForPublicKey)?, key)?;
+        if !self.is_known_to_be_by(key) {
+            self.check_signer(issuer.ok_or(Error::InvalidCrlSignatureForPublicKey)?, key, checks)?;
+        }
+        if now < self.this_update {
+            return Err(NOT_YET_VALID);
         }
         if now >= self.next_update {
             return Err(Error::CrlExpired { time: now, next_update: self.next_update });
@@ -139,40 +151,23 @@ impl PlainList {
         }
     }
 
-    fn check_signer(&self, certificate: &CertificateDer<'_>, key: &[u8]) -> Result<(), Error> {
-        match self.signed.is_by(key) {
-            None | Some(false) => Err(Error::InvalidCrlSignatureForPublicKey),
-            Some(true) if may_sign_lists(certificate) => Ok(()),
-            Some(true) => Err(Error::IssuerNotCrlSigner),
+    fn check_signer(&self, certificate: &CertificateDer<'_>, key: &[u8], checks: &Checks) -> Result<(), Error> {
+        if !self.signed.is_by(key, checks)? {
+            return Err(Error::InvalidCrlSignatureForPublicKey);
+        }
+        match may_sign_lists(certificate) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::IssuerNotCrlSigner),
+            None => Err(Error::BadDer),
         }
     }
-
-    fn issuer_text(&self) -> String {
-        distinguished_name::of_name(&super::sequence(&self.issuer)).unwrap_or_else(|| "an unreadable name".into())
-    }
 }
 
-impl Signed {
-    /// Whether the owner of this SubjectPublicKeyInfo has signed it; `None` when that is no key.
-    fn is_by(&self, key: &[u8]) -> Option<bool> {
-        let mut key = Fields(Fields(key).take(SEQUENCE).ok()?);
-        let (kind, key) = (key.take(SEQUENCE).ok()?, bits(key.take(BIT_STRING).ok()?).ok()?);
-        let fits = |known: &&&dyn SignatureVerificationAlgorithm| {
-            *known.signature_alg_id() == *self.algorithm && *known.public_key_alg_id() == *kind
-        };
-        let mut fitting = supported().iter().filter(fits);
-        Some(fitting.any(|known| known.verify_signature(key, &self.data, &self.signature).is_ok()))
-    }
-}
-
-fn supported() -> &'static [&'static dyn SignatureVerificationAlgorithm] {
-    aws_lc_rs::default_provider().signature_verification_algorithms.all
-}
-
-/// One that says nothing of its usage may be used for all, as OpenSSL and the engine have it.
-fn may_sign_lists(certificate: &CertificateDer<'_>) -> bool {
-    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
-    parsed.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.crl_sign()))
+/// One that says nothing of its usage may be used for all, as OpenSSL and the engine have it. `None` when it cannot be
+/// read.
+fn may_sign_lists(certificate: &CertificateDer<'_>) -> Option<bool> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    parsed.key_usage().ok().map(|usage| usage.is_none_or(|usage| usage.value.crl_sign()))
 }
 
 /// The serial number of an entry. Why and since when it is revoked makes no difference.
@@ -205,19 +200,6 @@ fn trimmed(number: &[u8]) -> &[u8] {
     &number[zeros..]
 }
 
-/// A BIT STRING of whole bytes.
-fn bits(content: &[u8]) -> Result<&[u8], Unusable> {
-    content.split_first().filter(|(unused, _)| **unused == 0).map(|(_, bytes)| bytes).ok_or(Unusable::Malformed)
-}
-
-const BOOLEAN: u8 = 0x01;
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const OCTET_STRING: u8 = 0x04;
-const OBJECT_IDENTIFIER: u8 = 0x06;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
 const EXTENSIONS: u8 = 0xa0;
 const VERSION_2: [u8; 1] = [1];
 /// 2.5.29.21
@@ -227,41 +209,5 @@ const INVALIDITY_DATE: &[u8] = &[0x55, 0x1d, 24];
 /// 2.5.29.29
 const CERTIFICATE_ISSUER: &[u8] = &[0x55, 0x1d, 29];
 
-/// What is not read yet of a structure, DER.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    /// What comes next.
-    fn peek(&self) -> Option<u8> {
-        self.0.first().copied()
-    }
-
-    /// The next field, which must be such a one: all of it, and its content.
-    fn next(&mut self, tag: u8) -> Result<(&'a [u8], &'a [u8]), Unusable> {
-        if self.peek() != Some(tag) {
-            return Err(Unusable::Malformed);
-        }
-        let (rest, field) = Any::from_der(self.0).map_err(|_| Unusable::Malformed)?;
-        let whole = &self.0[..self.0.len() - rest.len()];
-        self.0 = rest;
-        Ok((whole, field.data))
-    }
-
-    fn take(&mut self, tag: u8) -> Result<&'a [u8], Unusable> {
-        self.next(tag).map(|(_, content)| content)
-    }
-
-    fn time(&mut self) -> Result<UnixTime, Unusable> {
-        let (whole, _) = self.next(self.peek().ok_or(Unusable::Malformed)?)?;
-        let (_, time) = ASN1Time::from_der(whole).map_err(|_| Unusable::Malformed)?;
-        let seconds = u64::try_from(time.timestamp()).map_err(|_| Unusable::Malformed)?;
-        Ok(UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)))
-    }
-
-    fn end(self) -> Result<(), Unusable> {
-        if self.0.is_empty() { Ok(()) } else { Err(Unusable::Malformed) }
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

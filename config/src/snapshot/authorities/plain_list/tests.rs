@@ -4,8 +4,9 @@ use rcgen::{
 };
 use rustls_pki_types::pem::PemObject as _;
 
+use super::super::Authorities;
+use super::super::fields::{BIT_STRING, UTC_TIME, sequence};
 use super::super::tests::{Made, judge, make, now, params};
-use super::super::{Authorities, sequence};
 use super::*;
 
 /// ecdsa-with-SHA256, which is what keys of `rcgen` sign with.
@@ -24,7 +25,8 @@ struct Draft<'a> {
     algorithm: &'a [u8],
     /// As it stands beside the signature.
     outer: &'a [u8],
-    /// Its year.
+    /// Its year, and so below.
+    this_update: &'a str,
     next_update: Option<&'a str>,
     serials: &'a [&'a [u8]],
     /// After the first serial number and its date.
@@ -36,12 +38,13 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn by(by: &'a Made, serials: &'a [&'a [u8]]) -> Self {
         let (version, algorithm, outer) = (&[][..], ECDSA_SHA256, ECDSA_SHA256);
-        Self { by, key: by, version, algorithm, outer, next_update: Some("30"), serials, entry: &[], more: &[] }
+        let (this_update, next_update) = ("25", Some("30"));
+        Self { by, key: by, version, algorithm, outer, this_update, next_update, serials, entry: &[], more: &[] }
     }
 
     fn der(&self) -> Vec<u8> {
         let subject = sequence(&webpki::anchor_from_trusted_cert(&self.by.der).unwrap().subject);
-        let mut to_sign = [self.version, self.algorithm, &subject, &time("25")].concat();
+        let mut to_sign = [self.version, self.algorithm, &subject, &time(self.this_update)].concat();
         to_sign.extend(self.next_update.map(time).unwrap_or_default());
         let entry = |(index, serial): (usize, &&[u8])| {
             let extensions = if index == 0 { self.entry } else { &[] };
@@ -77,13 +80,26 @@ fn extension(id: &[u8], critical: bool) -> Vec<u8> {
 }
 
 fn pem(der: &[u8]) -> String {
-    use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    format!("-----BEGIN X509 CRL-----\n{text}\n-----END X509 CRL-----\n")
+    pem_of("X509 CRL", der)
 }
 
-/// A list with extensions, as the engine reads it.
+pub(in super::super) fn pem_of(kind: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")
+}
+
+/// A list with extensions, as the engine reads it, made in 2025.
 fn extended(by: &Made, serial: &[u8], part: Option<CrlIssuingDistributionPoint>) -> String {
+    extended_until(by, serial, part, [2025, 2030])
+}
+
+fn extended_until(
+    by: &Made,
+    serial: &[u8],
+    part: Option<CrlIssuingDistributionPoint>,
+    [this_update, next_update]: [i32; 2],
+) -> String {
     let revoked = RevokedCertParams {
         serial_number: SerialNumber::from(serial.to_vec()),
         revocation_time: date_time_ymd(2025, 1, 1),
@@ -91,8 +107,8 @@ fn extended(by: &Made, serial: &[u8], part: Option<CrlIssuingDistributionPoint>)
         invalidity_date: None,
     };
     let params = CertificateRevocationListParams {
-        this_update: date_time_ymd(2025, 1, 1),
-        next_update: date_time_ymd(2030, 1, 1),
+        this_update: date_time_ymd(this_update, 1, 1),
+        next_update: date_time_ymd(next_update, 1, 1),
         crl_number: SerialNumber::from(1_u64),
         issuing_distribution_point: part,
         revoked_certs: vec![revoked],
@@ -203,7 +219,7 @@ fn what_cannot_be_trusted_or_understood_is_refused_with_a_word_on_it() {
         assert!(told.contains(word), "{told}");
     };
     let plain = || Draft::by(&root, &[b"bad"]);
-    refused(&Draft { key: &other, ..plain() }, "the list of CN=root is not signed by the authority of that name");
+    refused(&Draft { key: &other, ..plain() }, "the list of CN=root is not signed by a key of that name in ca.crt");
     refused(&Draft::by(&mute, &[]), "the key usage of CN=mute does not permit to sign lists");
     refused(&Draft { next_update: None, ..plain() }, "no nextUpdate");
     refused(&Draft { version: &[2, 1, 2], ..plain() }, "version");
@@ -228,6 +244,125 @@ fn what_cannot_be_trusted_or_understood_is_refused_with_a_word_on_it() {
     assert!(with(&[&root, &other], std::slice::from_ref(&part)).is_ok());
     let told = with(&[&root, &other], &[part, plain().pem()]).expect_err("a list of a part beside it");
     assert!(told.contains("issuingDistributionPoint"), "{told}");
+}
+
+#[test]
+fn each_list_with_extensions_of_an_issuer_may_revoke() {
+    let root = make(params("root", true), None);
+    let middle = make(params("middle", true), Some(&root));
+    let [good, bad, ill] = ["good", "bad", "ill"].map(|name| make(params(name, false), Some(&root)));
+    let far = make(params("far", false), Some(&middle));
+    let mut lists = vec![extended(&root, b"bad", None), extended(&root, b"ill", None)];
+    for _ in 0..2 {
+        let authorities = with(&[&root], &lists).unwrap();
+        assert_eq!([&bad, &ill].map(|leaf| judge(&authorities, &[leaf], 1)), [Err("certificate revoked"); 2]);
+        assert_eq!(judge(&authorities, &[&good], 1), Ok(()));
+        lists.reverse();
+    }
+    let of_middle = extended(&middle, b"x", None);
+    let authorities = with(&[&root], &[lists[0].clone(), extended(&root, b"middle", None), of_middle]).unwrap();
+    assert_eq!(judge(&authorities, &[&far, &middle], 1), Err("certificate revoked"));
+    // An outdated one in front hides no newer one.
+    let old = extended_until(&root, b"x", None, [2024, 2025]);
+    let authorities = with(&[&root], &[old, lists[0].clone()]).unwrap();
+    assert_eq!([&good, &bad].map(|leaf| judge(&authorities, &[leaf], 1)), [Ok(()), Err("certificate revoked")]);
+}
+
+#[test]
+fn only_an_outdated_list_is_made_good_by_another() {
+    let (root, other) = (make(params("root", true), None), make(params("other", true), None));
+    let middle = make(params("middle", true), Some(&root));
+    let good = make(params("good", false), Some(&middle));
+    let (of_root, of_middle) = (Draft::by(&root, &[]).pem(), Draft::by(&middle, &[]).pem());
+    let judged = |more: String| {
+        let authorities = with(&[&root], &[of_root.clone(), of_middle.clone(), more]).unwrap();
+        judge(&authorities, &[&good, &middle], 1)
+    };
+    let plain = || Draft::by(&middle, &[b"x"]);
+    assert_eq!(judged(Draft { next_update: Some("25"), ..plain() }.pem()), Ok(()));
+    assert_eq!(judged(Draft { key: &other, ..plain() }.pem()), Err("CRL signature failure"));
+    assert_eq!(judged(Draft { this_update: "27", ..plain() }.pem()), Err("CRL is not yet valid"));
+    // Two of a name have a list each.
+    let (one, namesake) = (make(params("one", true), None), make(params("one", true), None));
+    let lists = [Draft::by(&one, &[b"a"]).pem(), Draft::by(&namesake, &[b"b"]).pem()];
+    let authorities = with(&[&one, &namesake], &lists).unwrap();
+    let judged = |by| ["a", "b"].map(|name| judge(&authorities, &[&make(params(name, false), Some(by))], 1));
+    assert_eq!(judged(&one), [Err("certificate revoked"), Ok(())]);
+    assert_eq!(judged(&namesake), [Ok(()), Err("certificate revoked")]);
+}
+
+#[test]
+fn a_list_that_is_not_yet_valid_is_not_in_force() {
+    let root = make(params("root", true), None);
+    let good = make(params("good", false), Some(&root));
+    let early = Draft { this_update: "27", ..Draft::by(&root, &[]) }.pem();
+    assert_eq!(judge(&with(&[&root], &[early]).unwrap(), &[&good], 1), Err("CRL is not yet valid"));
+}
+
+#[test]
+fn what_a_client_sends_costs_only_so_many_signatures() {
+    let root = make(params("root", true), None);
+    let middle = make(params("middle", true), Some(&root));
+    let good = make(params("good", false), Some(&middle));
+    // The same authority under other serial numbers, which only its issuer's list tells from each other.
+    let copies = ["a", "b", "c", "d"].map(|serial| {
+        let mut copy = middle.params.clone();
+        copy.serial_number = Some(SerialNumber::from(serial.as_bytes().to_vec()));
+        let certificate = copy.signed_by(&middle.key, &Issuer::from_params(&root.params, &root.key)).unwrap();
+        certificate.der().clone()
+    });
+    let serials: Vec<[u8; 1]> = (0..16).map(|number| [number]).collect();
+    let mut lists: Vec<String> = serials.iter().map(|serial| Draft::by(&middle, &[serial]).pem()).collect();
+    lists.push(Draft::by(&root, &[b"a", b"b", b"c", b"d"]).pem());
+    let authorities = with(&[&root], &lists).unwrap();
+    let judged = |before: &[&CertificateDer<'static>]| {
+        let chain = [&good.der].into_iter().chain(before.iter().copied()).chain([&middle.der]).cloned();
+        authorities.judge_client(&chain.collect::<Vec<_>>(), 1, now()).map_err(|distrust| distrust.0)
+    };
+    let [a, b, c, d] = &copies;
+    assert_eq!(judged(&[a, b, c]), Ok(()), "64 of them");
+    assert_eq!(judged(&[a, b, c, d]), Err("certificate revoked"), "more");
+    assert_eq!(judged(&[a, a, a, a, a, b, a, b]), Ok(()), "equal ones count once");
+}
+
+#[test]
+fn a_secret_costs_only_so_many_signatures() {
+    let root = make(params("root", true), None);
+    let list = |serial: usize| Draft::by(&root, &[&serial.to_be_bytes()]).pem();
+    let lists: Vec<String> = (0..17).map(list).collect();
+    let equal: Vec<String> = std::iter::repeat_n(list(0), 2000).collect();
+    let authorities = with(&[&root; 1000], &equal).unwrap();
+    assert_eq!((authorities.subjects().len(), authorities.revocations.len()), (1, 1));
+    assert!(with(&[&root], &lists[..16]).is_ok());
+    let told = "holds more than 16 different lists of CN=root";
+    assert_eq!(with(&[&root], &lists), Err(told.to_owned()));
+    let mut mixed = lists[..16].to_vec();
+    mixed.push(extended(&root, b"x", None));
+    assert_eq!(with(&[&root], &mixed), Err(told.to_owned()));
+    // 16 authorities of a name, 16 lists by the last of them, and that for five names.
+    let (mut authorities, mut lists) = (Vec::new(), Vec::new());
+    for name in ["a", "b", "c", "d", "e"] {
+        authorities.extend((0..16).map(|_| make(params(name, true), None)));
+        let last = authorities.last().unwrap();
+        lists.extend((0..16_u8).map(|serial| Draft::by(last, &[&[serial]]).pem()));
+    }
+    let authorities: Vec<&Made> = authorities.iter().collect();
+    assert!(with(&authorities, &lists[..64]).is_ok());
+    let told = with(&authorities, &lists).unwrap_err();
+    assert!(told.contains("more than 1024 checks of signatures"), "{told}");
+}
+
+#[test]
+fn a_signer_whose_certificate_cannot_be_read_is_told_as_such() {
+    let root = make(params("root", true), None);
+    // The engine takes version 1 without a look at its times, and here there are none.
+    let anchor = webpki::anchor_from_trusted_cert(&root.der).unwrap();
+    let (name, key) = (sequence(&anchor.subject), super::super::key_of(&anchor));
+    let content = [&field(INTEGER, &[1]), ECDSA_SHA256, &name, &sequence(&[]), &name, &key].concat();
+    let odd = sequence(&[&sequence(&content), ECDSA_SHA256, &field(BIT_STRING, &[0, 1])].concat());
+    let odd = Made { pem: pem_of("CERTIFICATE", &odd), ..root };
+    let told = with(&[&odd], &[Draft::by(&odd, &[]).pem()]).unwrap_err();
+    assert!(told.contains("whether CN=root may sign lists cannot be read"), "{told}");
 }
 
 #[test]
