@@ -94,21 +94,19 @@ impl Inflow {
     fn poll_next(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         let before = buf.len();
         let kept = self.unread.as_ref().is_some_and(|unread| !unread.kept().is_empty());
-        if !kept {
-            while self.piece.is_empty() {
-                if self.ended {
-                    return Poll::Ready(Ok(0));
-                }
-                if ready!(self.poll_piece(cx))? {
-                    continue;
-                }
-                let trailers = ready!(self.stream.poll_trailers(cx)).map_err(super::io_error)?;
-                (self.ended, self.unread) = (true, None);
-                if self.chunked {
-                    write_end(buf, trailers.as_ref());
-                }
-                return Poll::Ready(Ok(buf.len() - before));
+        while !kept && self.piece.is_empty() {
+            if self.ended {
+                return Poll::Ready(Ok(0));
             }
+            if ready!(self.poll_piece(cx))? {
+                continue;
+            }
+            let trailers = ready!(self.stream.poll_trailers(cx)).map_err(super::io_error)?;
+            (self.ended, self.unread) = (true, None);
+            if self.chunked {
+                write_end(buf, trailers.as_ref());
+            }
+            return Poll::Ready(Ok(buf.len() - before));
         }
         let taken = match &mut self.unread {
             Some(unread) if kept => {

@@ -107,13 +107,8 @@ impl Outflow {
     /// Waits until the peer's windows have taken the piece, and its connection where many are left.
     pub(super) fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.piece.is_empty() {
-            // A client may grant a byte at a time.
-            if let Some(unsent) = &self.unsent {
-                self.held = unsent.poll_borne(cx).is_pending();
-                if self.held {
-                    return Poll::Pending;
-                }
-            }
+            // Here too: a client may grant a byte at a time.
+            ready!(self.poll_borne(cx));
             self.stream.reserve_capacity(self.piece.len());
             if self.stream.capacity() == 0 {
                 match ready!(self.stream.poll_capacity(cx)) {
@@ -139,8 +134,14 @@ impl Outflow {
             };
             sent.map_err(super::io_error)?;
         }
-        self.held = self.unsent.as_ref().is_some_and(|unsent| unsent.poll_borne(cx).is_pending());
-        if self.held { Poll::Pending } else { Poll::Ready(Ok(())) }
+        self.poll_borne(cx).map(Ok)
+    }
+
+    /// Waits until h2 has little of it.
+    fn poll_borne(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let borne = self.unsent.as_ref().map_or(Poll::Ready(()), |unsent| unsent.poll_borne(cx));
+        self.held = borne.is_pending();
+        borne
     }
 
     /// Bytes taken and not sent, and whether the client takes what is sent: it may also have granted a byte, or read none.

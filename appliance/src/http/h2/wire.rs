@@ -154,9 +154,8 @@ impl Wire {
     }
 
     /// Whether nothing is received now: too many bodies are not read, some of them this connection's.
-    fn is_paused(&mut self, cx: &mut Context<'_>) -> bool {
-        let listens_first = self.listens_first();
-        let Some(metered) = &mut self.metered else { return false };
+    fn is_paused(&mut self, listens_first: bool, cx: &mut Context<'_>) -> bool {
+        let Some(metered) = &self.metered else { return false };
         match self.reading {
             Reading::Idle(_) | Reading::Heard(_) => {}
             _ => return false,
@@ -276,10 +275,10 @@ impl AsyncRead for Wire {
                 // Whoever drives the connection looks at it next.
                 return Poll::Pending;
             }
-            if self.is_paused(cx) {
+            let listens_first = self.listens_first();
+            if self.is_paused(listens_first, cx) {
                 return Poll::Pending;
             }
-            let listens_first = self.listens_first();
             let gives_way = self.at_once >= RECEIVES_AT_ONCE_MAX;
             match &mut self.reading {
                 Reading::Ended => return Poll::Ready(Ok(())),

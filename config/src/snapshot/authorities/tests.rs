@@ -1,6 +1,7 @@
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlIssuingDistributionPoint, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    date_time_ymd,
 };
 
 use super::*;
@@ -39,6 +40,16 @@ fn read(pem: &str) -> Authorities {
 
 /// A list that revokes one, in force until that year.
 fn list(by: &Made, serial: &[u8], next: i32) -> String {
+    list_of(by, serial, None, [2024, next])
+}
+
+/// One of a part perhaps, with the years of its thisUpdate and its nextUpdate.
+pub(super) fn list_of(
+    by: &Made,
+    serial: &[u8],
+    part: Option<CrlIssuingDistributionPoint>,
+    [this_update, next_update]: [i32; 2],
+) -> String {
     let revoked = RevokedCertParams {
         serial_number: SerialNumber::from(serial.to_vec()),
         revocation_time: date_time_ymd(2025, 1, 1),
@@ -46,10 +57,10 @@ fn list(by: &Made, serial: &[u8], next: i32) -> String {
         invalidity_date: None,
     };
     let params = CertificateRevocationListParams {
-        this_update: date_time_ymd(2024, 1, 1),
-        next_update: date_time_ymd(next, 1, 1),
+        this_update: date_time_ymd(this_update, 1, 1),
+        next_update: date_time_ymd(next_update, 1, 1),
         crl_number: SerialNumber::from(1_u64),
-        issuing_distribution_point: None,
+        issuing_distribution_point: part,
         revoked_certs: vec![revoked],
         key_identifier_method: KeyIdMethod::Sha256,
     };

@@ -1,12 +1,11 @@
 use rcgen::{
-    CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, Issuer, KeyIdMethod,
-    KeyUsagePurpose, RevokedCertParams, SerialNumber, SigningKey as _, date_time_ymd,
+    CrlDistributionPoint, CrlIssuingDistributionPoint, Issuer, KeyUsagePurpose, SerialNumber, SigningKey as _,
 };
 use rustls_pki_types::pem::PemObject as _;
 
 use super::super::Authorities;
 use super::super::fields::{BIT_STRING, UTC_TIME, sequence};
-use super::super::tests::{Made, judge, make, now, params};
+use super::super::tests::{Made, judge, list_of, make, now, params};
 use super::*;
 
 /// ecdsa-with-SHA256, which is what keys of `rcgen` sign with.
@@ -91,30 +90,7 @@ pub(in super::super) fn pem_of(kind: &str, der: &[u8]) -> String {
 
 /// A list with extensions, as the engine reads it, made in 2025.
 fn extended(by: &Made, serial: &[u8], part: Option<CrlIssuingDistributionPoint>) -> String {
-    extended_until(by, serial, part, [2025, 2030])
-}
-
-fn extended_until(
-    by: &Made,
-    serial: &[u8],
-    part: Option<CrlIssuingDistributionPoint>,
-    [this_update, next_update]: [i32; 2],
-) -> String {
-    let revoked = RevokedCertParams {
-        serial_number: SerialNumber::from(serial.to_vec()),
-        revocation_time: date_time_ymd(2025, 1, 1),
-        reason_code: None,
-        invalidity_date: None,
-    };
-    let params = CertificateRevocationListParams {
-        this_update: date_time_ymd(this_update, 1, 1),
-        next_update: date_time_ymd(next_update, 1, 1),
-        crl_number: SerialNumber::from(1_u64),
-        issuing_distribution_point: part,
-        revoked_certs: vec![revoked],
-        key_identifier_method: KeyIdMethod::Sha256,
-    };
-    params.signed_by(&Issuer::from_params(&by.params, &by.key)).unwrap().pem().unwrap()
+    list_of(by, serial, part, [2025, 2030])
 }
 
 fn with(authorities: &[&Made], lists: &[String]) -> Result<Authorities, String> {
@@ -263,7 +239,7 @@ fn each_list_with_extensions_of_an_issuer_may_revoke() {
     let authorities = with(&[&root], &[lists[0].clone(), extended(&root, b"middle", None), of_middle]).unwrap();
     assert_eq!(judge(&authorities, &[&far, &middle], 1), Err("certificate revoked"));
     // An outdated one in front hides no newer one.
-    let old = extended_until(&root, b"x", None, [2024, 2025]);
+    let old = list_of(&root, b"x", None, [2024, 2025]);
     let authorities = with(&[&root], &[old, lists[0].clone()]).unwrap();
     assert_eq!([&good, &bad].map(|leaf| judge(&authorities, &[leaf], 1)), [Ok(()), Err("certificate revoked")]);
 }
