@@ -1,15 +1,16 @@
 //! nginx as the upstream: several servers in one process, as pods of a service.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::client;
 use crate::support::eventually;
-use crate::support::process::{free_port, own_address, stop};
+use crate::support::process::{HeldPort, own_address, stop};
 
 pub(crate) struct Nginx {
     child: Child,
     pub(crate) servers: Vec<SocketAddr>,
+    _ports: Vec<HeldPort>,
     _folder: tempfile::TempDir,
 }
 
@@ -18,8 +19,8 @@ impl Nginx {
     pub(crate) fn start(count: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let address = own_address();
-        let servers: Vec<SocketAddr> =
-            (0..count).map(|_| SocketAddr::new(IpAddr::V4(address), free_port(address))).collect();
+        let ports: Vec<HeldPort> = (0..count).map(|_| HeldPort::of(address)).collect();
+        let servers: Vec<SocketAddr> = ports.iter().map(|port| port.address).collect();
         let listening: String = servers
             .iter()
             .map(|server| format!("server {{ listen {server} backlog=4096; return 200 \"{}\"; }}\n", "x".repeat(128)))
@@ -48,7 +49,7 @@ http {{
             .stdin(Stdio::null())
             .spawn()
             .expect("nginx is installed");
-        let nginx = Self { child, servers, _folder: folder };
+        let nginx = Self { child, servers, _ports: ports, _folder: folder };
         for &server in &nginx.servers {
             eventually("nginx answers", || client::try_once(server, "GET", "x", "/").is_ok());
         }

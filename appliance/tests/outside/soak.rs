@@ -12,7 +12,7 @@ use crate::support::load::{Kind, Load};
 use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::Origin;
 use crate::support::process::{Ringress, on_each_driver, own_address};
-use crate::support::services::{self, config_map, free, tcp_echo, udp_echo};
+use crate::support::services::{self, config_map, own_port, tcp_echo, udp_echo};
 use crate::support::tunnel;
 
 const CHANGE_INTERVAL: Duration = Duration::from_millis(50);
@@ -101,7 +101,7 @@ fn minutes_of_everything_leave_nothing_behind() {
     let addresses = [&origins[0], &origins[1], &origins[2]].map(|origin| origin.address);
     let sockets = tunnel::echo();
     on_each_driver(|driver| {
-        let echoes = Echoes { tcp: tcp_echo(b""), udp: udp_echo("udp"), port: free(own_address()) };
+        let echoes = Echoes { tcp: tcp_echo(b""), udp: udp_echo("udp"), port: own_port() };
         let site = |turn| site(turn, &addresses, sockets.address, &echoes);
         let builder = Ringress::on(driver).flag("--configmap=default/options");
         let builder = builder.flag("--tcp-services-configmap=default/tcp-services");

@@ -7,7 +7,7 @@ use crate::support::frames::{Frames, get};
 use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::Origin;
 use crate::support::process::{Builder, Driver, Ringress, on_each_driver, own_address};
-use crate::support::services::{self, config_map, free, tcp_echo};
+use crate::support::services::{self, config_map, own_port, tcp_echo};
 use crate::support::{PATIENCE, eventually, within};
 
 const MAX: usize = 3;
@@ -101,7 +101,7 @@ fn connections_to_tcp_services_count_as_well() {
     on_each_driver(|driver| {
         let origin = Origin::named("origin");
         let ringress = serving(driver, &origin, &[("client-connections-max", "3")]);
-        let port = free(own_address());
+        let port = own_port();
         let mut objects = services::service("echo", "TCP", &[tcp_echo(b"")]);
         objects.push(config_map("tcp", &[(port, "default/echo:7")]));
         ringress.apply("tcp.json", file(objects));
@@ -132,7 +132,7 @@ fn the_line_of_a_session_over_the_bound_says_503_behind_a_proxy_header_too() {
             ("log-format-stream", "$status $remote_addr"),
         ];
         let ringress = serving(driver, &origin, &keys);
-        let [plain, behind] = [(); 2].map(|()| free(own_address()));
+        let [plain, behind] = [(); 2].map(|()| own_port());
         let mut objects = services::service("echo", "TCP", &[tcp_echo(b"")]);
         objects.push(config_map("tcp", &[(plain, "default/echo:7"), (behind, "default/echo:7:PROXY")]));
         ringress.apply("tcp.json", file(objects));

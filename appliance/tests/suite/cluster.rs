@@ -13,7 +13,7 @@ use crate::support::certificates::Certificate;
 use crate::support::client::{self, Connection};
 use crate::support::load::{Kind, Load};
 use crate::support::origin::Origin;
-use crate::support::process::{Driver, Ringress, free_port, on_each_driver, own_address};
+use crate::support::process::{Driver, HeldPort, Ringress, on_each_driver, own_address};
 use crate::support::web::cluster;
 use crate::support::{PATIENCE, eventually, within};
 
@@ -88,8 +88,8 @@ fn upgrades_on_an_api_server_lose_no_request_no_review_and_no_change() {
     on_each_driver(|driver| {
         let (origin, folder) = (Origin::named("origin"), tempfile::tempdir().expect("a folder"));
         let server = cluster(&origin);
-        let address = own_address();
-        let webhook = SocketAddr::from((address, free_port(address)));
+        let port = HeldPort::of(own_address());
+        let webhook = port.address;
         let mut ringress = with_webhook(driver, &server, &folder, webhook);
         let socket = listening_at(webhook);
         let load = Load::start(&ringress, &[Kind::KeepAlive, Kind::Fresh, Kind::Tls, Kind::Http2]);

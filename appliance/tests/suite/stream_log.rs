@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::support::manifests::{file, options};
 use crate::support::origin::refusing_address;
-use crate::support::process::{Builder, Driver, Ringress, on_each_driver, own_address};
-use crate::support::services::{config_map, free, service, tcp_echo, udp_echo};
+use crate::support::process::{Builder, Driver, Ringress, on_each_driver};
+use crate::support::services::{config_map, own_port, service, tcp_echo, udp_echo};
 use crate::support::{PATIENCE, within};
 
 /// An instance with these keys and a service of each transport on its own port; `tcp` is the endpoint of the one.
@@ -62,7 +62,7 @@ fn sessions_of_both_transports_have_a_line_in_their_own_file_and_form() {
     on_each_driver(|driver| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("streams");
-        let [tcp, udp] = [(); 2].map(|()| free(own_address()));
+        let [tcp, udp] = [(); 2].map(|()| own_port());
         let echo = tcp_echo(b"hi ");
         let form = "$protocol $status $bytes_sent $bytes_received $remote_addr:$remote_port $server_port \
                     $proxy_upstream_name $upstream_addr $session_time";
@@ -88,7 +88,7 @@ fn what_reached_no_endpoint_has_a_line_that_says_so() {
     on_each_driver(|driver| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("streams");
-        let [tcp, udp] = [(); 2].map(|()| free(own_address()));
+        let [tcp, udp] = [(); 2].map(|()| own_port());
         let dead = refusing_address();
         let keys = [
             ("access-log-path", path.to_str().unwrap()),
@@ -109,7 +109,7 @@ fn what_reached_no_endpoint_has_a_line_that_says_so() {
 #[test]
 fn the_default_is_a_line_on_standard_output_and_a_key_switches_it_off() {
     on_each_driver(|driver| {
-        let [tcp, udp] = [(); 2].map(|()| free(own_address()));
+        let [tcp, udp] = [(); 2].map(|()| own_port());
         let ports = [(tcp, "default/echo:7"), (udp, "default/dns:7")];
         let ringress = instance(driver, &[], ports, tcp_echo(b"")).start();
         let (own, _) = tcp_session(at(&ringress, tcp), b"hello");
@@ -129,7 +129,7 @@ fn a_flag_asks_for_json_of_sessions_too_and_bad_values_are_findings() {
     on_each_driver(|driver| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("all");
-        let [tcp, udp] = [(); 2].map(|()| free(own_address()));
+        let [tcp, udp] = [(); 2].map(|()| own_port());
         let bad = [
             ("log-format-stream", "$request_uri"),
             ("disable-stream-access-log", "yes"),

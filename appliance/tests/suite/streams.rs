@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use crate::support::manifests::file;
-use crate::support::process::{Builder, Driver, Ringress, on_each_driver, own_address};
-use crate::support::services::{config_map, free, service, tcp_echo, udp_echo};
+use crate::support::origin::refusing_address;
+use crate::support::process::{Builder, Driver, Ringress, on_each_driver};
+use crate::support::services::{config_map, own_port, service, tcp_echo, udp_echo};
 use crate::support::{PATIENCE, eventually};
 
 fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
@@ -35,7 +36,7 @@ fn at(ringress: &Ringress, port: u16) -> SocketAddr {
 #[test]
 fn a_tcp_port_comes_and_goes_and_cuts_no_connection() {
     on_each_driver(|driver| {
-        let port = free(own_address());
+        let port = own_port();
         let objects = service("echo", "TCP", &[tcp_echo(b"")]);
         let ringress = instance(driver).manifest("services.json", file(objects)).start();
         let to = at(&ringress, port);
@@ -56,8 +57,8 @@ fn a_tcp_port_comes_and_goes_and_cuts_no_connection() {
 #[test]
 fn a_dead_endpoint_is_passed_over_and_a_port_without_any_is_closed() {
     on_each_driver(|driver| {
-        let port = free(own_address());
-        let dead = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port that nobody has");
+        let port = own_port();
+        let dead = refusing_address();
         let ringress = instance(driver)
             .manifest("services.json", file(service("echo", "TCP", &[dead, tcp_echo(b"")])))
             .manifest("tcp.json", file([config_map("tcp", &[(port, "default/echo:7")])]))
@@ -75,7 +76,7 @@ fn a_dead_endpoint_is_passed_over_and_a_port_without_any_is_closed() {
 #[test]
 fn proxy_headers_are_read_and_written() {
     on_each_driver(|driver| {
-        let [plain, out, both] = [(); 3].map(|()| free(own_address()));
+        let [plain, out, both] = [(); 3].map(|()| own_port());
         let entries = [(out, "default/echo:7::PROXY"), (both, "default/echo:7:PROXY:PROXY"), (plain, "default/echo:7")];
         let ringress = instance(driver)
             .manifest("services.json", file(service("echo", "TCP", &[tcp_echo(b"")])))
@@ -117,7 +118,7 @@ fn proxy_headers_are_read_and_written() {
 #[test]
 fn a_port_that_cannot_be_had_is_told_and_harms_no_other() {
     on_each_driver(|driver| {
-        let port = free(own_address());
+        let port = own_port();
         let ringress =
             instance(driver).manifest("services.json", file(service("echo", "TCP", &[tcp_echo(b"")]))).start();
         let taken = TcpListener::bind((ringress.http.ip(), 0)).expect("listen");
@@ -164,7 +165,7 @@ fn udp_client(patience: std::time::Duration) -> UdpSocket {
 #[test]
 fn datagrams_are_answered_and_the_port_goes_with_its_entry() {
     on_each_driver(|driver| {
-        let port = free(own_address());
+        let port = own_port();
         let ringress = instance(driver)
             .manifest("services.json", file(service("dns", "UDP", &[udp_echo("one"), udp_echo("two")])))
             .manifest("udp.json", file([config_map("udp", &[(port, "default/dns:a")])]))
@@ -195,7 +196,7 @@ fn datagrams_are_answered_and_the_port_goes_with_its_entry() {
 #[test]
 fn a_udp_session_stays_with_its_endpoint_and_ends_when_idle() {
     on_each_driver(|driver| {
-        let port = free(own_address());
+        let port = own_port();
         let options = [("proxy-stream-responses", "1000"), ("proxy-stream-timeout", "1s")];
         let mut objects = service("dns", "UDP", &[udp_echo("one"), udp_echo("two")]);
         objects.push(crate::support::manifests::options(&options));

@@ -14,8 +14,8 @@ use crate::support::client::{self, Connection};
 use crate::support::load::{Kind, Load};
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::Origin;
-use crate::support::process::{Builder, Driver, Ringress, ask_for_upgrade, on_each_driver, own_address};
-use crate::support::services::{self, config_map, free, tcp_echo, udp_echo};
+use crate::support::process::{Builder, Driver, Ringress, ask_for_upgrade, on_each_driver};
+use crate::support::services::{self, config_map, own_port, tcp_echo, udp_echo};
 use crate::support::{PATIENCE, eventually, tunnel};
 
 /// Upgrades in a row under load.
@@ -192,7 +192,7 @@ fn a_listener_that_is_no_longer_wanted_is_closed_and_a_new_one_opened() {
 #[test]
 fn ports_of_services_go_along() {
     on_each_driver(|driver| {
-        let [tcp, udp] = [(); 2].map(|()| free(own_address()));
+        let [tcp, udp] = [(); 2].map(|()| own_port());
         let mut objects = services::service("echo", "TCP", &[tcp_echo(b"")]);
         objects.extend(services::service("dns", "UDP", &[udp_echo("one")]));
         objects.push(config_map("tcp", &[(tcp, "default/echo:7")]));

@@ -1,7 +1,7 @@
 //! Origins: a thread per connection, a handler per request, and a record of what was received.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
-use super::process::own_address;
+use super::process::{HeldPort, own_address};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -287,10 +287,9 @@ fn read_head(peer: &mut Peer) -> io::Result<Option<Received>> {
     Ok(Some(Received { method, target, headers, body: Vec::new() }))
 }
 
-/// An address that refuses connections: it was listened on and no longer is.
+/// An address that refuses connections: nobody listens on any port of it.
 pub(crate) fn refusing_address() -> SocketAddr {
-    let address = own_address();
-    SocketAddr::new(IpAddr::V4(address), super::process::free_port(address))
+    HeldPort::of(own_address()).address
 }
 
 /// An address where packets vanish: its queue is full and nobody accepts.

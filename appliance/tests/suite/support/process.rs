@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, waitpid};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use super::client::{self, Response};
@@ -71,10 +72,24 @@ pub(crate) fn own_address() -> Ipv4Addr {
     Ipv4Addr::new(127, 64 + (process & 0x7f), low, 1 + high)
 }
 
-/// A port of `address` that the system gives out as free.
-pub(crate) fn free_port(address: Ipv4Addr) -> u16 {
-    let listener = TcpListener::bind((address, 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
+/// A port that the system gives to nobody else while this lives. Connections to it are refused, until somebody listens
+/// there who allows for addresses in use (`SO_REUSEADDR`), as every server does.
+///
+/// It is never listened on here: a child that another test starts just then has a copy of every socket until it runs its
+/// own program, and a copy that listens keeps the port from whom it is for.
+pub(crate) struct HeldPort {
+    pub(crate) address: SocketAddr,
+    _socket: Socket,
+}
+
+impl HeldPort {
+    pub(crate) fn of(address: Ipv4Addr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_reuse_address(true).expect("an option");
+        socket.bind(&SocketAddr::from((address, 0)).into()).expect("a free port");
+        let address = socket.local_addr().expect("its address").as_socket().expect("an IP address");
+        Self { address, _socket: socket }
+    }
 }
 
 /// Flags, environment and manifests of an instance to be started.
@@ -166,9 +181,8 @@ impl Builder {
             fs::write(manifests.join(name), content).expect("a manifest");
         }
         let address = own_address();
-        // Held together, as a port that was let go may be given out again.
-        let listeners = [(); 4].map(|()| TcpListener::bind((address, 0)).expect("a free port"));
-        let [http, https, health, admin] = listeners.map(|listener| listener.local_addr().expect("its address"));
+        let ports = [(); 4].map(|()| HeldPort::of(address));
+        let [http, https, health, admin] = ports.each_ref().map(|port| port.address);
         let mut words = self.launcher;
         let mut program = binary();
         if self.own_copy {
@@ -203,7 +217,7 @@ impl Builder {
         }
         let input = self.listener.map_or_else(Stdio::null, |listener| Stdio::from(OwnedFd::from(listener)));
         let child = spawn_with(command, input, &folder.path().join("log"));
-        Ringress { child, successor: Cell::new(None), folder, manifests, http, https, health, admin }
+        Ringress { child, successor: Cell::new(None), folder, manifests, http, https, health, admin, _ports: ports }
     }
 }
 
@@ -239,6 +253,7 @@ pub(crate) struct Ringress {
     pub(crate) https: SocketAddr,
     pub(crate) health: SocketAddr,
     pub(crate) admin: SocketAddr,
+    _ports: [HeldPort; 4],
 }
 
 impl Ringress {
@@ -467,4 +482,12 @@ pub(crate) fn run<I: Into<OsString>>(arguments: impl IntoIterator<Item = I>) -> 
         .expect("run ringress");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8 output");
     (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_held_port_refuses_connections_until_somebody_listens_there() {
+    let port = HeldPort::of(own_address());
+    assert!(std::net::TcpStream::connect(port.address).is_err(), "nobody listens");
+    let _listener = TcpListener::bind(port.address).expect("it may be listened on while it is held");
+    std::net::TcpStream::connect(port.address).expect("somebody listens");
 }
