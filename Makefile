@@ -6,6 +6,7 @@
 #   make e2e          the release binary against real nginx, wrk, curl and the conformance suite (short form)
 #   make long         the same programs at their full times; dated output under docs/evidence/
 #   make bench        the comparison with nginx, HAProxy, Envoy, Traefik and Caddy; many Ingresses
+#   make profile      what release builds know of the load, measured anew (packaging/pgo)
 #   make release      deb, rpm, image, chart, SBOM, licences and checksums under target/dist/
 #   make deploy       what is under deploy/, checked
 
@@ -30,7 +31,7 @@ endif
 PACKAGE = RINGRESS_BIN=$(PACKAGED_BIN) OUT=$(CURDIR)/$(PACKAGED)/$@ packaging/build-$@
 export RINGRESS_BIN RINGRESS_BENCH_BIN
 
-.PHONY: check fmt lint deny tree test fuzz screenshots binaries release e2e suite outside lookups guards conformance cluster long \
+.PHONY: check fmt lint deny tree test fuzz screenshots binaries profile release e2e suite outside lookups guards conformance cluster long \
 	bench advisories api-server peers pingora deb rpm image cross chart package-test package-test-fresh \
 	package-test-arm64 deploy
 
@@ -83,6 +84,10 @@ fuzz:
 RELEASED := -p ringress -p ringress-bench -p ringress-guards
 binaries:
 	cargo build --release --locked $(RELEASED)
+
+# The profile that release builds are made with, anew: after larger changes of the request path, 20 minutes.
+profile:
+	packaging/pgo/train
 
 e2e: suite outside lookups guards conformance
 
@@ -138,9 +143,9 @@ long: binaries
 peers:
 	bench/peers/install
 
-# Not by `peers`: it builds for minutes.
+# Not by `peers`: it builds for minutes. Without the profile of this product's binary.
 pingora:
-	cargo build --release --locked --manifest-path bench/peers/pingora/Cargo.toml
+	RUSTC_WRAPPER= cargo build --release --locked --manifest-path bench/peers/pingora/Cargo.toml
 
 bench: binaries api-server peers
 	$(RINGRESS_BENCH_BIN) compare --ringress $(RINGRESS_BIN)

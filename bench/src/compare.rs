@@ -5,6 +5,7 @@
 mod tail;
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -140,6 +141,8 @@ fn chosen(names: &[String]) -> Result<Vec<Scenario>, Error> {
 /// The running proxies with their origin.
 struct Field {
     peers: Vec<Peer>,
+    /// What they all have behind them.
+    origin: SocketAddr,
     /// Ends after them.
     _origin: Process,
 }
@@ -163,7 +166,7 @@ impl Field {
         if peers.is_empty() {
             return Err(Error::program("compare", "no proxy is here"));
         }
-        Ok(Self { peers, _origin: process })
+        Ok(Self { peers, origin, _origin: process })
     }
 
     /// Each proxy once, another one first in each round.

@@ -18,6 +18,7 @@ mod report;
 mod runtime;
 mod scale;
 mod scenario;
+mod stalls;
 mod usage;
 mod wrk;
 

@@ -1,7 +1,10 @@
 //! Latency at a fixed rate, the same for all proxies: a share of what nginx can do. An open loop, as only that shows how
-//! long requests wait that a busy proxy keeps from being sent.
+//! long requests wait that a busy proxy keeps from being sent. Beside the proxies, the same load goes to the origin itself,
+//! and the CPUs are watched for what the machine takes: what those two show is in every proxy's tail.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -9,9 +12,10 @@ use super::{Field, Options};
 use crate::document;
 use crate::error::{Context, Error};
 use crate::load::{self, Summary};
-use crate::peer::{HOST, Kind, Peer, Setup};
+use crate::peer::{HOST, Kind, Setup};
 use crate::report::{Spread, table};
 use crate::scenario::SMALL;
+use crate::stalls::{self, Stalls};
 use crate::{usage, wrk};
 
 /// Rounds by which nginx' peak is found.
@@ -20,6 +24,11 @@ const PEAK_ROUNDS: usize = 3;
 const WARMUP_SECONDS: f64 = 0.5;
 /// When the CPU of load and origin is busier than this, it is the load that waits.
 const LOAD_BUSY_MAX: f64 = 0.95;
+
+/// The row of the load that goes to the origin itself.
+const NO_PROXY: &str = "no proxy";
+/// How long each CPU is watched after a round.
+const WATCH: Duration = Duration::from_millis(500);
 
 /// One proxy at one rate in one round.
 #[derive(Debug, Serialize)]
@@ -54,23 +63,32 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let peak = peak(options, &mut field)?;
     println!("{}' peak: {peak:.0} requests/s", options.baseline().name());
     let mut samples = Vec::new();
+    let mut watched = [options.proxy_cpu, options.load_cpu].map(|cpu| (cpu, Stalls::default()));
     for &percent in &options.tail {
         let rate = peak * f64::from(percent) / 100.0;
         for round in 0..options.rounds() {
             field.in_turn(round, |peer| {
-                samples.push(sample(options, percent, rate, round, peer)?);
-                Ok(())
+                let work = Work { name: peer.kind.name(), target: peer.http, pids: &peer.pids };
+                samples.push(sample(options, percent, rate, round, work)?);
+                peer.check_alive()
             })?;
+            let origin = Work { name: NO_PROXY, target: field.origin, pids: &[] };
+            samples.push(sample(options, percent, rate, round, origin)?);
+            for (cpu, stalls) in &mut watched {
+                *stalls = stalls.and(Stalls::watch(*cpu, WATCH)?);
+            }
         }
     }
     let summaries = summaries(options, &samples);
-    println!("{}", table(&rows(&summaries)));
+    let machine = stalls::show(&watched);
+    println!("{}{machine}", table(&rows(&summaries)));
     if let Some(path) = &options.json {
-        let text = serde_json::json!({ "peak": peak, "samples": samples, "summaries": summaries }).to_string();
+        let text = serde_json::json!({ "peak": peak, "samples": samples, "stalls": watched, "summaries": summaries })
+            .to_string();
         std::fs::write(path, text).context(|| path.display().to_string())?;
     }
     if let Some(page) = &options.document {
-        document::replace(page, "tail", &section(options, peak, &summaries))?;
+        document::replace(page, "tail", &section(options, peak, &summaries, &machine))?;
     }
     check(options, &summaries)
 }
@@ -83,7 +101,7 @@ fn peak(options: &Options, field: &mut Field) -> Result<f64, Error> {
     let peer = peer.ok_or_else(|| Error::program("--tail", "nothing to measure"))?;
     let rates = (0..PEAK_ROUNDS).map(|_| {
         let before = usage::cpu_microseconds(&peer.pids)?;
-        let seen = wrk::measure(&load(peer, None, options.seconds))?;
+        let seen = wrk::measure(&load(peer.http, None, options.seconds))?;
         let spent = usage::cpu_microseconds(&peer.pids)? - before;
         Ok(seen.requests as f64 * 1e6 / spent.max(1) as f64)
     });
@@ -91,9 +109,9 @@ fn peak(options: &Options, field: &mut Field) -> Result<f64, Error> {
     Spread::of(rates).map(|rates| rates.median).ok_or_else(|| Error::program("--tail", "no peak"))
 }
 
-fn load(peer: &Peer, rate: Option<f64>, seconds: f64) -> load::Options {
+fn load(target: SocketAddr, rate: Option<f64>, seconds: f64) -> load::Options {
     load::Options {
-        target: peer.http,
+        target,
         host: HOST.to_owned(),
         path: SMALL.path(),
         connections: SMALL.connections,
@@ -109,24 +127,30 @@ fn load(peer: &Peer, rate: Option<f64>, seconds: f64) -> load::Options {
     }
 }
 
-fn sample(options: &Options, percent: u32, rate: f64, round: usize, peer: &mut Peer) -> Result<Sample, Error> {
+/// Who is asked, and the processes whose CPU time is counted.
+struct Work<'a> {
+    name: &'static str,
+    target: SocketAddr,
+    pids: &'a [u32],
+}
+
+fn sample(options: &Options, percent: u32, rate: f64, round: usize, work: Work<'_>) -> Result<Sample, Error> {
     let seconds = (options.tail_requests as f64 / rate).max(1.0);
     let cpu = options.load_cpu;
-    let (before, busy) = (usage::cpu_microseconds(&peer.pids)?, usage::cpu_time(cpu)?);
-    let load = load::measure(&load(peer, Some(rate), seconds))?;
-    let spent = usage::cpu_microseconds(&peer.pids)? - before;
+    let (before, busy) = (usage::cpu_microseconds(work.pids)?, usage::cpu_time(cpu)?);
+    let load = load::measure(&load(work.target, Some(rate), seconds))?;
+    let spent = usage::cpu_microseconds(work.pids)? - before;
     let load_busy = usage::cpu_time(cpu)?.busy_since(busy);
-    peer.check_alive()?;
     let cpu_us_per_request = spent as f64 / (load.requests.max(1) as f64 * (1.0 + WARMUP_SECONDS / seconds));
-    Ok(Sample { percent, peer: peer.kind.name(), round, cpu_us_per_request, load_busy, load })
+    Ok(Sample { percent, peer: work.name, round, cpu_us_per_request, load_busy, load })
 }
 
 fn summaries(options: &Options, samples: &[Sample]) -> Vec<TailSummary> {
     let baseline = options.baseline().name();
     let mut summaries = Vec::new();
     for &percent in &options.tail {
-        for kind in Kind::ALL {
-            summaries.extend(summary(percent, kind.name(), baseline, samples));
+        for name in Kind::ALL.map(Kind::name).into_iter().chain([NO_PROXY]) {
+            summaries.extend(summary(percent, name, baseline, samples));
         }
     }
     summaries
@@ -183,12 +207,12 @@ fn rows(summaries: &[TailSummary]) -> Vec<Vec<String>> {
     std::iter::once(titles.map(str::to_owned).to_vec()).chain(rows).collect()
 }
 
-fn section(options: &Options, peak: f64, summaries: &[TailSummary]) -> String {
+fn section(options: &Options, peak: f64, summaries: &[TailSummary], machine: &str) -> String {
     let run = options.head();
     let mut text = format!(
         "{}. The peak is that of {}: {peak:.0} requests/s with its CPU always busy. {} rounds of at least {} requests on {} \
          connections; median, in brackets minimum and maximum; the ratio is to {} in the same round. \"load busy\" counts \
-         the rounds in which the CPU of load and origin was more than {:.0} % busy: what waits there is the load.\n\n",
+         the rounds in which the CPU of load and origin was more than {:.0} % busy: what waits there is the load. \"no proxy\" is the same load on the origin itself. {machine}\n\n",
         run.conditions(),
         run.baseline,
         run.rounds,
