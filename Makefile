@@ -29,6 +29,7 @@ PACKAGED := target/$(ARCH)
 PACKAGED_BIN := $(CURDIR)/target/$(MACHINE)-unknown-linux-gnu/release/ringress
 endif
 PACKAGE = RINGRESS_BIN=$(PACKAGED_BIN) OUT=$(CURDIR)/$(PACKAGED)/$@ packaging/build-$@
+RELEASED := -p ringress -p ringress-bench -p ringress-guards
 export RINGRESS_BIN RINGRESS_BENCH_BIN
 
 .PHONY: check fmt lint deny tree test fuzz screenshots binaries profile release e2e suite outside lookups guards conformance cluster long \
@@ -55,6 +56,8 @@ advisories:
 tree:
 	@tree=$$(cargo tree --locked -p ringress -e normal --prefix none) || exit 1; \
 	! grep -E '^(ring|sct|openssl-sys|native-tls|monoio-http|monoio-rustls|monoio-codec) |^rustls v0[.]21|^rustls-webpki v0[.]101' <<<"$$tree"
+	@features() { cargo tree --locked -e normal --prefix none -f '{p} {f}' "$$@" | sed 's/ *(\*)$$//' | sort -u; }; \
+	! comm -23 <(features -p ringress) <(features $(RELEASED)) | grep .
 
 test:
 	cargo test --workspace --locked
@@ -79,9 +82,8 @@ fuzz:
 	  test "$${PIPESTATUS[0]}" = 0 || exit 1; \
 	done
 
-# Always these packages together: alone, some would get their dependencies with other features, and each of the two ways
-# would build the other's anew.
-RELEASED := -p ringress -p ringress-bench -p ringress-guards
+# Always these packages together, so that each is built once. ringress alone has the same features (`make tree`), and thus the
+# functions that the profile of the release build knows.
 binaries:
 	cargo build --release --locked $(RELEASED)
 

@@ -1,5 +1,5 @@
-//! What the machine itself takes from a CPU: time that a loop with nothing else beside it does not get. A latency's tail
-//! cannot be shorter than this, whoever serves.
+//! What the machine takes from a CPU: time that a busy loop does not get while nobody sends requests. Stalls of this kind are
+//! in any latency's tail, whoever serves.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -26,8 +26,15 @@ impl Stalls {
         let watch = move || {
             usage::pin(&[cpu])?;
             let begin = Instant::now();
-            let instants = std::iter::repeat_with(|| begin.elapsed()).take_while(|&now| now < time);
-            Ok(Self::between(instants))
+            // The last look comes after the time, so that no stall is cut off.
+            let mut last = Duration::ZERO;
+            let looks = std::iter::from_fn(|| {
+                (last < time).then(|| {
+                    last = begin.elapsed();
+                    last
+                })
+            });
+            Ok(Self::between(looks))
         };
         std::thread::spawn(watch).join().map_err(|_| Error::program("stalls", "the watch panicked"))?
     }
@@ -57,8 +64,10 @@ impl Stalls {
 
 /// In one sentence, for a number of CPUs that were watched in turn.
 pub(crate) fn show(of_cpus: &[(usize, Stalls)]) -> String {
-    let mut text =
-        format!("Between the rounds a loop alone on a CPU, in stalls of {} µs or more, lost", STALL_MIN.as_micros());
+    let mut text = format!(
+        "Between the rounds, while nobody sent requests, a busy loop, in stalls of {} µs or more, lost",
+        STALL_MIN.as_micros()
+    );
     for (index, (cpu, stalls)) in of_cpus.iter().enumerate() {
         let share = stalls.lost_us as f64 * 100.0 / stalls.watched_us.max(1) as f64;
         let and = if index == 0 { "" } else { " and" };
@@ -88,7 +97,9 @@ mod tests {
     #[test]
     fn a_cpu_is_watched_for_its_time() {
         let time = Duration::from_millis(20);
-        let stalls = Stalls::watch(0, time).expect("there is a CPU 0");
-        assert!(stalls.lost_us <= stalls.watched_us && stalls.watched_us <= 20_000, "{stalls:?}");
+        let own = rustix::thread::sched_getaffinity(None).expect("own CPUs");
+        let cpu = (0..rustix::thread::CpuSet::MAX_CPU).find(|&cpu| own.is_set(cpu)).expect("a CPU");
+        let stalls = Stalls::watch(cpu, time).expect("its own CPU");
+        assert!(stalls.lost_us <= stalls.watched_us && stalls.watched_us >= 20_000, "{stalls:?}");
     }
 }

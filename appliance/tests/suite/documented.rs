@@ -61,6 +61,8 @@ const COMMANDS: &[(&str, How)] = &[
     ("make bench", Not(MINUTES)),
     ("make peers", Not(MINUTES)),
     ("make pingora", Not(MINUTES)),
+    ("make profile", Not(MINUTES)),
+    ("RUSTC_WRAPPER= cargo build --release", By("Makefile", "RUSTC_WRAPPER= cargo build --release")),
     ("target/release/ringress-bench cluster", By(".ci/run", "make cluster")),
     ("target/release/ringress-bench compare", Not(MINUTES)),
     ("ringress-bench idle", By("appliance/tests/outside/bounds.rs", "\"idle\", \"--peers=ringress\"")),

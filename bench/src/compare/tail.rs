@@ -1,6 +1,6 @@
 //! Latency at a fixed rate, the same for all proxies: a share of what nginx can do. An open loop, as only that shows how
 //! long requests wait that a busy proxy keeps from being sent. Beside the proxies, the same load goes to the origin itself,
-//! and the CPUs are watched for what the machine takes: what those two show is in every proxy's tail.
+//! and the CPUs are watched for what the machine takes: what those two show is a part of every proxy's tail.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -199,7 +199,10 @@ fn rows(summaries: &[TailSummary]) -> Vec<Vec<String>> {
             summary.p99_us.show(0),
             summary.p999_us.show(0),
             summary.p999_ratio.map_or_else(String::new, |ratio| ratio.show(2)),
-            summary.cpu_us_per_request.show(1),
+            match summary.peer {
+                NO_PROXY => String::new(),
+                _ => summary.cpu_us_per_request.show(1),
+            },
             summary.failures.to_string(),
             summary.overloaded.to_string(),
         ]
@@ -212,7 +215,8 @@ fn section(options: &Options, peak: f64, summaries: &[TailSummary], machine: &st
     let mut text = format!(
         "{}. The peak is that of {}: {peak:.0} requests/s with its CPU always busy. {} rounds of at least {} requests on {} \
          connections; median, in brackets minimum and maximum; the ratio is to {} in the same round. \"load busy\" counts \
-         the rounds in which the CPU of load and origin was more than {:.0} % busy: what waits there is the load. \"no proxy\" is the same load on the origin itself. {machine}\n\n",
+         the rounds in which the CPU of load and origin was more than {:.0} % busy: what waits there is the load. \"{NO_PROXY}\" is the \
+         same load on the origin itself. {machine}\n\n",
         run.conditions(),
         run.baseline,
         run.rounds,
