@@ -132,7 +132,7 @@ api-server:
 cluster: binaries api-server
 	$(RINGRESS_BENCH_BIN) cluster --ringress $(RINGRESS_BIN) --sizes 1000 --changes 25 --idle-seconds 4 --rolling-seconds 4 \
 	  --writes 2000 --storm-ingresses 1000 --storm-seconds 4 --ready-ms-max 10000 --change-p99-ms-max 1000 \
-	  --resident-mib-max 120 --memory-ratio-max 1.2 --idle-percent-max 10 --storm-ratio-max 5
+	  --resident-mib-max 120 --memory-ratio-max 1.2 --idle-percent-max 10 --storm-ratio-max 10
 
 long: binaries
 	@mkdir -p docs/evidence; \
