@@ -27,14 +27,8 @@ impl Stalls {
             usage::pin(&[cpu])?;
             let begin = Instant::now();
             // The last look comes after the time, so that no stall is cut off.
-            let mut last = Duration::ZERO;
-            let looks = std::iter::from_fn(|| {
-                (last < time).then(|| {
-                    last = begin.elapsed();
-                    last
-                })
-            });
-            Ok(Self::between(looks))
+            let next = |&last: &Duration| (last < time).then(|| begin.elapsed());
+            Ok(Self::between(std::iter::successors(Some(Duration::ZERO), next)))
         };
         std::thread::spawn(watch).join().map_err(|_| Error::program("stalls", "the watch panicked"))?
     }
