@@ -5,6 +5,7 @@ use std::io;
 use ringress_config::snapshot::RetryPolicy;
 
 use crate::http::chunked::ChunkError;
+use crate::http::h2::Unprocessed;
 use crate::http::head::HeadError;
 
 /// A request that could not be carried to its end.
@@ -28,6 +29,9 @@ pub(crate) enum Failure {
     /// The upstream ended the connection before its response began.
     #[error("the upstream closed the connection before its response")]
     NoResponse,
+    /// The upstream has said that it did nothing with the request.
+    #[error("the upstream took no more requests on the connection")]
+    Unprocessed,
     /// The upstream sent nothing in time (`proxy-read-timeout`).
     #[error("the upstream sent no response in time")]
     ResponseTimeout,
@@ -75,9 +79,12 @@ impl Failure {
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::NoEndpoint | Self::Overloaded => Some(503),
-            Self::Connect(_) | Self::NoResponse | Self::BadResponse(_) | Self::BadResponseBody | Self::InterimFlood => {
-                Some(502)
-            }
+            Self::Connect(_)
+            | Self::NoResponse
+            | Self::Unprocessed
+            | Self::BadResponse(_)
+            | Self::BadResponseBody
+            | Self::InterimFlood => Some(502),
             Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Some(504),
             Self::ClientTimeout => Some(408),
             Self::BodyTooLarge => Some(413),
@@ -89,7 +96,7 @@ impl Failure {
     /// Whether another attempt makes sense.
     pub(crate) fn retry(&self) -> Retry {
         match self {
-            Self::Connect(_) | Self::NoResponse => Retry::OnError,
+            Self::Connect(_) | Self::NoResponse | Self::Unprocessed => Retry::OnError,
             Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Retry::OnTimeout,
             Self::BadResponse(_) | Self::InterimFlood => Retry::OnInvalid,
             Self::NoEndpoint
@@ -103,9 +110,9 @@ impl Failure {
         }
     }
 
-    /// Whether nothing of the request can have reached the upstream: any method may be tried again.
+    /// Whether nothing was done with the request: any method may be tried again.
     pub(crate) fn before_sending(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::ConnectTimeout)
+        matches!(self, Self::Connect(_) | Self::ConnectTimeout | Self::Unprocessed)
     }
 
     /// Whether it says something about the endpoint. Want of descriptors, ports or memory is this machine's.
@@ -122,6 +129,7 @@ impl Failure {
             | Self::InterimFlood => true,
             Self::NoEndpoint
             | Self::Overloaded
+            | Self::Unprocessed
             | Self::BadResponseBody
             | Self::ResponseCut
             | Self::ClientGone
@@ -138,12 +146,20 @@ impl Failure {
 
     /// An error of sending to the upstream.
     pub(crate) fn sending(error: &io::Error) -> Self {
-        if error.kind() == io::ErrorKind::TimedOut { Self::SendTimeout } else { Self::NoResponse }
+        Self::lost(error, Self::SendTimeout)
     }
 
     /// An error of waiting for the upstream's response head.
     pub(crate) fn awaiting_response(error: &io::Error) -> Self {
-        if error.kind() == io::ErrorKind::TimedOut { Self::ResponseTimeout } else { Self::NoResponse }
+        Self::lost(error, Self::ResponseTimeout)
+    }
+
+    fn lost(error: &io::Error, late: Self) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => late,
+            _ if Unprocessed::is(error) => Self::Unprocessed,
+            _ => Self::NoResponse,
+        }
     }
 
     /// An error of receiving the client's body.

@@ -1,5 +1,9 @@
 //! The Connection field: what it says of the connection, and the fields it takes out of the message (RFC 9110 7.6.1).
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::field::{Field, FieldId, is_token};
 use super::head::{HeadError, Version};
 use super::scan::elements;
@@ -101,6 +105,13 @@ pub(super) fn switches_as_asked(asked: &[u8], switched: &[u8]) -> bool {
     switched.is_empty() || elements(switched).all(|to| elements(asked).any(|one| one.eq_ignore_ascii_case(to)))
 }
 
+/// Whether a `Sec-WebSocket-Accept` answers the `Sec-WebSocket-Key` that was sent (RFC 6455 4.2.2).
+pub(super) fn proves_handshake(key: &[u8], accept: &[u8]) -> bool {
+    const OF_WEBSOCKET: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    let proof = digest(&SHA1_FOR_LEGACY_USE_ONLY, &[key, OF_WEBSOCKET].concat());
+    accept == STANDARD.encode(proof).as_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +153,13 @@ mod tests {
         ] {
             assert_eq!(switches_as_asked(asked.as_bytes(), switched.as_bytes()), as_asked, "{asked} {switched}");
         }
+    }
+
+    #[test]
+    fn a_handshake_is_proved_as_in_the_example_of_its_rfc() {
+        let proves = |accept: &[u8]| proves_handshake(b"dGhlIHNhbXBsZSBub25jZQ==", accept);
+        assert!(proves(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        assert!(!proves(b"S3pPLMBiTxaQ9kYGzzhZRbK+xOO=") && !proves(b""));
     }
 
     #[test]

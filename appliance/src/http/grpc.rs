@@ -1,5 +1,7 @@
 //! Answers of the proxy to gRPC clients, which read `grpc-status` where others read the status line.
 
+use std::time::Duration;
+
 use super::field::{self, FieldId};
 use super::request::RequestHead;
 use super::respond::write_date;
@@ -10,6 +12,32 @@ pub(crate) fn is_grpc(head: &RequestHead, buf: &[u8]) -> bool {
     head.find(buf, FieldId::ContentType).is_some_and(|kind| {
         let kind = kind.get(..16).unwrap_or_default();
         kind.eq_ignore_ascii_case(b"application/grpc")
+    })
+}
+
+/// What is said when the time of [`timeout`] is over and nothing else was, as a head of HTTP/1.1.
+pub(crate) const DEADLINE_EXCEEDED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\ngrpc-status: 4\r\n\
+    grpc-message: the deadline of the call has passed\r\nContent-Length: 0\r\n\r\n";
+
+/// How long the client of a gRPC request waits for all of it (`grpc-timeout`, gRPC over HTTP/2, "Requests": at most eight
+/// digits and a unit). None where it says nothing, or nothing of that form.
+pub(crate) fn timeout(head: &RequestHead, buf: &[u8]) -> Option<Duration> {
+    if !is_grpc(head, buf) {
+        return None;
+    }
+    let (unit, digits) = head.find_named(buf, "grpc-timeout").next()?.split_last()?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let count: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(match unit {
+        b'H' => Duration::from_secs(count * 3600),
+        b'M' => Duration::from_secs(count * 60),
+        b'S' => Duration::from_secs(count),
+        b'm' => Duration::from_millis(count),
+        b'u' => Duration::from_micros(count),
+        b'n' => Duration::from_nanos(count),
+        _ => return None,
     })
 }
 
@@ -65,6 +93,35 @@ mod tests {
             let mut head = RequestHead::default();
             head.parse(text.as_bytes(), &HeadLimits::default()).unwrap();
             assert_eq!(is_grpc(&head, text.as_bytes()), grpc, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_has_digits_and_a_unit() {
+        let seconds = Duration::from_secs;
+        for (value, expected) in [
+            ("2S", Some(seconds(2))),
+            ("500m", Some(Duration::from_millis(500))),
+            ("1H", Some(seconds(3600))),
+            ("99999999H", Some(seconds(99_999_999 * 3600))),
+            ("3M", Some(seconds(180))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("7n", Some(Duration::from_nanos(7))),
+            ("0m", Some(Duration::ZERO)),
+            ("100000000m", None),
+            ("S", None),
+            ("5", None),
+            ("-5S", None),
+            ("5x", None),
+            ("", None),
+        ] {
+            for (kind, is_read) in [("application/grpc", true), ("text/plain", false)] {
+                let text =
+                    format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\ngrpc-timeout: {value}\r\n\r\n");
+                let mut head = RequestHead::default();
+                head.parse(text.as_bytes(), &HeadLimits::default()).unwrap();
+                assert_eq!(timeout(&head, text.as_bytes()), expected.filter(|_| is_read), "{value}");
+            }
         }
     }
 

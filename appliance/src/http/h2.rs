@@ -40,6 +40,7 @@ use ringress_config::snapshot::ClientSettings;
 
 use super::client::{self, Client, Facts};
 use super::exchange::{self, After};
+use super::grpc;
 use super::head::{HeadError, HeadLimits, Progress};
 use super::response::Asked;
 use crate::io::{self as core_io, Deadline};
@@ -285,6 +286,7 @@ impl Shared {
         let outgoing = Outgoing::Response(ResponseOut { respond, asked, stalls: Rc::clone(&core.stalls) });
         let lane = Lane::new(incoming, outgoing, &core.timers).bounded(&core.stalls, &self.inlet);
         drop(not_reading);
+        grpc::timeout(&scratch.request, &inbox).into_iter().for_each(|after| lane.give_up_after(after));
         let mut client = Client::new(core, Stream::Lane(lane.clone()), self.facts.clone());
         let (started, started_ms) = (Instant::now(), core.timers.now_ms());
         scratch.response.status = 0;
@@ -310,6 +312,11 @@ impl Shared {
                         core.metrics.refuse(Refused::UnreadBody);
                         lane.answer(UNREAD);
                         answered.or(Some(503))
+                    }
+                    Broken::Late => {
+                        core.metrics.refuse(Refused::Timeout);
+                        lane.answer(grpc::DEADLINE_EXCEEDED);
+                        answered.or(Some(504))
                     }
                 };
                 exchange::taken_back(core, &self.facts, &mut scratch, &inbox, (started, status));
@@ -356,9 +363,29 @@ fn parse(core: &Core, head: &mut super::request::RequestHead, text: &[u8]) -> Re
     }
 }
 
+/// The peer has certainly done nothing with a request (RFC 9113 8.7): it may be sent again, whatever it asks for.
+#[derive(Debug, thiserror::Error)]
+#[error("the request was not processed: {0}")]
+pub(crate) struct Unprocessed(String);
+
+impl Unprocessed {
+    fn error(reason: String) -> io::Error {
+        io::Error::new(io::ErrorKind::ConnectionReset, Self(reason))
+    }
+
+    /// Whether an error says so.
+    pub(crate) fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
 /// A failure of HTTP/2 as the exchange knows failures.
 fn io_error(error: h2::Error) -> io::Error {
-    if error.is_io() {
+    // A stream fails by the peer's goodbye only where that names an older one as the last.
+    let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    if error.is_remote() && (error.is_go_away() || is_refused) {
+        Unprocessed::error(error.to_string())
+    } else if error.is_io() {
         error.into_io().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
     } else {
         io::Error::new(io::ErrorKind::ConnectionReset, error)

@@ -169,6 +169,12 @@ impl ResponseHead {
         let fields = if self.present.has(id) { self.fields.as_slice() } else { &[] };
         fields.iter().find(|field| field.id == id).map(|field| field.value.of(buf))
     }
+
+    /// Values of all fields of a name that the proxy may not know, in order.
+    pub(crate) fn find_named<'b>(&self, buf: &'b [u8], name: &str) -> impl Iterator<Item = &'b [u8]> {
+        let is_same = move |field: &&Field| field.name.of(buf).eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().filter(is_same).map(|field| field.value.of(buf))
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Errors of the proxy as clients of gRPC read them, and gRPC-Web, which passes as it is.
 
+use std::time::{Duration, Instant};
+
 use crate::support::client::Connection;
+use crate::support::frame_origin::FrameOrigin;
 use crate::support::frames::{Answer, DATA, END_STREAM, Frames, Seen, frame, headers, pseudo};
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{Next, Origin, refusing_address};
@@ -59,6 +62,39 @@ fn what_the_proxy_refuses_is_a_status_of_grpc() {
             assert_eq!(answer.header("content-type"), Some("application/grpc"), "{host}");
             assert!(answer.body.is_empty() && answer.header("grpc-message").is_some(), "{host}: {answer:?}");
         }
+    });
+}
+
+#[test]
+fn a_call_ends_when_its_client_waits_no_longer() {
+    on_each_driver(|driver| {
+        let silent = FrameOrigin::with(|_, _| Ok(()));
+        let begun = FrameOrigin::with(|peer, stream| peer.send(&headers(stream, 0, &[(":status", "200")])));
+        let mut objects = service("silent", &[silent.address]);
+        objects.extend(service("begun", &[begun.address]));
+        objects.extend(["silent", "begun"].map(|name| {
+            let ingress = ingress(name).prefix(&format!("{name}.test"), "/", name);
+            ingress.annotation("backend-protocol", "GRPC").build()
+        }));
+        let ringress = Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start();
+        let call = |host: &'static str, timeout: &'static str| {
+            let mut frames = Frames::open(ringress.https);
+            let mut fields = pseudo("POST", "/test.Echo/Unary");
+            fields.retain(|(name, _)| *name != ":authority");
+            fields.extend([(":authority", host), ("content-type", "application/grpc"), ("te", "trailers")]);
+            fields.push(("grpc-timeout", timeout));
+            frames.send(&[headers(1, 0, &fields), frame(DATA, END_STREAM, 1, &[0; 10])].concat()).expect("send");
+            let began = Instant::now();
+            (frames.outcome(1), began.elapsed())
+        };
+        let (seen, took) = call("silent.test", "500m");
+        let Seen::Answer(answer) = seen else { panic!("{seen:?}") };
+        assert_eq!((answer.status, answer.header("grpc-status")), (200, Some("4")), "{answer:?}");
+        assert!((Duration::from_millis(500)..Duration::from_secs(5)).contains(&took), "{took:?}");
+        // An answer that has begun cannot be told otherwise.
+        let (seen, took) = call("begun.test", "1S");
+        assert!(matches!(seen, Seen::Reset(_)) && took >= Duration::from_secs(1), "{seen:?} {took:?}");
+        assert_eq!(ringress.metric("ringress_refused_total"), 2.0);
     });
 }
 

@@ -98,6 +98,22 @@ fn a_websocket_that_the_upstream_does_not_open_is_no_success() {
     });
 }
 
+#[test]
+fn a_tunnel_that_is_no_websocket_is_refused() {
+    on_each_driver(|driver| {
+        // The key is the proxy's, and so is the look at what proves that it was read.
+        let origin = Origin::with(|_, peer| peer.send(tunnel::ACCEPTED).map(|()| Next::Keep));
+        let ringress = in_front_of(driver, &origin, &[]);
+        let mut frames = Frames::open(ringress.https);
+        frames.send(&headers(1, 0, &websocket())).expect("send");
+        assert_eq!(frames.answer(1).status, 502);
+        let with_body = [&websocket()[..], &[("content-length", "5")]].concat();
+        frames.send(&headers(3, 0, &with_body)).expect("send");
+        assert_eq!(frames.answer(3).status, 400, "what follows is no body");
+        assert_eq!(origin.received().len(), 1);
+    });
+}
+
 /// Sends the start of an answer, and the rest when told to.
 fn held() -> (Origin, std::sync::mpsc::SyncSender<()>) {
     let (go_on, wait) = std::sync::mpsc::sync_channel::<()>(1);

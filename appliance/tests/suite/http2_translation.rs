@@ -12,7 +12,7 @@ use crate::support::hpack;
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Driver, Ringress, on_each_driver};
-use crate::support::tunnel::ACCEPTED;
+use crate::support::tunnel::accepted;
 
 fn in_front_of(driver: Driver, origin: &Origin, annotations: &[(&str, &str)]) -> Ringress {
     let mut objects = service("origin", &[origin.address]);
@@ -160,7 +160,7 @@ fn a_head_that_is_too_large_is_431_or_a_reset() {
 fn answers() -> Origin {
     Origin::with(|request, peer| {
         match request.target.as_str() {
-            "/101" => peer.send(ACCEPTED)?,
+            "/101" => peer.send(&accepted(request))?,
             "/204" => peer.send(b"HTTP/1.1 204 No Content\r\nX: 1\r\n\r\n")?,
             "/304" => peer.send(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n")?,
             "/head" => peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")?,

@@ -66,5 +66,6 @@ mod tls_settings;
 mod tracing;
 mod upgrade;
 mod upstream_address;
+mod upstream_goodbye;
 mod values;
 mod websocket;

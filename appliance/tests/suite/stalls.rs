@@ -98,8 +98,8 @@ fn the_time_to_answer_begins_when_a_streamed_body_is_up() {
 #[test]
 fn a_tunnel_is_idle_only_when_both_sides_are() {
     on_each_driver(|driver| {
-        let origin = Origin::with(|_, peer| {
-            peer.send(tunnel::ACCEPTED)?;
+        let origin = Origin::with(|request, peer| {
+            peer.send(&tunnel::accepted(request))?;
             // Listens and says nothing until it is told to.
             let mut byte = [0];
             while peer.receive(&mut byte)? > 0 && byte != *b"!" {}

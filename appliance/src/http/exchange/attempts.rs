@@ -103,6 +103,12 @@ impl Attempts {
         connection.lease.iter().for_each(Lease::doubt);
     }
 
+    /// A shared connection was ending, and its upstream did nothing with the request: not an attempt, the first time.
+    pub(super) fn moves(&mut self) {
+        self.fresh = true;
+        self.asked = Instant::now();
+    }
+
     /// One of two tries failed while the other goes on.
     pub(super) fn gave_way(&mut self, failure: &Failure) {
         self.trail.fail(failure.status().unwrap_or(502), self.asked.elapsed());

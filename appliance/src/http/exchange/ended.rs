@@ -61,6 +61,11 @@ impl From {
         Self { peer: facts.peer, client, scheme, over_tls, port, connection_requests, is_http2: true }
     }
 
+    /// Whether it is a stream of HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.is_http2
+    }
+
     /// Whether the client's own connection is over TLS, whatever is believed.
     pub(super) fn over_tls(&self) -> bool {
         self.over_tls

@@ -13,7 +13,7 @@ use ringress_config::snapshot::{Cluster, ForwardedSettings, Route, Settings, Ups
 
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
-use super::super::connection::switches_as_asked;
+use super::super::connection::{proves_handshake, switches_as_asked};
 use super::super::edge::Believed;
 use super::super::field::FieldId;
 use super::super::forward::{FieldPolicy, Forward, TraceFields, write_request};
@@ -196,6 +196,7 @@ impl<'s> Exchange<'s> {
                 }
                 // A pooled connection that its upstream had just closed: not an attempt.
                 Err(Failure::NoResponse) if reused && idempotent => attempts.stale(&connection),
+                Err(Failure::Unprocessed) if !attempts.fresh => attempts.moves(),
                 Err(failure) => {
                     attempts.failed(&self.core, &connection, &failure, reused);
                     if !attempts.again(&self.core, &failure, route, idempotent) {
@@ -284,6 +285,14 @@ impl<'s> Exchange<'s> {
         }
     }
 
+    /// Whether a tunnel's handshake is proved: here for a client of HTTP/2, who sent no key and sees no answer to it
+    /// (RFC 8441 5), else by the client.
+    fn proves_handshake(&self, scratch: &Scratch, inbox: &[u8], received: &[u8]) -> bool {
+        let key = || scratch.request.find_named(inbox, "sec-websocket-key").next();
+        let accept = || scratch.response.find_named(received, "sec-websocket-accept").next();
+        !self.from.is_http2() || key().zip(accept()).is_some_and(|(key, accept)| proves_handshake(key, accept))
+    }
+
     /// Carries the bytes of a tunnel that the upstream opened, if it is the one that was asked for. `to_client` is the head.
     async fn switch(
         &mut self,
@@ -295,7 +304,7 @@ impl<'s> Exchange<'s> {
     ) -> After {
         let asked = scratch.request.upgrade(inbox).unwrap_or_default();
         let switched = scratch.response.find(&received, FieldId::Upgrade).unwrap_or_default();
-        if !switches_as_asked(asked, switched) {
+        if !switches_as_asked(asked, switched) || !self.proves_handshake(scratch, inbox, &received) {
             // The client may have gone on in the protocol that it asked for.
             self.keep_alive = false;
             let failure = Failure::BadResponse(HeadError::UpgradeUnasked);

@@ -5,13 +5,14 @@
 //! re-framed, under the flow control of the stream: what is not read here is not granted, and what the peer does not
 //! grant is not sent.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::Unprocessed;
 use super::inflow::Inflow;
 use super::outgoing::Outgoing;
 use super::response_in::AwaitedResponse;
@@ -46,6 +47,8 @@ struct Ends {
     running: RefCell<Option<Running>>,
     /// Where the peer is a client: what its core's clients leave waiting.
     stalls: RefCell<Option<Rc<Stalls>>>,
+    /// When its client gives it up, where that is known.
+    due: OnceCell<Deadline>,
     /// When it first waited for its client, by [`Timers::now_ms`].
     first_waited: Cell<Option<u64>>,
     /// It waited when too much did.
@@ -61,6 +64,8 @@ pub(super) enum Broken {
     ByPeer,
     /// Its body was not read for long, and too much of the core was not.
     Unread,
+    /// Its client waits no longer.
+    Late,
 }
 
 impl Lane {
@@ -87,6 +92,7 @@ impl Lane {
             timers: Rc::clone(timers),
             running: RefCell::default(),
             stalls: RefCell::default(),
+            due: OnceCell::new(),
             first_waited: Cell::default(),
             shed: Rc::default(),
             unread: Rc::default(),
@@ -128,7 +134,13 @@ impl Lane {
                 return Poll::Ready(Err(error));
             }
             let read = ready!(self.ends.incoming.borrow_mut().poll_read(cx, &mut buf));
-            running.borrow().as_ref().filter(|_| read.is_ok()).inspect(|running| running.hear());
+            if let Some(running) = &*running.borrow() {
+                match &read {
+                    Ok(_) => running.hear(),
+                    Err(error) if Unprocessed::is(error) => running.distrust(),
+                    Err(_) => {}
+                }
+            }
             Poll::Ready(read)
         })
         .await;
@@ -194,11 +206,19 @@ impl Lane {
         matches!(*self.ends.outgoing.borrow(), Outgoing::Body(_) | Outgoing::Ended)
     }
 
+    /// The client waits for so long.
+    pub(super) fn give_up_after(&self, after: Duration) {
+        self.ends.due.get_or_init(|| Deadline::new(&self.ends.timers)).set(after);
+    }
+
     /// Waits until the stream has to end, and meanwhile bounds what nobody reads of it.
     pub(super) async fn broken(&self) -> Broken {
         poll_fn(|cx| {
             if self.ends.outgoing.borrow_mut().poll_reset(cx).is_ready() {
                 return Poll::Ready(Broken::ByPeer);
+            }
+            if self.ends.due.get().is_some_and(|due| due.poll_passed(cx).is_ready()) {
+                return Poll::Ready(Broken::Late);
             }
             if let Incoming::Body(body) = &mut *self.ends.incoming.borrow_mut() {
                 body.poll_unread(cx);

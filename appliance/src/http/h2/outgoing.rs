@@ -152,7 +152,9 @@ impl RequestOut {
         expect_whole(head.parse(input, &LIMITS))?;
         let request = translate::request(&head, input, self.tls)?;
         let ends = translate::ends_with_head(head.framing);
-        let (response, stream) = self.session.send_request(request, ends).map_err(io_error)?;
+        // Who waits for the response is told: it hears of nothing else.
+        let (response, stream) =
+            self.session.send_request(request, ends).map_err(|error| self.promise.give_up(error))?;
         self.promise.keep(response, head.method == Method::Head);
         let next = match head.framing {
             _ if ends => Outgoing::Ended,

@@ -11,13 +11,21 @@ use http::StatusCode;
 use std::future::Future;
 
 use super::inflow::Inflow;
-use super::{io_error, translate};
+use super::{Unprocessed, io_error, translate};
 
 #[derive(Default)]
 struct Promised {
     response: Option<ResponseFuture>,
+    /// The request did not leave.
+    unsent: Option<io::Error>,
     waiting: Option<Waker>,
     asked_head: bool,
+}
+
+impl Promised {
+    fn wake(&mut self) {
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
 }
 
 /// The sending side's word.
@@ -30,9 +38,15 @@ impl Promise {
         let mut promised = self.0.borrow_mut();
         promised.response = Some(response);
         promised.asked_head = asked_head;
-        if let Some(waiting) = promised.waiting.take() {
-            waiting.wake();
-        }
+        promised.wake();
+    }
+
+    /// The request did not leave, and there will be no response: what the sending side is told of it.
+    pub(super) fn give_up(&self, error: h2::Error) -> io::Error {
+        let mut promised = self.0.borrow_mut();
+        promised.unsent = Some(Unprocessed::error(error.to_string()));
+        promised.wake();
+        io_error(error)
     }
 }
 
@@ -43,6 +57,9 @@ impl AwaitedResponse {
     /// Appends the next head: that of an interim response, or the final one, and gives the rest then.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<io::Result<Option<Inflow>>> {
         let mut promised = self.0.0.borrow_mut();
+        if let Some(error) = promised.unsent.take() {
+            return Poll::Ready(Err(error));
+        }
         let Some(response) = &mut promised.response else {
             promised.waiting = Some(cx.waker().clone());
             return Poll::Pending;

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use h2::client::SendRequest;
@@ -36,15 +37,15 @@ pub(crate) struct With {
 pub(crate) struct Sessions(RefCell<HashMap<With, Vec<Rc<Session>>>>);
 
 struct Session {
-    requests: SendRequest<Piece>,
+    requests: RefCell<SendRequest<Piece>>,
     tls: bool,
     running: Cell<u32>,
     /// What its streams have read, counted in reads.
     heard: Cell<u64>,
     /// When it last began or ended a stream, on the core's clock.
     used_ms: Cell<u64>,
-    /// The upstream said goodbye, the connection broke, or nothing came while a request waited too long. Its driver
-    /// sets it too, which must not hold the session: the connection ends with its last user.
+    /// The connection broke, a request was refused, or nothing came while one waited too long. Its driver sets it too,
+    /// which must not hold the session: the connection ends with its last user.
     ended: Rc<Cell<bool>>,
 }
 
@@ -69,7 +70,7 @@ impl Sessions {
     pub(crate) fn stream(&self, core: &Rc<Core>, with: With) -> Option<Lane> {
         let mut all = self.0.borrow_mut();
         let sessions = all.get_mut(&with)?;
-        sessions.retain(|session| !session.ended.get());
+        sessions.retain(|session| session.is_open());
         let roomy = sessions.iter().filter(|s| s.has_room()).min_by_key(|session| session.running.get());
         // When there are as many as there may be, the fullest waits for the upstream's own limit.
         let any =
@@ -81,7 +82,7 @@ impl Sessions {
     /// Adds a session and opens its first stream.
     pub(crate) fn add(&self, core: &Rc<Core>, with: With, requests: SendRequest<Piece>, driver: Driver) -> Lane {
         let session = Rc::new(Session {
-            requests,
+            requests: RefCell::new(requests),
             tls: with.tls,
             running: Cell::new(0),
             heard: Cell::new(0),
@@ -106,7 +107,7 @@ impl Sessions {
             session.running.get() == 0 && u128::from(now_ms.saturating_sub(session.used_ms.get())) >= idle.as_millis()
         };
         self.0.borrow_mut().retain(|_, sessions| {
-            sessions.retain(|session| !session.ended.get() && !is_idle(session));
+            sessions.retain(|session| session.is_open() && !is_idle(session));
             !sessions.is_empty()
         });
     }
@@ -123,15 +124,22 @@ impl Running {
         self.session.heard.get()
     }
 
-    /// The upstream said nothing for too long: no more requests go that way.
+    /// The upstream said nothing for too long, or takes no more: no further requests go that way.
     pub(super) fn distrust(&self) {
         self.session.ended.set(true);
     }
 }
 
 impl Session {
+    /// Whether further requests may go this way. An upstream that said goodbye answers those that it has and takes no
+    /// others (RFC 9113 6.8).
+    fn is_open(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        !self.ended.get() && matches!(self.requests.borrow_mut().poll_ready(&mut cx), Poll::Ready(Ok(())))
+    }
+
     fn has_room(&self) -> bool {
-        let allowed = u32::try_from(self.requests.current_max_send_streams()).unwrap_or(u32::MAX);
+        let allowed = u32::try_from(self.requests.borrow().current_max_send_streams()).unwrap_or(u32::MAX);
         self.running.get() < allowed.min(H2_STREAMS_PER_SESSION)
     }
 
@@ -141,7 +149,7 @@ impl Session {
         let running = Running { session: Rc::clone(self), core: Rc::downgrade(core) };
         let promise = Promise::default();
         let incoming = Incoming::Response(AwaitedResponse(promise.clone()));
-        let outgoing = RequestOut { session: self.requests.clone(), tls: self.tls, promise };
+        let outgoing = RequestOut { session: self.requests.borrow().clone(), tls: self.tls, promise };
         Lane::new(incoming, Outgoing::Request(outgoing), &core.timers).counted(running)
     }
 }

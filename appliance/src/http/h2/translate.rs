@@ -50,6 +50,10 @@ pub(super) fn write_request(
     random: &mut fastrand::Rng,
 ) -> Result<Translated, Untranslatable> {
     let tunnel = is_tunnel(parts)?;
+    // What follows is no body of a known length, and an upstream would take it for one.
+    if tunnel && parts.headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(Untranslatable(400));
+    }
     // RFC 9113 8.3.1: one valid value. h2 looks at the characters only.
     if parts.uri.scheme().is_some_and(|scheme| scheme.as_str().is_empty()) {
         return Err(Untranslatable(400));
@@ -120,7 +124,8 @@ fn write_cookies(out: &mut Vec<u8>, headers: &HeaderMap) {
     }
 }
 
-/// The handshake that an HTTP/1.1 upstream wants; its key proves nothing here, as the client does not see the answer.
+/// The handshake that an HTTP/1.1 upstream wants. The client does not see the answer, so that is proved here
+/// ([`super::super::connection::proves_handshake`]).
 fn write_upgrade(out: &mut Vec<u8>, random: &mut fastrand::Rng) {
     use base64::Engine as _;
     let mut key = [0; 16];

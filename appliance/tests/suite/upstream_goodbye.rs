@@ -1,0 +1,93 @@
+//! Upstreams of HTTP/2 that end a connection, or take a request back, in the middle of things (RFC 9113 6.8, 8.7).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::client::Connection;
+use crate::support::frame_origin::FrameOrigin;
+use crate::support::frames::{DATA, END_STREAM, GOAWAY, REFUSED_STREAM, frame, headers, reset};
+use crate::support::manifests::{file, ingress, service};
+use crate::support::process::{Driver, Ringress, on_each_driver};
+
+const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello";
+
+/// Says that no stream beyond `last` is, or will be, processed.
+fn goodbye(last: u32) -> Vec<u8> {
+    frame(GOAWAY, 0, 0, &[last.to_be_bytes(), 0_u32.to_be_bytes()].concat())
+}
+
+fn no_content(stream: u32) -> Vec<u8> {
+    headers(stream, END_STREAM, &[(":status", "204")])
+}
+
+fn in_front_of(driver: Driver, origin: &FrameOrigin) -> Ringress {
+    let mut objects = service("origin", &[origin.address]);
+    objects.push(ingress("a").prefix("a.test", "/", "origin").annotation("backend-protocol", "GRPC").build());
+    Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start()
+}
+
+fn status_of(ringress: &Ringress, request: &[u8]) -> u16 {
+    let mut client = Connection::plain(ringress.http).expect("connect");
+    client.send(request).expect("send");
+    client.response(false).expect("an answer").status
+}
+
+#[test]
+fn a_goodbye_with_a_stream_open_sends_what_comes_next_another_way() {
+    on_each_driver(|driver| {
+        let asked = AtomicUsize::new(0);
+        let origin = FrameOrigin::with(move |peer, stream| {
+            if asked.fetch_add(1, Ordering::SeqCst) > 0 {
+                return peer.send(&no_content(stream));
+            }
+            // As a gRPC server whose connection is old enough: it goes on with what it has.
+            peer.send(&headers(stream, 0, &[(":status", "200")]))?;
+            peer.send(&frame(DATA, 0, stream, b"held"))?;
+            peer.send(&goodbye(stream))
+        });
+        let ringress = in_front_of(driver, &origin);
+        let mut held = Connection::plain(ringress.http).expect("connect");
+        held.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect("send");
+        assert_eq!(held.head().expect("an answer").0, 200);
+        assert!(held.chunk(&mut Vec::new()).expect("a piece"));
+        let began = Instant::now();
+        for _ in 0..8 {
+            assert_eq!(ringress.get("a.test", "/").status, 204);
+            assert_eq!(status_of(&ringress, POST), 204);
+        }
+        assert!(began.elapsed() < Duration::from_secs(5), "nobody waits for the connection that ends");
+        assert_eq!(origin.connections(), 2, "one that ends, and one for all others");
+    });
+}
+
+#[test]
+fn what_was_not_processed_is_sent_again_whatever_it_asks_for() {
+    on_each_driver(|driver| {
+        for refusal in [|_| goodbye(0), |stream| reset(stream, REFUSED_STREAM)] {
+            let asked = AtomicUsize::new(0);
+            let origin = FrameOrigin::with(move |peer, stream| match asked.fetch_add(1, Ordering::SeqCst) {
+                0 => peer.send(&refusal(stream)),
+                _ => peer.send(&no_content(stream)),
+            });
+            let ringress = in_front_of(driver, &origin);
+            assert_eq!(status_of(&ringress, POST), 204);
+            assert_eq!(origin.connections(), 2);
+            assert_eq!(ringress.metric("ringress_retries_total"), 0.0, "the connection was at fault");
+        }
+    });
+}
+
+#[test]
+fn an_upstream_that_takes_nothing_is_not_asked_for_ever() {
+    on_each_driver(|driver| {
+        let origin = FrameOrigin::with(|peer, stream| peer.send(&reset(stream, REFUSED_STREAM)));
+        let ringress = in_front_of(driver, &origin);
+        assert_eq!(status_of(&ringress, POST), 502);
+        assert!(origin.connections() <= 4, "{} connections", origin.connections());
+        // Any other end may be one of a request that was carried out.
+        let cancelled = FrameOrigin::with(|peer, stream| peer.send(&reset(stream, 2)));
+        let ringress = in_front_of(driver, &cancelled);
+        assert_eq!(status_of(&ringress, POST), 502);
+        assert_eq!(cancelled.connections(), 1);
+    });
+}
