@@ -22,6 +22,9 @@ pub(crate) enum TlsError {
     /// The peer broke the protocol, was not accepted, or sent an alert.
     #[error("TLS: {0}")]
     Protocol(#[from] rustls::Error),
+    /// The client speaks HTTP without TLS.
+    #[error("TLS: a plain HTTP request on the port of https")]
+    PlainHttp,
     /// Too many handshakes wait for their turn.
     #[error("TLS: too many handshakes at a time")]
     Crowded,
@@ -92,6 +95,11 @@ impl Session {
     /// Whether the peer ended its side properly.
     pub(crate) fn peer_closed(&self) -> bool {
         self.peer_closed
+    }
+
+    /// Whether what a client sends begins with the name of a method, as no record does (RFC 8446 5.1).
+    pub(super) fn is_plain_http(&self) -> bool {
+        matches!(self.connection, Connection::Server(_)) && self.incoming.first().is_some_and(u8::is_ascii_uppercase)
     }
 
     /// Whether no received byte waits to be read.

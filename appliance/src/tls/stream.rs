@@ -16,6 +16,10 @@ use crate::limits::{ANSWERS_PER_READ_MAX, CLIENT_SEND};
 /// Room for what shows that something has come.
 const LISTENED_BYTES: usize = 64;
 
+/// Told to who speaks HTTP without TLS here, as nginx does: 400.
+const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 50\r\n\
+    Connection: close\r\n\r\nThe plain HTTP request was sent to the HTTPS port\n";
+
 /// A session over a whole socket.
 pub(crate) struct TlsStream {
     pub(crate) socket: Socket,
@@ -37,18 +41,19 @@ impl TlsStream {
     ) -> io::Result<Self> {
         let mut stream = Self { socket, session: Rc::new(RefCell::new(session)), buffers };
         // The client's side speaks first; the server's may have been spoken to.
-        let advanced = stream.advance_in_turn(turns).await;
-        stream.flush().await?;
-        advanced.map_err(io::Error::other)?;
         loop {
-            if stream.session.borrow().established() {
-                return Ok(stream);
+            if stream.session.borrow().is_plain_http() {
+                stream.socket.leave_with(PLAIN_HTTP);
+                return Err(io::Error::other(TlsError::PlainHttp));
             }
-            stream.fill(false).await?;
             let advanced = stream.advance_in_turn(turns).await;
             release_incoming(&stream.session, &stream.buffers);
             stream.flush().await?;
             advanced.map_err(io::Error::other)?;
+            if stream.session.borrow().established() {
+                return Ok(stream);
+            }
+            stream.fill(false).await?;
         }
     }
 

@@ -132,6 +132,27 @@ fn garbage_on_the_tls_port_harms_nobody() {
 }
 
 #[test]
+fn plain_http_on_the_tls_port_is_told_so() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let mut objects = service("origin", &[origin.address]);
+        objects.push(ingress("a").prefix("a.test", "/", "origin").build());
+        // With a host that has a say in the handshake, which is looked at first then.
+        let protected = ingress("b").prefix("b.test", "/", "origin").annotation("auth-tls-secret", "default/missing");
+        let with_say = [objects.clone(), vec![protected.build()]].concat();
+        for objects in [objects, with_say] {
+            let ringress = Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start();
+            let outcome = crate::support::raw::exchange(ringress.https, b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+            let text = String::from_utf8_lossy(&outcome.bytes).into_owned();
+            assert!(outcome.closed && text.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{text:?}");
+            let (_, body) = text.split_once("\r\n\r\n").expect("a head");
+            assert!(text.contains(&format!("Content-Length: {}\r\n", body.len())), "{text:?}");
+            assert_eq!(client::get_tls(ringress.https, "a.test", "/").text(), "origin");
+        }
+    });
+}
+
+#[test]
 fn sessions_are_resumed_on_any_core_unless_switched_off() {
     on_each_driver(|driver| {
         let origin = Origin::named("origin");
