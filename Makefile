@@ -74,13 +74,8 @@ fuzz:
 	  exit $$?; \
 	fi; \
 	export RUSTC_BOOTSTRAP=1; \
-	cd appliance/fuzz && cargo fuzz build $(FUZZ_BUILD) && for target in $$(cargo fuzz list); do \
-	  mkdir -p corpus/$$target && echo "fuzz: $$target, $(FUZZ_SECONDS) s" && \
-	  cargo fuzz run $(FUZZ_BUILD) $$target corpus/$$target seeds/$$target -- \
-	    -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 2>&1 | \
-	    { tee target/$$target.log | grep -E '^stat::number_of_executed_units|SUMMARY|panicked|^Test unit' || true; }; \
-	  test "$${PIPESTATUS[0]}" = 0 || exit 1; \
-	done
+	(cd appliance/fuzz && cargo fuzz build $(FUZZ_BUILD)) && \
+	(cd appliance/fuzz && cargo fuzz list) | xargs -P $(shell nproc) -I TARGET appliance/fuzz/run-target $(FUZZ_SECONDS) TARGET $(FUZZ_BUILD)
 
 # Always these packages together, so that each is built once. ringress alone has the same features (`make tree`), and thus the
 # functions that the profile of the release build knows.
