@@ -5,7 +5,7 @@ use std::io;
 use ringress_config::snapshot::RetryPolicy;
 
 use crate::http::chunked::ChunkError;
-use crate::http::h2::Unprocessed;
+use crate::http::h2::{ResetReason, Unprocessed};
 use crate::http::head::HeadError;
 
 /// A request that could not be carried to its end.
@@ -44,9 +44,10 @@ pub(crate) enum Failure {
     /// The response's body is malformed in what came with its head, of which the client has seen nothing.
     #[error("the body of the upstream's response is malformed")]
     BadResponseBody,
-    /// The response broke off, or its body is malformed, after its head went to the client.
+    /// The response broke off, or its body is malformed, after its head went to the client; what an HTTP/2 upstream said to
+    /// that.
     #[error("the upstream's response broke off")]
-    ResponseCut,
+    ResponseCut(Option<ResetReason>),
     /// The client left, or its connection broke.
     #[error("the client closed the connection")]
     ClientGone,
@@ -89,7 +90,7 @@ impl Failure {
             Self::ClientTimeout => Some(408),
             Self::BodyTooLarge => Some(413),
             Self::BadBody(_) => Some(400),
-            Self::ResponseCut | Self::ClientGone => None,
+            Self::ResponseCut(_) | Self::ClientGone => None,
         }
     }
 
@@ -102,7 +103,7 @@ impl Failure {
             Self::NoEndpoint
             | Self::Overloaded
             | Self::BadResponseBody
-            | Self::ResponseCut
+            | Self::ResponseCut(_)
             | Self::ClientGone
             | Self::ClientTimeout
             | Self::BodyTooLarge
@@ -131,7 +132,7 @@ impl Failure {
             | Self::Overloaded
             | Self::Unprocessed
             | Self::BadResponseBody
-            | Self::ResponseCut
+            | Self::ResponseCut(_)
             | Self::ClientGone
             | Self::ClientTimeout
             | Self::BodyTooLarge
@@ -160,6 +161,11 @@ impl Failure {
             _ if Unprocessed::is(error) => Self::Unprocessed,
             _ => Self::NoResponse,
         }
+    }
+
+    /// An error in the middle of the upstream's response.
+    pub(crate) fn cut_by(error: &io::Error) -> Self {
+        Self::ResponseCut(ResetReason::of(error))
     }
 
     /// An error of receiving the client's body.

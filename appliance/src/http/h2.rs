@@ -325,7 +325,7 @@ impl Shared {
         if lane.was_shed() {
             core.metrics.refuse(Refused::StalledStream);
         }
-        lane.break_off();
+        lane.break_off(None);
         core.put_scratch(scratch);
         core.buffers.put(inbox);
     }
@@ -376,6 +376,22 @@ impl Unprocessed {
     /// Whether an error says so.
     pub(crate) fn is(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
+/// Why an upstream broke a stream off, where its client may be told the same: gRPC's clients take it for the outcome of the
+/// call (gRPC over HTTP/2, "Errors"). Not among them is what lets a client repeat it, as a part of the answer was passed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResetReason(h2::Reason);
+
+impl ResetReason {
+    /// That of an error of the stream.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        const TOLD: [h2::Reason; 3] =
+            [h2::Reason::CANCEL, h2::Reason::ENHANCE_YOUR_CALM, h2::Reason::INADEQUATE_SECURITY];
+        let error =
+            error.get_ref()?.downcast_ref::<h2::Error>().filter(|error| error.is_reset() && error.is_remote())?;
+        error.reason().filter(|reason| TOLD.contains(reason)).map(Self)
     }
 }
 

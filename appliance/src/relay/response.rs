@@ -142,7 +142,7 @@ impl Incoming {
                 Ok(Piece { last: *left == 0, surplus: n < input.len() })
             }
             Self::Chunked(decoder) => {
-                let (used, last) = decode_chunks(decoder, input, out).map_err(|_| Failure::ResponseCut)?;
+                let (used, last) = decode_chunks(decoder, input, out).map_err(|_| Failure::ResponseCut(None))?;
                 Ok(Piece { last, surplus: last && used < input.len() })
             }
             Self::UntilClose => {
@@ -232,7 +232,8 @@ fn take_in(
             }
             Ok(Piece { last: true, surplus: true })
         }
-        Ok(0) | Err(_) => Err(Failure::ResponseCut),
+        Ok(0) => Err(Failure::ResponseCut(None)),
+        Err(error) => Err(Failure::cut_by(&error)),
         // The common case needs no copy: the piece goes out in the buffer that it came in.
         Ok(_) if !outgoing.chunked && fits(incoming, buf) => {
             std::mem::swap(buf, out);

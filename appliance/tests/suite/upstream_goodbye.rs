@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::support::client::Connection;
 use crate::support::frame_origin::FrameOrigin;
-use crate::support::frames::{DATA, END_STREAM, GOAWAY, REFUSED_STREAM, frame, headers, reset};
+use crate::support::frames::{
+    CANCEL, DATA, END_STREAM, Frames, GOAWAY, INTERNAL_ERROR, REFUSED_STREAM, Seen, frame, get, headers, post, reset,
+};
 use crate::support::manifests::{file, ingress, service};
 use crate::support::process::{Driver, Ringress, on_each_driver};
 
@@ -85,9 +87,29 @@ fn an_upstream_that_takes_nothing_is_not_asked_for_ever() {
         assert_eq!(status_of(&ringress, POST), 502);
         assert!(origin.connections() <= 4, "{} connections", origin.connections());
         // Any other end may be one of a request that was carried out.
-        let cancelled = FrameOrigin::with(|peer, stream| peer.send(&reset(stream, 2)));
+        let cancelled = FrameOrigin::with(|peer, stream| peer.send(&reset(stream, INTERNAL_ERROR)));
         let ringress = in_front_of(driver, &cancelled);
         assert_eq!(status_of(&ringress, POST), 502);
         assert_eq!(cancelled.connections(), 1);
+    });
+}
+
+#[test]
+fn a_client_is_told_why_its_stream_was_broken_off_where_it_cannot_take_that_for_unprocessed() {
+    on_each_driver(|driver| {
+        for (code, told) in [(CANCEL, CANCEL), (REFUSED_STREAM, INTERNAL_ERROR), (0, INTERNAL_ERROR)] {
+            let origin = FrameOrigin::with(move |peer, stream| {
+                peer.send(&headers(stream, 0, &[(":status", "200")]))?;
+                peer.send(&frame(DATA, 0, stream, b"begun"))?;
+                peer.send(&reset(stream, code))
+            });
+            let ringress = in_front_of(driver, &origin);
+            let mut frames = Frames::open(ringress.https);
+            frames.send(&get(1)).expect("send");
+            assert_eq!(frames.outcome(1), Seen::Reset(told), "{code}");
+            // A body that goes up while the answer comes down.
+            frames.send(&[post(3), frame(DATA, 0, 3, b"some")].concat()).expect("send");
+            assert_eq!(frames.outcome(3), Seen::Reset(told), "{code}");
+        }
     });
 }

@@ -31,6 +31,7 @@ use crate::policy::{Answer, Shaping};
 use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
 use crate::relay::tunnel;
+use crate::stream::Stream;
 use crate::trace::Active;
 use crate::upstream::{self, Connection, Lease, Speech};
 use crate::worker::{Core, Scratch};
@@ -280,7 +281,7 @@ impl<'s> Exchange<'s> {
             Err(failure) => {
                 self.log(cluster, &failure);
                 self.record(&scratch.request, inbox, Ended { status, bytes: 0, body_bytes: 0 });
-                cut(client, &scratch.request)
+                cut(client, &scratch.request, &failure)
             }
         }
     }
@@ -325,7 +326,10 @@ impl<'s> Exchange<'s> {
 /// Ends a connection in the middle of a response. To an HTTP/1.0 client the end of the connection may be that of the body:
 /// only a reset shows that this one is cut (RFC 9112 8). While such a body is sent, any end of the connection is one, also
 /// that of the process.
-pub(super) fn cut(client: &Client, head: &RequestHead) -> After {
+pub(super) fn cut(client: &Client, head: &RequestHead, failure: &Failure) -> After {
+    if let (Stream::Lane(lane), Failure::ResponseCut(reason)) = (&client.stream, failure) {
+        lane.break_off(*reason);
+    }
     if head.version == Version::Http10 {
         client.stream.reset_on_close(true);
     }

@@ -113,7 +113,7 @@ impl<'s> Exchange<'s> {
                 self.log(cluster, &failure);
                 let status = scratch.response.status;
                 self.record(&scratch.request, inbox, Ended { status, bytes: 0, body_bytes: 0 });
-                cut(client, &scratch.request)
+                cut(client, &scratch.request, &failure)
             }
         }
     }

@@ -12,13 +12,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::Unprocessed;
 use super::inflow::Inflow;
 use super::outgoing::Outgoing;
 use super::response_in::AwaitedResponse;
 use super::session::Running;
 use super::stalls::{Stall, Stalls, Taken};
 use super::unread::Inlet;
+use super::{ResetReason, Unprocessed};
 use crate::io::{Aborter, Deadline, Owned, Timers, wake_last};
 use crate::limits::H2_STALLED_STEADY;
 
@@ -238,8 +238,9 @@ impl Lane {
     }
 
     /// Breaks the stream off unless its end was sent: the peer must not take what it has for all.
-    pub(super) fn break_off(&self) {
-        self.ends.outgoing.borrow_mut().reset(h2::Reason::INTERNAL_ERROR);
+    pub(crate) fn break_off(&self, reason: Option<ResetReason>) {
+        let reason = reason.map_or(h2::Reason::INTERNAL_ERROR, |ResetReason(reason)| reason);
+        self.ends.outgoing.borrow_mut().reset(reason);
     }
 }
 

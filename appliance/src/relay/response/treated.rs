@@ -84,7 +84,8 @@ pub(super) async fn relay(
         buf = returned;
         piece = match received {
             Ok(0) if matches!(incoming, Incoming::UntilClose) => Piece { last: true, surplus: true },
-            Ok(0) | Err(_) => return Err(Failure::ResponseCut),
+            Ok(0) => return Err(Failure::ResponseCut(None)),
+            Err(error) => return Err(Failure::cut_by(&error)),
             Ok(_) => incoming.take(&buf, &mut plain)?,
         };
     }
@@ -163,11 +164,11 @@ impl Treatment {
 /// turn in between.
 async fn encode(encoder: &mut Encoder, plain: &[u8], last: bool, coded: &mut Vec<u8>) -> Result<(), Failure> {
     for part in plain.chunks(ENCODED_PER_TURN_BYTES) {
-        encoder.encode(part, Step::More, coded).map_err(|_| Failure::ResponseCut)?;
+        encoder.encode(part, Step::More, coded).map_err(|_| Failure::ResponseCut(None))?;
         io::give_way().await;
     }
     let step = if last { Step::Finish } else { Step::Flush };
-    encoder.encode(&[], step, coded).map_err(|_| Failure::ResponseCut)
+    encoder.encode(&[], step, coded).map_err(|_| Failure::ResponseCut(None))
 }
 
 #[cfg(test)]

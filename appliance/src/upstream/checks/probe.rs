@@ -136,7 +136,7 @@ async fn grpc_answer(
         let is_last = match head.body {
             ResponseBody::Chunked => {
                 let decoded = decode_chunks(&mut decoder, &received, &mut message);
-                decoded.map_err(|_| Failure::ResponseCut)?.1
+                decoded.map_err(|_| Failure::ResponseCut(None))?.1
             }
             ResponseBody::Length(bytes) => {
                 message.extend_from_slice(&received);
@@ -154,7 +154,7 @@ async fn grpc_answer(
         let (result, returned) = relay::recv(stream, received, left.get()).await;
         received = returned;
         if result.map_err(|error| Failure::awaiting_response(&error))? == 0 {
-            return Err(Failure::ResponseCut.into());
+            return Err(Failure::ResponseCut(None).into());
         }
     }
     if let Some(status) = grpc::status_of(decoder.trailers()).filter(|status| *status != 0) {

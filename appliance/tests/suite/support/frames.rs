@@ -29,6 +29,7 @@ pub(crate) const PADDED: u8 = 8;
 pub(crate) const PRIORITISED: u8 = 0x20;
 
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
+pub(crate) const INTERNAL_ERROR: u32 = 2;
 pub(crate) const FLOW_CONTROL_ERROR: u32 = 3;
 pub(crate) const STREAM_CLOSED: u32 = 5;
 pub(crate) const FRAME_SIZE_ERROR: u32 = 6;
