@@ -16,6 +16,7 @@ mod mirror;
 mod request_id;
 mod sending;
 mod streaming;
+mod switch;
 
 use std::rc::Rc;
 use std::sync::Arc;

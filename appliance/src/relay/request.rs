@@ -69,6 +69,32 @@ pub(crate) fn take_received(
     Ok(())
 }
 
+/// Takes what has come of an HTTP/2 client's body, without waiting for more: a call of one message is whole then, as its
+/// frames come together, and can be sent again.
+pub(crate) async fn take_come(
+    decoder: &mut BodyDecoder,
+    inbox: &mut Vec<u8>,
+    client: &Stream,
+    body: &mut Gathered,
+) -> Result<(), Failure> {
+    let Stream::Lane(lane) = client else { return Ok(()) };
+    let core = Rc::clone(&body.core);
+    while !decoder.is_complete() && body.has_room() {
+        let (result, buf) = lane.recv_come(core.waiting_buffer()).await;
+        let come = result.map_err(|error| Failure::receiving_body(&error))?;
+        if come == Some(0) {
+            return Err(Failure::ClientGone);
+        }
+        let used = decoder.decode(&buf, &mut body.bytes)?;
+        inbox.extend_from_slice(&buf[used..]);
+        core.buffers.put(buf);
+        if come.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Reads the body until it is complete or memory says to stream the rest.
 pub(crate) async fn gather(
     decoder: &mut BodyDecoder,

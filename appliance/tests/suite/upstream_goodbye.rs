@@ -1,12 +1,14 @@
 //! Upstreams of HTTP/2 that end a connection, or take a request back, in the middle of things (RFC 9113 6.8, 8.7).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::client::Connection;
 use crate::support::frame_origin::FrameOrigin;
 use crate::support::frames::{
-    CANCEL, DATA, END_STREAM, Frames, GOAWAY, INTERNAL_ERROR, REFUSED_STREAM, Seen, frame, get, headers, post, reset,
+    CANCEL, DATA, END_STREAM, Frames, GOAWAY, INTERNAL_ERROR, REFUSED_STREAM, Seen, frame, get, headers, post, pseudo,
+    reset,
 };
 use crate::support::manifests::{file, ingress, service};
 use crate::support::process::{Driver, Ringress, on_each_driver};
@@ -66,8 +68,9 @@ fn a_goodbye_with_a_stream_open_sends_what_comes_next_another_way() {
 fn what_was_not_processed_is_sent_again_whatever_it_asks_for() {
     on_each_driver(|driver| {
         for refusal in [|_| goodbye(0), |stream| reset(stream, REFUSED_STREAM)] {
-            let asked = AtomicUsize::new(0);
-            let origin = FrameOrigin::with(move |peer, stream| match asked.fetch_add(1, Ordering::SeqCst) {
+            let asked = Arc::<AtomicUsize>::default();
+            let counted = Arc::clone(&asked);
+            let origin = FrameOrigin::with(move |peer, stream| match counted.fetch_add(1, Ordering::SeqCst) {
                 0 => peer.send(&refusal(stream)),
                 _ => peer.send(&no_content(stream)),
             });
@@ -75,6 +78,12 @@ fn what_was_not_processed_is_sent_again_whatever_it_asks_for() {
             assert_eq!(status_of(&ringress, POST), 204);
             assert_eq!(origin.connections(), 2);
             assert_eq!(ringress.metric("ringress_retries_total"), 0.0, "the connection was at fault");
+            // A call of one message, as gRPC's clients send it.
+            asked.store(0, Ordering::SeqCst);
+            let mut frames = Frames::open(ringress.https);
+            let call = [&pseudo("POST", "/test.Echo/Unary")[..], &[("content-type", "application/grpc")]].concat();
+            frames.send(&[headers(1, 0, &call), frame(DATA, END_STREAM, 1, &[0; 10])].concat()).expect("send");
+            assert_eq!(frames.answer(1).status, 204);
         }
     });
 }

@@ -13,12 +13,10 @@ use ringress_config::snapshot::{Cluster, ForwardedSettings, Route, Settings, Ups
 
 use super::super::body::BodyDecoder;
 use super::super::client::Client;
-use super::super::connection::{proves_handshake, switches_as_asked};
 use super::super::edge::Believed;
-use super::super::field::FieldId;
 use super::super::forward::{FieldPolicy, Forward, TraceFields, write_request};
 use super::super::framing::{BodyFraming, ResponseBody};
-use super::super::head::{HeadError, Version};
+use super::super::head::Version;
 use super::super::request::{Method, RequestHead};
 use super::super::response::Asked;
 use super::attempts::Attempts;
@@ -30,7 +28,6 @@ use crate::error::Failure;
 use crate::policy::{Answer, Shaping};
 use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
-use crate::relay::tunnel;
 use crate::stream::Stream;
 use crate::trace::Active;
 use crate::upstream::{self, Connection, Lease, Speech};
@@ -120,9 +117,11 @@ impl<'s> Exchange<'s> {
         if head.expect_continue && decoder.taken() == 0 {
             request::send_continue(&mut client.stream).await?;
         }
-        // Streams of gRPC may go on for ever, and their messages are answered one by one.
         let is_copied = self.shaping.mirror.as_ref().is_some_and(|mirror| mirror.with_body);
-        if (route.body.buffer || is_copied) && !route.protocol_to(cluster).is_http2() {
+        if route.protocol_to(cluster).is_http2() {
+            // Streams of gRPC may go on for ever, and their messages are answered one by one.
+            request::take_come(&mut decoder, inbox, &client.stream, body).await?;
+        } else if route.body.buffer || is_copied {
             let gap = self.snapshot.settings.client.body_timeout;
             request::gather(&mut decoder, inbox, &mut client.stream, body, gap).await?;
         }
@@ -284,42 +283,6 @@ impl<'s> Exchange<'s> {
                 cut(client, &scratch.request, &failure)
             }
         }
-    }
-
-    /// Whether a tunnel's handshake is proved: here for a client of HTTP/2, who sent no key and sees no answer to it
-    /// (RFC 8441 5), else by the client.
-    fn proves_handshake(&self, scratch: &Scratch, inbox: &[u8], received: &[u8]) -> bool {
-        let key = || scratch.request.find_named(inbox, "sec-websocket-key").next();
-        let accept = || scratch.response.find_named(received, "sec-websocket-accept").next();
-        !self.from.is_http2() || key().zip(accept()).is_some_and(|(key, accept)| proves_handshake(key, accept))
-    }
-
-    /// Carries the bytes of a tunnel that the upstream opened, if it is the one that was asked for. `to_client` is the head.
-    async fn switch(
-        &mut self,
-        client: &mut Client,
-        scratch: &mut Scratch,
-        inbox: &mut Vec<u8>,
-        (route, cluster): Target<'s>,
-        (connection, received, mut to_client): (Box<Connection>, Vec<u8>, Vec<u8>),
-    ) -> After {
-        let asked = scratch.request.upgrade(inbox).unwrap_or_default();
-        let switched = scratch.response.find(&received, FieldId::Upgrade).unwrap_or_default();
-        if !switches_as_asked(asked, switched) || !self.proves_handshake(scratch, inbox, &received) {
-            // The client may have gone on in the protocol that it asked for.
-            self.keep_alive = false;
-            let failure = Failure::BadResponse(HeadError::UpgradeUnasked);
-            return self.fail(client, scratch, inbox, cluster, &failure).await;
-        }
-        let head_bytes = to_client.len() as u64;
-        to_client.extend_from_slice(&received[scratch.response.consumed..]);
-        self.core.buffers.put(received);
-        let to_upstream = inbox.split_off(scratch.request.consumed);
-        let (down, up) = (client.stream.take(), connection.stream);
-        let bytes = tunnel::run(&self.core, down, up, to_client, to_upstream, route.timeouts.read).await.down;
-        let body_bytes = bytes.saturating_sub(head_bytes);
-        self.record(&scratch.request, inbox, Ended { status: 101, bytes, body_bytes });
-        After::Closed
     }
 }
 

@@ -147,6 +147,17 @@ impl Lane {
         (result, buf)
     }
 
+    /// As [`Lane::recv`], of what has come already; `None` where something is to come.
+    pub(crate) async fn recv_come(&self, mut buf: Vec<u8>) -> Owned<Option<usize>> {
+        let result = poll_fn(|cx| {
+            Poll::Ready(match self.ends.incoming.borrow_mut().poll_read(cx, &mut buf) {
+                Poll::Ready(read) => read.map(Some),
+                Poll::Pending => Ok(None),
+            })
+        });
+        (result.await, buf)
+    }
+
     /// As [`crate::stream::Sink::send`].
     ///
     /// A client that does not take it at once has its own copy wait, and the buffer is gone.
