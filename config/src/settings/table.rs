@@ -19,7 +19,7 @@ const fn row(
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
     row("add-headers", "string", "", P1, Honoured,
-        "ConfigMap namespace/name whose entries are set as response fields on every route; values may hold variables. It is watched."),
+        "ConfigMap namespace/name whose entries are set as response fields on every route; values may hold variables, an empty one removes the field. An entry that cannot be read is left out and named. It is watched."),
     row("allow-backend-server-header", "bool", "false", P1, Honoured,
         "true passes the backend's Server header; false removes it (and the proxy sends none unless server-tokens)."),
     row("allow-cross-namespace-resources", "bool", "false", P1, Honoured,
@@ -125,7 +125,7 @@ pub(super) static ROWS: &[Row] = &[
     row("proxy-real-ip-cidr", "string array", "0.0.0.0/0", P0, Honoured,
         "Addresses whose X-Forwarded-For / PROXY header is believed when resolving the client address (default: everyone)."),
     row("proxy-set-headers", "string", "", P0, Honoured,
-        "ConfigMap namespace/name whose entries are set as request fields toward every upstream; values may hold variables. It is watched."),
+        "ConfigMap namespace/name whose entries are set as request fields toward every upstream; values may hold variables, an empty one removes the field. An entry that cannot be read is left out and named. It is watched."),
     row("server-name-hash-max-size", "int", "", X, Ignored("tuning of nginx itself"),
         "nginx hash tuning; computed automatically."),
     row("server-name-hash-bucket-size", "int", "", X, Ignored("tuning of nginx itself"),
