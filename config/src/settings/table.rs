@@ -104,7 +104,7 @@ pub(super) static ROWS: &[Row] = &[
         "No escaping in the log format."),
     row("log-format-escape-json", "bool", "false", P0, Honoured,
         "JSON escaping in the log format."),
-    row("log-format-upstream", "string", "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\" $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length $upstream_response_time $upstream_status $req_id", P0, Except("variables of requests, upstreams and times act; others have no value and are reported"),
+    row("log-format-upstream", "string", "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\" $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length $upstream_response_time $upstream_status $req_id", P0, Except("variables of requests, connections, both heads (`$upstream_http_NAME`, `$sent_http_NAME`), upstreams and times act; others have no value and are reported"),
         "Access log format as nginx variables text. People write whole JSON objects here: a replacement needs a template parser for the usual variables."),
     row("log-format-stream", "string", "[$remote_addr] [$time_local] $protocol $status $bytes_sent $bytes_received $session_time", P1, Except("variables that are not listed are written as a value that is not there, with a finding"),
         "Same for TCP/UDP."),
