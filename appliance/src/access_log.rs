@@ -2,6 +2,7 @@
 //! a thread that writes them out. No core ever waits for that thread: what it cannot take is dropped and counted.
 
 mod line;
+mod noted;
 mod outlet;
 mod session;
 
@@ -15,7 +16,8 @@ use ringress_config::snapshot::{AccessLogSettings, StreamLogSettings};
 use crate::io;
 use crate::worker::Core;
 use line::Clock;
-pub(crate) use line::{Entry, Trail};
+pub(crate) use line::{Entry, Trail, msec, time_iso8601};
+pub(crate) use noted::Noted;
 use outlet::Batch;
 pub(crate) use outlet::lines_lost;
 pub use outlet::{AccessLog, Outlet};
@@ -48,6 +50,7 @@ struct Pending {
 
 impl CoreLog {
     pub(crate) fn new(outlet: Option<Outlet>) -> Self {
+        std::sync::LazyLock::force(&line::ZONE);
         Self { outlet, pending: RefCell::default(), is_scheduled: Cell::new(false) }
     }
 

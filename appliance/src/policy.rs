@@ -24,7 +24,7 @@ use crate::http::forward::TraceFields;
 use crate::http::request::RequestHead;
 use crate::metrics::Refused;
 use crate::route::Found;
-use crate::tls::Secured;
+use crate::tls::{Secured, Suite};
 use crate::upstream::Hint;
 use crate::worker::Core;
 pub(crate) use access::external::AuthAnswers;
@@ -32,7 +32,7 @@ pub(crate) use access::password::Verified;
 pub(crate) use limit::{InFlight, LimitTable, Places};
 pub(crate) use mirror::MirrorTarget;
 pub(crate) use shaping::{Answer, Shaping};
-pub(crate) use template::render_variable;
+pub(crate) use template::{OfRule, render_variable};
 pub(crate) use url::Url;
 pub(crate) use words::Rewritten;
 
@@ -58,6 +58,7 @@ pub(crate) struct Request<'a> {
     pub(crate) request_id: &'a [u8],
     /// What TLS told of the client.
     pub(crate) secured: &'a Secured,
+    pub(crate) suite: Suite,
     /// What others are told of the request's part in a trace.
     pub(crate) trace: Option<TraceFields<'a>>,
 }

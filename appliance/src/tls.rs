@@ -14,7 +14,7 @@ mod turns;
 
 pub(crate) use accept::{Accepted, accept};
 pub(crate) use client::{Alpn, ClientTls, unverified_client};
-pub(crate) use identity::Secured;
+pub(crate) use identity::{Secured, Suite};
 pub(crate) use server::{ServerTls, SharedTls};
 pub(crate) use stream::{TlsReader, TlsStream, TlsWriter};
 pub(crate) use turns::Turns;

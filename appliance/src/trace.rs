@@ -107,7 +107,7 @@ impl Active {
             return;
         }
         let mut name = Vec::new();
-        let template = own_rule(route).and_then(|own| own.name.as_ref()).or(tracing.name.as_ref());
+        let template = name_of(tracing, route);
         template.iter().for_each(|template| render(template, entry, &mut name));
         if name.is_empty() {
             // nginx' module takes the name of the location.
@@ -135,6 +135,16 @@ impl Active {
     }
 }
 
+/// Whether the name of the span is made of what [has to be noted](Template::is_noted).
+pub(crate) fn names_noted(tracing: &Tracing, route: Option<&Route>) -> bool {
+    name_of(tracing, route).is_some_and(Template::is_noted)
+}
+
+/// What the name of the span is made of.
+fn name_of<'a>(tracing: &'a Tracing, route: Option<&'a Route>) -> Option<&'a Template> {
+    own_rule(route).and_then(|own| own.name.as_ref()).or(tracing.name.as_ref())
+}
+
 /// What the route says of tracing.
 fn own_rule(route: Option<&Route>) -> Option<&RouteTracing> {
     route?.policies.as_ref()?.tracing.as_deref()
@@ -145,7 +155,7 @@ fn render(template: &Template, entry: &Entry<'_>, out: &mut Vec<u8>) {
     for part in template.parts() {
         match part {
             Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-            Part::Variable(variable) => render_variable(variable, request, entry.labels, None, out),
+            Part::Variable(variable) => render_variable(variable, request, &entry.of_rule(), None, out),
         }
     }
 }

@@ -34,7 +34,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 pub(crate) use auth_external::read_global as read_global_auth;
-pub(crate) use headers::fields_of;
+pub(crate) use headers::each_field_of;
 pub(crate) use health_check::read as read_health_check;
 pub(crate) use load_balance::{read as read_balancing, read_global as read_global_balancing};
 pub(crate) use read::{Annotations, Objects, offered};

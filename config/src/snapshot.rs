@@ -69,7 +69,7 @@ pub use settings::{
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};
 pub use stream_log::{StreamLogSettings, StreamVariable};
-pub use suites::{CipherList, HostCiphers, parse_groups};
+pub use suites::{CipherList, HostCiphers, SUITES, parse_groups};
 pub use template::{Part, Template, UnknownVariable, VARIABLES, Variable};
 pub use ticket_keys::{TICKET_KEY_BYTES, TICKET_KEYS_MAX, TicketKey, TicketKeys};
 pub use tracing::{RouteTracing, SampleRatio, Sampler, SpanExport, SpanProtocol, Tracing};

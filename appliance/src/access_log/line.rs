@@ -2,15 +2,17 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ringress_config::snapshot::{
-    ClusterKey, Escape, LogFormat, LogPart, LogVariable, RequestValue, RouteLabels, Variable,
+    ClientAuth, ClusterKey, Escape, LogFormat, LogPart, LogVariable, RequestValue, RouteLabels, Variable,
 };
 
-use crate::policy::{self, render_variable};
+use super::noted::Noted;
+use crate::policy::{self, OfRule, render_variable};
 use crate::trace::Active;
 
 /// What ingress-nginx calls the backend of what no rule is for.
@@ -24,6 +26,10 @@ pub(crate) struct Entry<'a> {
     pub(crate) peer: SocketAddr,
     /// Of the route that it met.
     pub(crate) labels: Option<&'a RouteLabels>,
+    /// Of the same.
+    pub(crate) client_auth: Option<&'a ClientAuth>,
+    /// What the form asks for besides, if it does.
+    pub(crate) noted: Option<&'a Noted<'a>>,
     /// As `$server_protocol` has it.
     pub(crate) protocol: &'static str,
     /// Which one of its connection.
@@ -38,6 +44,13 @@ pub(crate) struct Entry<'a> {
     pub(crate) alternative: Option<&'a ClusterKey>,
     pub(crate) trail: &'a Trail,
     pub(crate) trace: Option<&'a Active>,
+}
+
+impl<'a> Entry<'a> {
+    /// What variables know of the rule.
+    pub(crate) fn of_rule(&self) -> OfRule<'a> {
+        OfRule { labels: self.labels, client_auth: self.client_auth }
+    }
 }
 
 /// One try at an endpoint.
@@ -137,18 +150,39 @@ impl Clock {
 
     fn say(&mut self, time: Timestamp, zone: &TimeZone) {
         const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let offset = zone.to_offset(time);
-        let local = offset.to_datetime(time);
-        let (date, clock) = (local.date(), local.time());
+        self.iso = iso8601(time, zone);
+        // `2026-11-24T19:33:00+00:00`
+        let (iso, date) = (&self.iso, zone.to_datetime(time).date());
         let month = MONTHS[usize::try_from(date.month() - 1).unwrap_or_default() % 12];
-        let sign = if offset.seconds() < 0 { '-' } else { '+' };
-        let minutes = offset.seconds().unsigned_abs() / 60;
-        let (hours, minutes) = (minutes / 60, minutes % 60);
-        let time = format!("{:02}:{:02}:{:02}", clock.hour(), clock.minute(), clock.second());
-        self.local = format!("{:02}/{month}/{}:{time} {sign}{hours:02}{minutes:02}", date.day(), date.year());
-        let day = format!("{}-{:02}-{:02}", date.year(), date.month(), date.day());
-        self.iso = format!("{day}T{time}{sign}{hours:02}:{minutes:02}");
+        let (_, time) = iso.split_once('T').unwrap_or_default();
+        let (clock, offset) = time.split_at_checked(8).unwrap_or_default();
+        self.local = format!("{:02}/{month}/{}:{clock} {}", date.day(), date.year(), offset.replace(':', ""));
     }
+}
+
+/// The zone in which times are told. Looking for it reads files, so it is looked for before requests are served.
+pub(super) static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
+
+/// The time as a text with variables has it.
+pub(crate) fn time_iso8601() -> String {
+    iso8601(Timestamp::now(), &ZONE)
+}
+
+/// Seconds since 1970, with milliseconds.
+pub(crate) fn msec() -> impl std::fmt::Display {
+    Seconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn iso8601(time: Timestamp, zone: &TimeZone) -> String {
+    let offset = zone.to_offset(time);
+    let local = offset.to_datetime(time);
+    let (date, clock) = (local.date(), local.time());
+    let sign = if offset.seconds() < 0 { '-' } else { '+' };
+    let minutes = offset.seconds().unsigned_abs() / 60;
+    let (hours, minutes) = (minutes / 60, minutes % 60);
+    let day = format!("{}-{:02}-{:02}", date.year(), date.month(), date.day());
+    let time = format!("{:02}:{:02}:{:02}", clock.hour(), clock.minute(), clock.second());
+    format!("{day}T{time}{sign}{hours:02}:{minutes:02}")
 }
 
 /// Appends the line of a request. `room` is for one value.
@@ -201,7 +235,7 @@ fn is_missed(wanted: &RequestValue) -> bool {
 
 fn of_request(variable: &Variable, entry: &Entry<'_>, value: &mut Vec<u8>) {
     match (entry.request, variable) {
-        (Some(request), _) => render_variable(variable, request, entry.labels, None, value),
+        (Some(request), _) => render_variable(variable, request, &entry.of_rule(), None, value),
         // Writing to a Vec cannot fail, here and below.
         (None, Variable::RemoteAddr) => drop(write!(value, "{}", entry.peer.ip().to_canonical())),
         (None, Variable::RemotePort) => drop(write!(value, "{}", entry.peer.port())),
@@ -249,6 +283,18 @@ fn of_outcome(variable: &LogVariable, entry: &Entry<'_>, clock: &Clock, value: &
         LogVariable::SpanId => of_trace(entry, value, Active::span_id),
         LogVariable::TraceParent => of_trace(entry, value, |trace| trace.fields().parent),
         LogVariable::TraceSampled => of_trace(entry, value, |trace| if trace.is_sampled() { b"1" } else { b"0" }),
+        LogVariable::Connection => entry.noted.map_or(Ok(()), |noted| write!(value, "{}", noted.connection)),
+        LogVariable::Pipe => {
+            value.write_all(if entry.noted.is_some_and(|noted| noted.is_pipelined) { b"p" } else { b"." })
+        }
+        LogVariable::UpstreamField(name) => {
+            entry.noted.iter().for_each(|noted| noted.upstream(name, value));
+            Ok(())
+        }
+        LogVariable::SentField(name) => {
+            entry.noted.iter().for_each(|noted| noted.sent(name, value));
+            Ok(())
+        }
         LogVariable::Missing => Ok(()),
     };
     // A Vec takes everything.

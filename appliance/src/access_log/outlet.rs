@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use ringress_config::snapshot::{LogFormat, RequestValue, StreamVariable};
 
 use super::BATCH_BYTES;
+use super::line::ZONE;
 use crate::cli::{AccessLogForm, AccessLogTarget};
 
 /// Batches of all cores that may wait for the disk or the terminal: 8 MiB.
@@ -85,7 +86,7 @@ impl AccessLog {
             AccessLogForm::Json => Some(Arc::new((LogFormat::json(), LogFormat::json()))),
         };
         // Read here, once: looking for the time zone reads files.
-        let outlet = Outlet { batches, spares, is_fixed, form, zone: TimeZone::system() };
+        let outlet = Outlet { batches, spares, is_fixed, form, zone: ZONE.clone() };
         Ok(Some(Self { orders, outlet }))
     }
 

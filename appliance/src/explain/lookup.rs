@@ -54,6 +54,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
         host: head.authority(question.bytes()),
         request_id: b"",
         secured: &crate::tls::Secured::Not,
+        suite: crate::tls::Suite::default(),
         trace: None,
     };
     explanation.answer = answer(snapshot, &found, &request);

@@ -11,7 +11,7 @@ use crate::io::Socket;
 use crate::limits::{CLIENT_SEND, HANDSHAKE, LINGER, LINGER_BYTES_MAX};
 use crate::metrics::Refused;
 use crate::stream::{Sink, Source, Stream};
-use crate::tls::{self, Accepted, Secured};
+use crate::tls::{self, Accepted, Secured, Suite, TlsStream};
 use crate::worker::{Core, ListenerKind};
 
 /// What is known of a client for the whole life of its connection.
@@ -19,6 +19,10 @@ use crate::worker::{Core, ListenerKind};
 pub(crate) struct Facts {
     /// What TLS told of it.
     pub(crate) secured: Secured,
+    /// What it is encrypted with.
+    pub(crate) suite: Suite,
+    /// The connection's number: no other one of the process has it.
+    pub(crate) number: u32,
     pub(crate) peer: SocketAddr,
     pub(crate) scheme: Scheme,
     /// Port of the listener as upstreams are told it: 443 for https whatever its number, as a mapped port means that.
@@ -44,7 +48,7 @@ impl Client {
             ListenerKind::Http => (Scheme::Http, port),
             ListenerKind::Https => (Scheme::Https, 443),
         };
-        let facts = Facts { secured: Secured::Not, peer, scheme, port };
+        let facts = Facts { secured: Secured::Not, suite: Suite::default(), number: 0, peer, scheme, port };
         Box::new(Self::new(core, Stream::Plain(socket), facts))
     }
 
@@ -74,6 +78,7 @@ pub(crate) enum Next {
 
 /// Serves a connection to its end; `key` is its entry in the core's list.
 pub(crate) async fn run(core: &Rc<Core>, key: u64, mut client: Box<Client>, kind: ListenerKind) {
+    client.facts.number = number(core, key);
     // A parked connection holds this future and nothing else. Therefore it waits here, with nothing between it and the
     // socket that would hold the same things once more, and all that is not waiting is boxed.
     let is_bare = kind == ListenerKind::Http && !core.pin().settings.forwarded.proxy_protocol;
@@ -93,6 +98,12 @@ pub(crate) async fn run(core: &Rc<Core>, key: u64, mut client: Box<Client>, kind
             Next::Idle | Next::Closed => return,
         };
     }
+}
+
+/// The number of a connection, of those of all cores: it comes again after four billions of them.
+#[expect(clippy::cast_possible_truncation, reason = "it comes again")]
+fn number(core: &Core, key: u64) -> u32 {
+    key.wrapping_mul(core.cores.into()).wrapping_add(core.index as u64) as u32
 }
 
 /// How a connection begins of which nothing was read yet but what leads to it.
@@ -145,7 +156,8 @@ async fn establish(core: &Rc<Core>, key: u64, client: &mut Client, kind: Listene
             let early = std::mem::take(&mut client.early).into_vec();
             let Some((stream, secured)) = handshake(core, socket, client.facts.peer, early).await else { return false };
             client.facts.secured = secured;
-            stream
+            client.facts.suite = stream.suite();
+            Stream::Tls(stream)
         }
     };
     true
@@ -191,7 +203,12 @@ pub(crate) async fn proxied(
 }
 
 /// `None` ends a connection whose handshake failed, or that was passed on and is over.
-async fn handshake(core: &Rc<Core>, socket: Socket, peer: SocketAddr, early: Vec<u8>) -> Option<(Stream, Secured)> {
+async fn handshake(
+    core: &Rc<Core>,
+    socket: Socket,
+    peer: SocketAddr,
+    early: Vec<u8>,
+) -> Option<(Box<TlsStream>, Secured)> {
     match tls::accept(core, socket, early).await {
         Ok(Accepted::Ended(stream, secured)) => {
             core.metrics.tls_handshakes.increment();
@@ -199,7 +216,7 @@ async fn handshake(core: &Rc<Core>, socket: Socket, peer: SocketAddr, early: Vec
                 core.metrics.tls_resumed.increment();
             }
             tracing::trace!(client = %peer, alpn = stream.alpn(), "TLS established");
-            Some((Stream::Tls(stream), secured))
+            Some((stream, secured))
         }
         Ok(Accepted::PassedOn(socket, received, cluster)) => {
             passthrough::run(core, socket, received, cluster).await;

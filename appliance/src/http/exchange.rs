@@ -24,13 +24,14 @@ use std::time::{Duration, Instant};
 
 use ringress_config::snapshot::{ClientSettings, Cluster, FieldSettings, Route, Settings};
 
-use super::client::Client;
+use super::client::{Client, Facts};
+use super::edge::EdgeFields;
 use super::field::FieldId;
-use super::forward::{client_request_id, new_request_id};
+use super::forward::{TraceFields, client_request_id, new_request_id};
 use super::framing::BodyFraming;
 use super::request::RequestHead;
 use super::seen::Seen;
-use crate::access_log::Trail;
+use crate::access_log::{Noted, Trail};
 use crate::error::Failure;
 use crate::metrics::Refused;
 use crate::policy::{self, Answer, InFlight, Plan, Shaping};
@@ -73,6 +74,8 @@ pub(crate) struct Exchange<'s> {
     trail: Trail,
     /// Its part in a trace, where it is traced.
     trace: Option<Rc<Active>>,
+    /// What its line or span is to say and cannot know at its end.
+    noted: Option<Box<Noted<'s>>>,
     /// No line in the access log.
     unlogged: bool,
     /// An error backend was asked: what it says is final.
@@ -124,6 +127,7 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         cluster: None,
         trail: Trail::default(),
         trace: scratch.trace.clone(),
+        noted: None,
         unlogged: ended::is_unlogged(&snapshot, &found),
         is_page: false,
         started,
@@ -134,24 +138,14 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         bytes_received: scratch.request.consumed as u64,
         _in_flight: None,
     };
+    if exchange.wants_notes() {
+        exchange.noted = Some(exchange.notes(&client.facts, (scratch.is_pipelined, &scratch.edge)));
+    }
     // Taken apart at once: what is moved out of a whole in pieces keeps its place in the future.
     let Plan { verdict, hint, in_flight } = match &found {
         Ok((found, path)) => {
-            let request = policy::Request {
-                head: &scratch.request,
-                bytes: inbox,
-                path,
-                scheme: seen.scheme,
-                over_tls: client.facts.secured.is_tls(),
-                client: seen.client,
-                client_port: client.facts.peer.port(),
-                forwarded_for: scratch.edge.forwarded_for(),
-                port: seen.port,
-                host: seen.host,
-                request_id: &exchange.request_id,
-                secured: &client.facts.secured,
-                trace: scratch.trace.as_deref().map(Active::fields),
-            };
+            let known = (&exchange.request_id[..], scratch.trace.as_deref().map(Active::fields));
+            let request = request((&scratch.request, inbox, path), &seen, &client.facts, &scratch.edge, known);
             match plan_at_once(core, &snapshot, found, &request, &mut exchange.shaping) {
                 Ok(plan) => plan,
                 Err(guarded) => {
@@ -170,6 +164,33 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
     match exchange.route.zip(cluster) {
         Some(target) => exchange.forward(client, scratch, inbox, target).await,
         None => exchange.answer(client, scratch, inbox, refusal.unwrap_or_else(|| Answer::status(503))).await,
+    }
+}
+
+/// The request as policies see it. `known` are its id and its part in a trace.
+#[inline(always)]
+fn request<'a>(
+    (head, bytes, path): (&'a RequestHead, &'a [u8], &'a [u8]),
+    seen: &Seen<'a>,
+    facts: &'a Facts,
+    edge: &'a EdgeFields,
+    (request_id, trace): (&'a [u8], Option<TraceFields<'a>>),
+) -> policy::Request<'a> {
+    policy::Request {
+        head,
+        bytes,
+        path,
+        scheme: seen.scheme,
+        over_tls: facts.secured.is_tls(),
+        client: seen.client,
+        client_port: facts.peer.port(),
+        forwarded_for: edge.forwarded_for(),
+        port: seen.port,
+        host: seen.host,
+        request_id,
+        secured: &facts.secured,
+        suite: facts.suite,
+        trace,
     }
 }
 

@@ -42,6 +42,7 @@ impl Work {
     /// For what comes next, which `client.early` may have the start of.
     fn begin(core: &Core, client: &mut Client) -> Self {
         let mut scratch = core.scratch();
+        scratch.is_pipelined = false;
         scratch.edge.render(client.facts.peer.ip(), client.facts.scheme, client.facts.port);
         let mut inbox = core.buffers.head();
         inbox.extend_from_slice(&std::mem::take(&mut client.early));
@@ -102,6 +103,7 @@ async fn serve_ready(core: &Rc<Core>, client: &mut Client, work: &mut Work) -> O
         if work.inbox.is_empty() && !client.stream.has_unread() && !core.may_wait_with_buffer() && !core.draining() {
             return Some(Next::Idle);
         }
+        work.scratch.is_pipelined = !work.inbox.is_empty();
         work.head = read_head(core, client, (&mut work.scratch, &mut work.inbox), (false, true)).await;
     }
 }

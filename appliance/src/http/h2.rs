@@ -280,6 +280,7 @@ impl Shared {
             // A head is much smaller than the buffer, and stays to the end.
             inbox.shrink_to_fit();
         }
+        scratch.is_pipelined = false;
         scratch.edge.render(self.facts.peer.ip(), self.facts.scheme, self.facts.port);
         let asked = Asked { head: parts.method == http::Method::HEAD, upgrade: translated.tunnel };
         let incoming = Incoming::Body(inflow::Inflow::new(body, translated.chunked));

@@ -1,6 +1,6 @@
 //! Client certificates (reference 3.11): who is let in, and what the upstream is told.
 
-use ringress_config::snapshot::{ClientAuth, ClientCertificate, ClientVerdict, ClientVerify, Route};
+use ringress_config::snapshot::{ClientAuth, ClientCertificate, ClientVerdict, ClientVerify, Route, Variable};
 
 use super::shaping::Answer;
 use super::{Request, template};
@@ -45,6 +45,19 @@ pub(super) fn tell(auth: &ClientAuth, request: &Request<'_>, mut each: impl FnMu
     ];
     for (name, value, _) in named.iter().filter(|(_, value, wanted)| *wanted && !value.is_empty()) {
         each(name, value.as_bytes());
+    }
+}
+
+/// Appends the value of a variable about the certificate. As with nginx there is none in the clear.
+pub(super) fn write(variable: &Variable, auth: Option<&ClientAuth>, request: &Request<'_>, out: &mut Vec<u8>) {
+    if !request.secured.is_tls() {
+        return;
+    }
+    let certificate = auth.and_then(|auth| find(auth, request)).unwrap_or(&NO_CERTIFICATE);
+    match variable {
+        Variable::ClientSubject => out.extend_from_slice(certificate.subject.as_bytes()),
+        Variable::ClientIssuer => out.extend_from_slice(certificate.issuer.as_bytes()),
+        _ => out.extend_from_slice(certificate.verdict.text().as_bytes()),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 
-use ringress_config::snapshot::{Groups, Part, Route, RouteLabels, Template, Variable};
+use ringress_config::snapshot::{ClientAuth, Groups, Part, Route, RouteLabels, Template, Variable};
 
-use super::Request;
+use super::{Request, client_certificate};
+use crate::access_log::{msec, time_iso8601};
 use crate::http::field::FieldId;
 
 /// Appends the text of a template. `groups` are what `$1` to `$9` stand for.
@@ -18,8 +19,22 @@ pub(super) fn render(
     for part in template.parts() {
         match part {
             Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-            Part::Variable(variable) => render_variable(variable, request, Some(&route.labels), groups, out),
+            Part::Variable(variable) => render_variable(variable, request, &OfRule::of(route), groups, out),
         }
+    }
+}
+
+/// What variables know of the rule that was met.
+pub(crate) struct OfRule<'a> {
+    pub(crate) labels: Option<&'a RouteLabels>,
+    pub(crate) client_auth: Option<&'a ClientAuth>,
+}
+
+impl<'a> OfRule<'a> {
+    #[inline]
+    fn of(route: &'a Route) -> Self {
+        let client_auth = route.policies.as_ref().and_then(|policies| policies.client_auth.as_deref());
+        Self { labels: Some(&route.labels), client_auth }
     }
 }
 
@@ -27,11 +42,11 @@ pub(super) fn render(
 pub(crate) fn render_variable(
     variable: &Variable,
     request: &Request<'_>,
-    labels: Option<&RouteLabels>,
+    rule: &OfRule<'_>,
     groups: Option<&Groups<'_>>,
     out: &mut Vec<u8>,
 ) {
-    let (head, bytes) = (request.head, request.bytes);
+    let (head, bytes, labels) = (request.head, request.bytes, rule.labels);
     let label = |of: fn(&RouteLabels) -> &str| labels.map_or("", of).as_bytes();
     match variable {
         Variable::RequestUri => out.extend_from_slice(head.path_and_query(bytes)),
@@ -69,6 +84,15 @@ pub(crate) fn render_variable(
                 drop(write!(out, "{namespace}-{service}-{service_port}"));
             }
         }
+        Variable::ProxyHost => out.extend_from_slice(b"upstream_balancer"),
+        Variable::TlsProtocol => out.extend_from_slice(request.suite.protocol().as_bytes()),
+        Variable::TlsCipher => out.extend_from_slice(request.suite.name().as_bytes()),
+        Variable::ClientVerify | Variable::ClientSubject | Variable::ClientIssuer => {
+            client_certificate::write(variable, rule.client_auth, request, out);
+        }
+        Variable::TimeIso8601 => out.extend_from_slice(time_iso8601().as_bytes()),
+        Variable::Msec => drop(write!(out, "{}", msec())),
+        Variable::Hostname => out.extend_from_slice(rustix::system::uname().nodename().to_bytes()),
     }
 }
 

@@ -9,6 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
 
+use super::identity::Suite;
+
 /// Bytes that a record adds to its content, at most (header, nonce, tag, content type).
 const RECORD_OVERHEAD: usize = 64;
 /// Content of one record, at most.
@@ -126,6 +128,15 @@ impl Session {
             Connection::Server(c) => c.alpn_protocol(),
             Connection::Client(c) => c.alpn_protocol(),
         }
+    }
+
+    /// What it is encrypted with.
+    pub(super) fn suite(&self) -> Suite {
+        let suite = match &self.connection {
+            Connection::Server(c) => c.negotiated_cipher_suite(),
+            Connection::Client(c) => c.negotiated_cipher_suite(),
+        };
+        suite.map(|suite| Suite::of(suite.suite())).unwrap_or_default()
     }
 
     /// What the peer presented, leaf first; nothing without a certificate.

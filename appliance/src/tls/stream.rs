@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
+use super::identity::Suite;
 use super::session::{INCOMING_BYTES_MAX, Session, TlsError, encrypted_bytes_max};
 use super::turns::Turns;
 use crate::buffers::{Buffers, HEAD_BYTES};
@@ -121,6 +122,11 @@ impl TlsStream {
     /// The protocol that ALPN chose, if it chose one.
     pub(crate) fn alpn(&self) -> Option<String> {
         self.session.borrow().alpn().map(|name| String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// What it is encrypted with.
+    pub(crate) fn suite(&self) -> Suite {
+        self.session.borrow().suite()
     }
 
     /// What the peer presented.

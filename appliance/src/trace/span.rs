@@ -147,6 +147,8 @@ impl Span {
             request: None,
             peer: "192.0.2.1:4711".parse().expect("an address"),
             labels: None,
+            client_auth: None,
+            noted: None,
             protocol: "HTTP/1.1",
             connection_requests: 1,
             status: 503,

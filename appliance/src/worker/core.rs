@@ -128,6 +128,8 @@ pub(crate) struct Scratch {
     pub(crate) response: ResponseHead,
     pub(crate) path: Vec<u8>,
     pub(crate) edge: EdgeFields,
+    /// The request was there before the one in front of it was answered.
+    pub(crate) is_pipelined: bool,
     /// The request's part in a trace: what is left of it when its exchange is dropped.
     pub(crate) trace: Option<Rc<Active>>,
 }

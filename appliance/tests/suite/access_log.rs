@@ -130,6 +130,47 @@ fn every_endpoint_that_was_asked_is_in_the_line() {
 }
 
 #[test]
+fn a_line_knows_the_connection_and_both_heads_where_it_asks() {
+    on_each_driver(|driver| {
+        let origin = Origin::with(|request, peer| {
+            peer.read_body(request)?;
+            peer.answer(200, &[("X-One", "1"), ("X-One", "2"), ("Server", "origin")], b"hello")?;
+            Ok(Next::Keep)
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let format = "$uri|$proxy_add_x_forwarded_for|$connection|$pipe|$upstream_http_x_one|$upstream_http_server|\
+                      $sent_http_content_length|$sent_http_server|$ssl_protocol|$ssl_cipher|";
+        let path_of_log = ("access-log-path", path.to_str().unwrap());
+        let data = [("log-format-upstream", format), path_of_log, ("compute-full-forwarded-for", "true")];
+        let trusting = [&data[..], &[("use-forwarded-headers", "true"), ("proxy-real-ip-cidr", "127.0.0.1")]].concat();
+        let ringress = instance(driver, &origin, &trusting).flag(CONFIG_MAP).start();
+        let mut plain = Connection::plain(ringress.http).unwrap();
+        let head =
+            |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
+        plain.send([head("/first"), head("/second")].concat().as_bytes()).unwrap();
+        plain.send(b"GET /own HTTP/1.1\r\nHost: unknown.test\r\n\r\n").unwrap();
+        for status in [200, 200, 404] {
+            assert_eq!(plain.response(false).unwrap().status, status);
+        }
+        let mut secured = Connection::tls(ringress.https, Some("a.test")).unwrap();
+        assert_eq!(secured.get("a.test", "/tls").unwrap().status, 200);
+        let values = |mark: &str| line(&path, mark).split('|').map(str::to_owned).collect::<Vec<_>>();
+        let (first, second, tls) = (values("/first"), values("/second"), values("/tls"));
+        assert_eq!(first[1], "192.0.2.7, 127.0.0.1");
+        assert_eq!((&*first[3], &*second[3]), (".", "p"));
+        assert!(first[2] == second[2] && first[2] != tls[2] && first[2].parse::<u32>().is_ok(), "{first:?} {tls:?}");
+        assert_eq!(first[4..10], ["1, 2", "origin", "5", "-", "-", "-"]);
+        assert_eq!(tls[8..10], ["TLSv1.3", "TLS_AES_256_GCM_SHA384"]);
+        let mut frames = Frames::open(ringress.https);
+        frames.send(&headers(1, END_STREAM, &pseudo("GET", "/two"))).unwrap();
+        let two = values("/two");
+        assert_eq!((&two[4..6], &two[8..9]), (&["1, 2".to_owned(), "origin".into()][..], &["TLSv1.3".to_owned()][..]));
+        assert_ne!(two[2], tls[2]);
+    });
+}
+
+#[test]
 fn a_stream_of_http2_that_its_client_takes_back_has_a_line() {
     on_each_driver(|driver| {
         // Says nothing, or begins an answer without an end.

@@ -2,11 +2,11 @@
 
 use crate::support::certificates::{Authority, Certificate, opaque};
 use crate::support::client::{self, Connection, Response};
-use crate::support::manifests::{file, ingress, service};
+use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::Origin;
 use crate::support::process::{Ringress, on_each_driver};
 use crate::support::{eventually, raw};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An Ingress of a host with these annotations, with TLS and without redirect.
 fn host(name: &str, annotations: &[(&str, &str)]) -> Value {
@@ -98,6 +98,46 @@ fn only_certificates_of_the_authority_are_let_in() {
         let failed = told("any.test", 1);
         assert_eq!(failed[..3], ["FAILED:unable to verify the first certificate", "CN=alice", "CN=other CA"]);
         assert!(told("alice.test", 0)[3].starts_with("-----BEGIN%20CERTIFICATE-----%0A"));
+    });
+}
+
+#[test]
+fn fields_for_all_may_name_the_certificate_and_the_connection() {
+    on_each_driver(|driver| {
+        let (origin, ca) = (Origin::named("origin"), Authority::named("client CA"));
+        let set = "ssl_protocol ssl_cipher ssl_client_verify ssl_client_s_dn ssl_client_i_dn hostname msec time_iso8601 \
+                   proxy_host";
+        let fields: serde_json::Map<_, _> =
+            set.split(' ').map(|name| (format!("X-{}", name.replace('_', "-")), format!("${name}").into())).collect();
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "more"}, "data": fields});
+        let all = [
+            ca.secret("ca"),
+            host("on", &[CA]),
+            host("open", &[]),
+            map,
+            options(&[("proxy-set-headers", "default/more")]),
+        ];
+        let ringress = Ringress::on(driver)
+            .flag("--configmap=default/options")
+            .manifest("all.json", file(objects(&origin, all)))
+            .start();
+        assert_eq!(ask(&ringress, "on.test", Some(&ca.issue("alice"))).status, 200);
+        assert_eq!(ask(&ringress, "open.test", None).status, 200);
+        assert_eq!(ringress.get("open.test", "/").status, 200);
+        let received = origin.received();
+        let told = |at: usize, name: &str| received[at].header(&format!("x-{name}")).unwrap_or("nothing").to_owned();
+        let of_tls =
+            |at| ["ssl-protocol", "ssl-client-verify", "ssl-client-s-dn", "ssl-client-i-dn"].map(|name| told(at, name));
+        assert_eq!(of_tls(0), ["TLSv1.3", "SUCCESS", "CN=alice", "CN=client CA"]);
+        assert_eq!(of_tls(1), ["TLSv1.3", "NONE", "nothing", "nothing"]);
+        assert_eq!(of_tls(2), ["nothing"; 4]);
+        assert!(told(0, "ssl-cipher").starts_with("TLS_") && told(2, "ssl-cipher") == "nothing");
+        let machine = rustix::system::uname();
+        assert_eq!(told(2, "hostname").as_bytes(), machine.nodename().to_bytes());
+        assert_eq!(told(2, "proxy-host"), "upstream_balancer");
+        assert!(told(2, "msec").parse::<f64>().is_ok_and(|seconds| seconds > 1.7e9), "{}", told(2, "msec"));
+        let time = told(2, "time-iso8601");
+        assert!(time.len() == 25 && time.as_bytes()[10] == b'T', "{time}");
     });
 }
 

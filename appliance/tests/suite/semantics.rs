@@ -194,6 +194,24 @@ fn a_header_that_comes_to_nothing_is_not_sent() {
 }
 
 #[test]
+fn a_bad_entry_of_the_fields_for_all_costs_the_others_nothing() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("one");
+        let mut all = service("one", &[origin.address]);
+        all.push(one(&("a.test", "/", &[])));
+        let sent = json!({"X-Bad": "$nothing", "X Bad": "1", "X-Empty": "", "X-Good": "$host"});
+        all.push(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "more"}, "data": sent}));
+        all.push(options(&[("proxy-set-headers", "default/more"), ("add-headers", "default/more")]));
+        let ringress = Ringress::on(driver).flag("--configmap=default/options").manifest("all.json", file(all)).start();
+        let answer = asked(&ringress, "GET / HTTP/1.1\r\nHost: a.test\r\nX-Empty: a\r\n\r\n");
+        assert_eq!((answer.header("x-good"), answer.header("x-bad")), (Some("a.test"), None));
+        let received = origin.received();
+        let told = |name: &str| received[0].header(name);
+        assert_eq!((told("x-good"), told("x-bad"), told("x-empty")), (Some("a.test"), None, None));
+    });
+}
+
+#[test]
 fn variables_know_cookies_and_arguments_in_any_case() {
     on_each_driver(|driver| {
         let origin = Origin::named("one");

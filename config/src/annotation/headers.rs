@@ -28,19 +28,26 @@ pub(super) fn read(annotations: &mut Annotations<'_>, globals: &Globals, filters
     }
 }
 
-/// The fields that a ConfigMap lists, or what is wrong with which of them.
-pub(crate) fn fields_of(
+/// The fields that a ConfigMap lists, or what is wrong with the first bad one.
+pub(super) fn fields_of(
     config_map: &ConfigMap,
     parse: impl Fn(&str) -> Result<Template, Expected>,
 ) -> Result<Fields, String> {
-    let field = |(name, text): (&std::sync::Arc<str>, &std::sync::Arc<str>)| {
+    each_field_of(config_map, parse).collect()
+}
+
+/// Each field that a ConfigMap lists, or what is wrong with it.
+pub(crate) fn each_field_of(
+    config_map: &ConfigMap,
+    parse: impl Fn(&str) -> Result<Template, Expected>,
+) -> impl Iterator<Item = Result<(Box<str>, Template), String>> {
+    config_map.data.iter().map(move |(name, text)| {
         let of = || format!("of ConfigMap {}", config_map.meta.key);
         let field = value::field_name(name).map_err(|expected| format!("`{name}` {} is not {expected}", of()))?;
         let text = text.trim();
         let text = parse(text).map_err(|expected| format!("{name} {}: {}", of(), value::is_not(text, expected)))?;
         Ok((field, text))
-    };
-    config_map.data.iter().map(field).collect()
+    })
 }
 
 /// Names and values of fields.

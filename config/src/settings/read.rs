@@ -15,8 +15,8 @@ use crate::intent::{BalancingWish, RoutePolicy};
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
 use crate::options::Options;
 use crate::snapshot::{
-    CipherList, ClientSettings, ExternalAuth, FieldSettings, ForwardedSettings, Settings, StreamSettings, TicketKey,
-    TlsSettings, TlsVersions, Tries, UpstreamSettings, parse_groups,
+    CipherList, ClientSettings, ExternalAuth, FieldSettings, ForwardedSettings, Settings, StreamSettings, Template,
+    TicketKey, TlsSettings, TlsVersions, Tries, UpstreamSettings, parse_groups,
 };
 use crate::value::{self, Expected, Source};
 
@@ -297,9 +297,8 @@ fn fields(keys: &mut Keys<'_>, objects: &dyn Objects, policy: &mut RoutePolicy) 
         [("proxy-set-headers", &mut filters.request_fields.set), ("add-headers", &mut filters.response_fields.set)]
     {
         let Some(key) = keys.get(name, object_key) else { continue };
-        match objects.config_map(&key).map(|config_map| annotation::fields_of(config_map, value::template)) {
-            Some(Ok(listed)) => *fields = listed,
-            Some(Err(fault)) => keys.warn(name, format!("{fault}; none of its fields is set")),
+        match objects.config_map(&key) {
+            Some(config_map) => *fields = listed(keys, name, config_map),
             None => keys.warn(name, format!("ConfigMap {key} does not exist")),
         }
         named.push(key);
@@ -308,6 +307,18 @@ fn fields(keys: &mut Keys<'_>, objects: &dyn Objects, policy: &mut RoutePolicy) 
         filters.response_fields.remove = hidden;
     }
     named.into()
+}
+
+/// The fields that a ConfigMap lists for a key. One that cannot be read costs the others nothing.
+fn listed(keys: &mut Keys<'_>, name: &str, config_map: &ConfigMap) -> Box<[(Box<str>, Template)]> {
+    let mut fields = Vec::new();
+    for field in annotation::each_field_of(config_map, value::template) {
+        match field {
+            Ok(field) => fields.push(field),
+            Err(fault) => keys.warn(name, format!("{fault}; this field is not set, the others are")),
+        }
+    }
+    fields.into()
 }
 
 fn object_key(text: &str) -> Result<ObjectKey, Expected> {

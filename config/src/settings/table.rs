@@ -19,7 +19,7 @@ const fn row(
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
     row("add-headers", "string", "", P1, Honoured,
-        "ConfigMap namespace/name whose entries are set as response fields on every route; values may hold variables. It is watched."),
+        "ConfigMap namespace/name whose entries are set as response fields on every route; values may hold variables, an empty one removes the field. An entry that cannot be read is left out and named. It is watched."),
     row("allow-backend-server-header", "bool", "false", P1, Honoured,
         "true passes the backend's Server header; false removes it (and the proxy sends none unless server-tokens)."),
     row("allow-cross-namespace-resources", "bool", "false", P1, Honoured,
@@ -104,7 +104,7 @@ pub(super) static ROWS: &[Row] = &[
         "No escaping in the log format."),
     row("log-format-escape-json", "bool", "false", P0, Honoured,
         "JSON escaping in the log format."),
-    row("log-format-upstream", "string", "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\" $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length $upstream_response_time $upstream_status $req_id", P0, Except("variables of requests, upstreams and times act; others have no value and are reported"),
+    row("log-format-upstream", "string", "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\" $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length $upstream_response_time $upstream_status $req_id", P0, Except("variables of requests, connections, both heads (`$upstream_http_NAME`, `$sent_http_NAME`), upstreams and times act; others have no value and are reported"),
         "Access log format as nginx variables text. People write whole JSON objects here: a replacement needs a template parser for the usual variables."),
     row("log-format-stream", "string", "[$remote_addr] [$time_local] $protocol $status $bytes_sent $bytes_received $session_time", P1, Except("variables that are not listed are written as a value that is not there, with a finding"),
         "Same for TCP/UDP."),
@@ -125,7 +125,7 @@ pub(super) static ROWS: &[Row] = &[
     row("proxy-real-ip-cidr", "string array", "0.0.0.0/0", P0, Honoured,
         "Addresses whose X-Forwarded-For / PROXY header is believed when resolving the client address (default: everyone)."),
     row("proxy-set-headers", "string", "", P0, Honoured,
-        "ConfigMap namespace/name whose entries are set as request fields toward every upstream; values may hold variables. It is watched."),
+        "ConfigMap namespace/name whose entries are set as request fields toward every upstream; values may hold variables, an empty one removes the field. An entry that cannot be read is left out and named. It is watched."),
     row("server-name-hash-max-size", "int", "", X, Ignored("tuning of nginx itself"),
         "nginx hash tuning; computed automatically."),
     row("server-name-hash-bucket-size", "int", "", X, Ignored("tuning of nginx itself"),

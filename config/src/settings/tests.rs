@@ -1,9 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::annotation::NoObjects;
-use crate::annotation::Risk;
-use crate::model::{Age, ConfigMap, Meta, ObjectKey};
+use crate::annotation::{NoObjects, Objects, Risk};
+use crate::model::{Age, ConfigMap, Meta, ObjectKey, Secret};
 
 fn read(pairs: &[(&str, &str)]) -> (Globals, Vec<String>) {
     let meta = Meta { key: ObjectKey::new("ingress-nginx", "controller"), age: Age::Unknown };
@@ -168,4 +167,36 @@ fn snippets_are_never_inserted_whatever_is_said() {
     let (globals, findings) = read(&[("allow-snippet-annotations", "true"), ("http-snippet", "deny all;")]);
     assert_eq!(globals, Globals { snippets_admitted: true, ..Globals::default() });
     assert_eq!(findings.len(), 2);
+}
+
+#[test]
+fn a_bad_entry_of_a_set_of_fields_is_named_and_left_out_alone() {
+    struct Set(ConfigMap);
+    impl Objects for Set {
+        fn secret(&self, _: &ObjectKey) -> Option<&Secret> {
+            None
+        }
+
+        fn config_map(&self, _: &ObjectKey) -> Option<&ConfigMap> {
+            Some(&self.0)
+        }
+    }
+    let map = |name: &str, pairs: &[(&str, &str)]| ConfigMap {
+        meta: Meta { key: ObjectKey::new("default", name), age: Age::Unknown },
+        data: pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+    };
+    let set = Set(map("set", &[("X Bad", "1"), ("X-Bad", "$nothing"), ("X-Empty", ""), ("X-Good", "1")]));
+    let options = map("options", &[("proxy-set-headers", "default/set")]);
+    let (globals, findings) = Globals::read(&options, &Options::default(), &set);
+    let names: Vec<_> = globals.policy.filters.request_fields.set.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["X-Empty", "X-Good"]);
+    let said: Vec<_> = findings.iter().map(|finding| &*finding.message).collect();
+    assert_eq!(
+        said,
+        [
+            "`X Bad` of ConfigMap default/set is not the name of a header field; this field is not set, the others are",
+            "X-Bad of ConfigMap default/set: `$nothing` is not visible text with variables of the supported list \
+             ($nothing is not a variable that is supported); this field is not set, the others are",
+        ]
+    );
 }

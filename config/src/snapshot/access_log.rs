@@ -84,6 +84,14 @@ pub enum LogVariable {
     TraceParent,
     /// `$opentelemetry_sampled`: whether the span is exported, `1` or `0`.
     TraceSampled,
+    /// `$connection`: the connection's number.
+    Connection,
+    /// `$pipe`: `p` for a request that was sent behind another one, without waiting for its answer, else `.`.
+    Pipe,
+    /// `$upstream_http_NAME`: a field of the upstream's response, the name as in a head.
+    UpstreamField(Box<str>),
+    /// `$sent_http_NAME`: a field of the response as it was sent.
+    SentField(Box<str>),
     /// A variable that has no value here, as GeoIP's.
     Missing,
 }
@@ -114,10 +122,29 @@ impl LogValue for RequestValue {
             variable => Some(Self::Request(variable)),
         })
     }
+
+    fn is_noted(&self) -> bool {
+        match self {
+            Self::Request(variable) => variable.is_noted(),
+            Self::Outcome(variable) => matches!(
+                variable,
+                LogVariable::Connection | LogVariable::Pipe | LogVariable::UpstreamField(_) | LogVariable::SentField(_)
+            ),
+        }
+    }
 }
 
 fn outcome(name: &str) -> Option<LogVariable> {
+    let field = |prefix| name.strip_prefix(prefix).filter(|rest| !rest.is_empty()).map(|name| name.replace('_', "-"));
+    if let Some(name) = field("upstream_http_") {
+        return Some(LogVariable::UpstreamField(name.into()));
+    }
+    if let Some(name) = field("sent_http_") {
+        return Some(LogVariable::SentField(name.into()));
+    }
     Some(match name {
+        "connection" => LogVariable::Connection,
+        "pipe" => LogVariable::Pipe,
         "time_local" => LogVariable::TimeLocal,
         "time_iso8601" => LogVariable::TimeIso8601,
         "msec" => LogVariable::Msec,
@@ -168,5 +195,18 @@ mod tests {
         let (format, _) = LogFormat::parse("$http_x_y$request_uri", Escape::Hex);
         let (field, uri) = (Variable::Field("x-y".into()), Variable::RequestUri);
         assert_eq!(*format.parts(), [field, uri].map(|variable| LogPart::Value(RequestValue::Request(variable))));
+    }
+
+    #[test]
+    fn only_what_is_gone_at_the_end_is_noted() {
+        let is_noted = |text: &str| LogFormat::<RequestValue>::parse(text, Escape::Hex).0.is_noted();
+        for name in
+            ["proxy_add_x_forwarded_for", "ssl_cipher", "connection", "pipe", "upstream_http_x", "sent_http_x_y"]
+        {
+            assert!(is_noted(&format!("$status ${name}")), "{name}");
+        }
+        for text in [RequestValue::DEFAULT, RequestValue::JSON, "$hostname $msec $time_iso8601 $http_x"] {
+            assert!(!is_noted(text), "{text}");
+        }
     }
 }

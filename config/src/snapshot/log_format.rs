@@ -9,6 +9,7 @@ use super::template::{self, Piece};
 pub struct LogFormat<V> {
     parts: Box<[LogPart<V>]>,
     escape: Escape,
+    is_noted: bool,
 }
 
 /// A piece of a [`LogFormat`].
@@ -45,6 +46,11 @@ pub trait LogValue: Sized {
 
     /// The variable of this name, without its `$`.
     fn named(name: &str) -> Option<Self>;
+
+    /// Whether what it names is gone at the end unless somebody noted it before.
+    fn is_noted(&self) -> bool {
+        false
+    }
 }
 
 impl<V: LogValue> LogFormat<V> {
@@ -58,8 +64,9 @@ impl<V: LogValue> LogFormat<V> {
                 V::MISSING
             })),
         };
-        let parts = template::pieces(text).into_iter().map(part).collect();
-        (Self { parts, escape }, unknown)
+        let parts: Box<[_]> = template::pieces(text).into_iter().map(part).collect();
+        let is_noted = parts.iter().any(|part| matches!(part, LogPart::Value(value) if value.is_noted()));
+        (Self { parts, escape, is_noted }, unknown)
     }
 
     /// The default text, with its values written in this way.
@@ -83,6 +90,12 @@ impl<V> LogFormat<V> {
     /// The pieces in order.
     pub fn parts(&self) -> &[LogPart<V>] {
         &self.parts
+    }
+
+    /// Whether one of its values [has to be noted](LogValue::is_noted).
+    #[inline]
+    pub fn is_noted(&self) -> bool {
+        self.is_noted
     }
 
     /// How values are written.

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use rustls::{CipherSuite, NamedGroup};
 
 /// Suites of TLS 1.2 that can be offered, best first.
-const SUITES: [(&str, CipherSuite); 6] = [
+pub const SUITES: [(&str, CipherSuite); 6] = [
     ("ECDHE-ECDSA-AES256-GCM-SHA384", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
     ("ECDHE-ECDSA-AES128-GCM-SHA256", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
     ("ECDHE-ECDSA-CHACHA20-POLY1305", CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),

@@ -74,6 +74,39 @@ pub enum Variable {
     LocationPath,
     /// `$proxy_upstream_name`: namespace, name and port of the rule's service.
     UpstreamName,
+    /// `$proxy_host`: what nginx calls the place that ingress-nginx sends every request to.
+    ProxyHost,
+    /// `$ssl_protocol`.
+    TlsProtocol,
+    /// `$ssl_cipher`: OpenSSL's name.
+    TlsCipher,
+    /// `$ssl_client_verify`.
+    ClientVerify,
+    /// `$ssl_client_s_dn`.
+    ClientSubject,
+    /// `$ssl_client_i_dn`.
+    ClientIssuer,
+    /// `$time_iso8601`.
+    TimeIso8601,
+    /// `$msec`: seconds since 1970, with milliseconds.
+    Msec,
+    /// `$hostname`: of the machine or pod.
+    Hostname,
+}
+
+impl Variable {
+    /// Whether it has to be noted while the request runs by whoever wants it at its end.
+    pub fn is_noted(&self) -> bool {
+        matches!(
+            self,
+            Self::ForwardedFor
+                | Self::TlsProtocol
+                | Self::TlsCipher
+                | Self::ClientVerify
+                | Self::ClientSubject
+                | Self::ClientIssuer
+        )
+    }
 }
 
 /// The names that a text may hold, and what each stands for; ALL CAPS are for any name.
@@ -103,6 +136,14 @@ pub const VARIABLES: &[(&[&str], &str)] = &[
     (&["1"], "and up to `$9`: a group of the path's pattern"),
     (&["namespace", "ingress_name", "service_name", "service_port", "location_path"], "of the rule that serves"),
     (&["proxy_upstream_name"], "namespace, name and port of the rule's service, with `-` between"),
+    (&["proxy_host"], "`upstream_balancer`, which it is with ingress-nginx whatever the service"),
+    (&["ssl_protocol"], "`TLSv1.2` or `TLSv1.3`; nothing for a connection in the clear"),
+    (&["ssl_cipher"], "the cipher suite of the client's connection by OpenSSL's name"),
+    (&["ssl_client_verify"], "`SUCCESS`, `FAILED:why` or `NONE`: the client's certificate"),
+    (&["ssl_client_s_dn", "ssl_client_i_dn"], "subject and issuer of the client's certificate"),
+    (&["time_iso8601"], "the time, as `2026-11-30T15:04:05+00:00`"),
+    (&["msec"], "the time in seconds since 1970, with milliseconds"),
+    (&["hostname"], "the name of the machine or pod of the proxy"),
 ];
 
 /// A `$` that means nothing.
@@ -135,6 +176,11 @@ impl Template {
     /// The pieces in order.
     pub fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// Whether one of its variables [has to be noted](Variable::is_noted).
+    pub fn is_noted(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Variable(variable) if variable.is_noted()))
     }
 
     /// The text when there is no variable in it.
@@ -222,6 +268,15 @@ pub(super) fn variable(name: &str) -> Option<Variable> {
         "service_port" => Variable::ServicePort,
         "location_path" => Variable::LocationPath,
         "proxy_upstream_name" => Variable::UpstreamName,
+        "proxy_host" => Variable::ProxyHost,
+        "ssl_protocol" => Variable::TlsProtocol,
+        "ssl_cipher" => Variable::TlsCipher,
+        "ssl_client_verify" => Variable::ClientVerify,
+        "ssl_client_s_dn" => Variable::ClientSubject,
+        "ssl_client_i_dn" => Variable::ClientIssuer,
+        "time_iso8601" => Variable::TimeIso8601,
+        "msec" => Variable::Msec,
+        "hostname" => Variable::Hostname,
         _ => {
             if let Some(field) = named("http_") {
                 Variable::Field(field.replace('_', "-").into())

@@ -79,6 +79,7 @@ impl<'s> Exchange<'s> {
                 write_synthetic(&mut out, &synthetic)
             }
         });
+        self.noted.iter().for_each(|noted| noted.sends(&out));
         let bytes = out.len() as u64;
         let (sent, out) = relay::send(&mut client.stream, out, CLIENT_SEND).await;
         self.core.buffers.put(out);

@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 use ringress_config::snapshot::{Backend, ClusterKey, Snapshot};
 
 use super::super::client::{Client, Facts};
-use super::super::edge::{Believed, Scheme};
+use super::super::edge::{Believed, EdgeFields, Scheme};
 use super::super::forward::client_request_id;
 use super::super::head::Version;
 use super::super::request::RequestHead;
 use super::super::seen::Seen;
 use super::{Exchange, RequestId, Times};
-use crate::access_log::{Entry, Trail};
+use crate::access_log::{Entry, Noted, Trail};
 use crate::metrics::Outcome;
 use crate::policy::{self, Shaping};
 use crate::route::{self, Found};
 use crate::stream::Stream;
+use crate::tls::Secured;
+use crate::trace;
 use crate::upstream::Hint;
 use crate::worker::{Core, Scratch};
 
@@ -81,6 +83,26 @@ pub(super) fn is_unlogged<E>(snapshot: &Snapshot, found: &Result<(Found<'_>, &[u
     is_quiet || (is_unmatched && !snapshot.settings.access_log.unmatched)
 }
 
+impl<'s> Exchange<'s> {
+    /// Whether something has to be noted now for the end.
+    #[inline]
+    pub(super) fn wants_notes(&self) -> bool {
+        let settings = &self.snapshot.settings;
+        settings.access_log.format.is_noted() || self.trace.is_some() && self.span_wants_notes()
+    }
+
+    fn span_wants_notes(&self) -> bool {
+        self.snapshot.settings.tracing.as_ref().is_some_and(|tracing| trace::names_noted(tracing, self.route))
+    }
+
+    /// What is known of the request's way to this proxy.
+    #[inline(never)]
+    pub(super) fn notes(&self, facts: &Facts, (is_pipelined, edge): (bool, &EdgeFields)) -> Box<Noted<'s>> {
+        let settings = &self.snapshot.settings.access_log;
+        Noted::new(settings, facts, is_pipelined, edge.forwarded_for())
+    }
+}
+
 impl Exchange<'_> {
     /// The request is over: it is counted and logged.
     pub(super) fn record(&mut self, head: &RequestHead, bytes: &[u8], ended: Ended) {
@@ -132,12 +154,12 @@ impl Exchange<'_> {
             over_tls,
             client,
             client_port: peer.port(),
-            // No variable of a line asks.
-            forwarded_for: b"",
+            forwarded_for: self.noted.as_ref().map_or(b"", |noted| &noted.forwarded_for),
             port,
             host: believed.unwrap_or_else(|| head.authority(bytes)),
             request_id: &self.request_id,
-            secured: &crate::tls::Secured::Not,
+            secured: self.noted.as_ref().map_or(&Secured::Not, |noted| &noted.secured),
+            suite: self.noted.as_ref().map(|noted| noted.suite).unwrap_or_default(),
             trace: None,
         };
         let settings = &self.snapshot.settings.access_log;
@@ -145,6 +167,8 @@ impl Exchange<'_> {
             request: Some(&request),
             peer,
             labels: self.route.map(|route| &*route.labels),
+            client_auth: self.route.and_then(|route| route.policies.as_ref()?.client_auth.as_deref()),
+            noted: self.noted.as_deref(),
             protocol: if is_http2 { "HTTP/2.0" } else { protocol(head.version) },
             connection_requests,
             status: ended.status,
@@ -212,6 +236,7 @@ pub(crate) fn taken_back(
         cluster: None,
         trail: Trail::default(),
         trace: scratch.trace.take().filter(|_| snapshot.settings.tracing.is_some()),
+        noted: None,
         unlogged: is_unlogged(&snapshot, &found),
         is_page: false,
         started,
@@ -221,19 +246,26 @@ pub(crate) fn taken_back(
         bytes_received: request.consumed as u64,
         _in_flight: None,
     };
+    if exchange.wants_notes() {
+        exchange.noted = Some(exchange.notes(facts, (scratch.is_pipelined, &scratch.edge)));
+    }
     exchange.record(request, inbox, Ended { status: answered.unwrap_or(499), bytes: 0, body_bytes: 0 });
 }
 
 /// A head that could not be read was answered.
 pub(super) fn log_refusal(core: &Rc<Core>, client: &Client, ended: Ended) {
-    let settings = &core.pin().settings.access_log;
+    let snapshot = core.pin();
+    let settings = &snapshot.settings.access_log;
     if !core.access_log.is_on(settings) {
         return;
     }
+    let noted = settings.format.is_noted().then(|| Noted::new(settings, &client.facts, false, b""));
     let entry = Entry {
         request: None,
         peer: client.facts.peer,
         labels: None,
+        client_auth: None,
+        noted: noted.as_deref(),
         protocol: protocol(Version::Http11),
         connection_requests: client.requests + 1,
         status: ended.status,

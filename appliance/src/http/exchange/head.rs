@@ -65,6 +65,10 @@ impl Exchange<'_> {
                 },
             )
         });
+        if let Some(noted) = &self.noted {
+            noted.answered(&scratch.response, received);
+            noted.sends(&out);
+        }
         let encoder = recoded.and_then(|recoded| recoded.encoder).map(|(_, encoder)| encoder);
         Head { out, written, treatment: treatment(encoder, policies) }
     }
