@@ -462,6 +462,7 @@ impl ControlPlane for Control {
                 accepted: status.reviews.accepted,
                 refused: status.reviews.refused,
                 took: status.reviews.took,
+                connections_closed: ringress_sync::webhook_connections_closed(),
             },
         }
     }

@@ -49,6 +49,7 @@ mod outage;
 mod own_annotations;
 mod parity;
 mod passthrough;
+mod probes;
 mod report;
 mod rolling;
 mod routing;
