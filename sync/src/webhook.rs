@@ -128,6 +128,8 @@ pub enum WebhookCertificate {
 pub(crate) struct Webhook {
     /// The Secret that the certificate comes from, and where it goes.
     secret: Option<(ObjectKey, Arc<Shown>)>,
+    /// Has the files of the certificate looked at.
+    look: Arc<Notify>,
     /// Until it listens.
     bound: Option<Bound>,
     offered: Arc<Offered>,
@@ -199,13 +201,15 @@ impl Webhook {
             bound.take().map_or(Ok(()), |bound| bound.listen(&offered)).map_err(failed)?;
         }
         let (end, ending) = watch::channel(());
+        let look = Arc::<Notify>::default();
+        let looking = Arc::clone(&look);
         let (at_end, ended) = oneshot::channel::<()>();
         let router =
             Router::new().fallback(answer).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(Asking { commands });
         let serving = async move {
             tokio::select! {
                 () = accept(listening, acceptor, router, ending) => {}
-                () = follow(files) => {}
+                () = follow(files, looking) => {}
             }
         };
         std::thread::Builder::new()
@@ -215,7 +219,7 @@ impl Webhook {
                 drop(at_end);
             })
             .map_err(failed)?;
-        Ok(Self { secret, bound, offered, end, ended })
+        Ok(Self { secret, look, bound, offered, end, ended })
     }
 
     /// Takes no further calls, which go to who listens there, too, and ends once those that were taken are answered; who waits
@@ -237,6 +241,11 @@ impl Webhook {
         }
     }
 
+    /// Looks at the files of the certificate at once.
+    pub(crate) fn reread(&self) {
+        self.look.notify_one();
+    }
+
     /// Takes in a change if it is one of the Secret that the certificate comes from; true when it is.
     pub(crate) fn take(&self, change: &Change) -> bool {
         let Some((key, shown)) = &self.secret else { return false };
@@ -250,9 +259,9 @@ impl Webhook {
     }
 }
 
-async fn follow(files: Option<Files>) {
+async fn follow(files: Option<Files>, at_once: Arc<Notify>) {
     match files {
-        Some(files) => files.follow().await,
+        Some(files) => files.follow(&at_once).await,
         None => std::future::pending().await,
     }
 }

@@ -62,6 +62,8 @@ fn write_process(page: &mut Page, sources: &Sources) {
     let failed = float(crate::lifecycle::upgrades_failed());
     let help = "Upgrades after which this process went on serving";
     page.counters("ringress_upgrades_failed_total", help, [(vec![], failed)]);
+    let rereads = crate::lifecycle::rereads().map(|(result, number)| (vec![("result", result)], float(number)));
+    page.counters("ringress_config_rereads_total", "Configurations read anew for SIGHUP, or refused", rereads);
     page.gauge("ringress_ready", "1 when /readyz is 200", flag(sources.unready().is_none()));
 }
 

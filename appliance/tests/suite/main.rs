@@ -51,6 +51,7 @@ mod parity;
 mod passthrough;
 mod probes;
 mod report;
+mod reread;
 mod rolling;
 mod routing;
 mod semantics;
