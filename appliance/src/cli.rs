@@ -26,7 +26,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 pub use cluster::{IngressStatus, Webhook, WebhookCertificate, WriteBack};
 pub use control::{ControlAddress, Upgrade, UpgradeSettings};
-pub use layers::Surroundings;
+pub use layers::{Said, Surroundings};
 pub use migration::{FlagUse, Report, ReportOutput, ReportSource};
 pub use settings::{
     AccessLogForm, AccessLogTarget, AdminAddress, Health, HttpListeners, Kube, LogFormat, LogLevel, LogSettings,
@@ -281,9 +281,17 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("version").about("Print version, commit, driver and TLS provider"))
 }
 
+/// What signals do, for the manual.
+const SIGNALS: &str = "\
+Signals: SIGTERM and SIGINT drain, a second one ends at once. SIGHUP reads the --config file and all files of certificates anew: \
+certificates, drain-timeout, shutdown-grace-period, post-shutdown-grace-period and upgrade-timeout take effect, other \
+changed keys are named in the log and take `ringress upgrade`; a file with a fault changes nothing. SIGUSR1 opens log files \
+anew. SIGUSR2 is `ringress upgrade`.";
+
 fn run_command() -> clap::Command {
     clap::Command::new("run")
         .about("Serve the Ingresses of a cluster or of a folder")
+        .after_help(SIGNALS)
         .args_override_self(true)
         .args(arguments(OWN_FLAGS.iter(), "Flags of ringress (each also as RINGRESS_… in the environment)"))
         .args(arguments(NGINX_FLAGS.iter(), "Flags of ingress-nginx"))

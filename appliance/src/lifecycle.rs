@@ -3,12 +3,14 @@
 //! Runs on the main thread, which has nothing else to do; workers and the other threads never handle signals.
 
 mod control;
+mod reread;
 mod systemd;
 mod upgrade;
 
 use std::io;
 use std::time::Duration;
 
+use ringress_config::options::FileCertificate;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{interval, sleep, timeout};
 
@@ -19,6 +21,8 @@ use crate::worker::Gate;
 
 pub use control::{ControlError, ControlSocket};
 pub(crate) use control::{REQUEST_UPGRADE, Reply};
+pub use reread::Configuration;
+pub(crate) use reread::rereads;
 pub(crate) use upgrade::failed as upgrades_failed;
 
 /// Bound of a drain when neither flag nor ConfigMap has one.
@@ -37,6 +41,9 @@ pub trait Process {
 
     /// Log files were moved away: open them anew.
     fn reopen_logs(&self);
+
+    /// Certificates on disk are these from now on; read the files of all. Whether that will be done.
+    fn reread(&self, certificates: &[FileCertificate]) -> bool;
 
     /// Whether all workers have ended.
     fn ended(&self) -> bool;
@@ -85,8 +92,6 @@ pub struct Succession {
     pub program: Program,
     /// Where an upgrade is asked for, besides SIGUSR2.
     pub control: Option<ControlSocket>,
-    /// How long a successor may take to be ready.
-    pub timeout: Duration,
 }
 
 /// What a signal means.
@@ -95,6 +100,8 @@ enum Order {
     Stop(i32),
     /// Open log files anew.
     Reopen,
+    /// Read the configuration anew.
+    Reread,
     /// Start a successor.
     Upgrade,
 }
@@ -128,16 +135,12 @@ impl Signals {
     }
 
     async fn next(&mut self) -> Order {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return Order::Stop(SignalKind::terminate().as_raw_value()),
-                _ = self.interrupt.recv() => return Order::Stop(SignalKind::interrupt().as_raw_value()),
-                _ = self.reopen.recv() => return Order::Reopen,
-                _ = self.upgrade.recv() => return Order::Upgrade,
-                _ = self.hangup.recv() => {
-                    tracing::info!("SIGHUP: sources update by themselves; options are read anew by an upgrade");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => Order::Stop(SignalKind::terminate().as_raw_value()),
+            _ = self.interrupt.recv() => Order::Stop(SignalKind::interrupt().as_raw_value()),
+            _ = self.reopen.recv() => Order::Reopen,
+            _ = self.upgrade.recv() => Order::Upgrade,
+            _ = self.hangup.recv() => Order::Reread,
         }
     }
 
@@ -147,6 +150,7 @@ impl Signals {
             match self.next().await {
                 Order::Stop(signal) => return signal,
                 Order::Reopen => process.reopen_logs(),
+                Order::Reread => tracing::warn!("SIGHUP: this process is on its way out and reads nothing anew"),
                 Order::Upgrade => tracing::warn!("SIGUSR2: this process is on its way out and starts no other"),
             }
         }
@@ -157,14 +161,15 @@ impl Signals {
 pub async fn run(
     process: &impl Process,
     sources: &Sources,
-    shutdown: Shutdown,
+    configuration: &Configuration,
     succession: &Succession,
 ) -> io::Result<End> {
     let mut signals = Signals::new()?;
     let left = tokio::select! {
-        leave = upgrade::orders(&mut signals, process, sources, succession) => Some(leave),
+        leave = upgrade::orders(&mut signals, process, sources, (succession, configuration)) => Some(leave),
         () = serve(process, sources, succession) => None,
     };
+    let shutdown = configuration.shutdown();
     let bound = drain_timeout(sources, shutdown);
     match left {
         None => Ok(End::WorkersDied),

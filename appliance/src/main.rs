@@ -17,11 +17,12 @@ use ringress::cli::{self, Command, HttpListeners, RunSettings, Source, Surroundi
 use ringress::demo::{Demo, Reached};
 use ringress::handover::{Given, Inherited, Predecessor, Program};
 use ringress::io::Driver;
-use ringress::lifecycle::{self, ControlSocket, End, Process, Succession};
+use ringress::lifecycle::{self, Configuration, ControlSocket, End, Process, Succession};
 use ringress::ocsp::{self, Staples};
 use ringress::trace::{self, SpanExporter};
 use ringress::worker::{self, Gate, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
 use ringress::{check, explain, logging, memory, metrics, report, shadow, top, upgrade};
+use ringress_config::options::FileCertificate;
 use ringress_sync::{
     KubeSettings, PodIdentity, Publisher, ResolverSettings, SourceSettings, StatusAddresses, StatusSettings,
     SyncHandle, SyncSettings, WebhookAuthority, WebhookCertificate, WebhookSettings, WebhookSocket, WorkerLink,
@@ -149,7 +150,7 @@ struct Serving {
 fn run(settings: &RunSettings, start: Start, on_ready: impl Fn(&Serving)) -> Result<End, BoxError> {
     let Start { predecessor, inherited, program } = start;
     let gate = Gate::new(predecessor.is_none());
-    let mut succession = Succession { predecessor, gate, program, control: None, timeout: settings.upgrade.timeout };
+    let mut succession = Succession { predecessor, gate, program, control: None };
     let result = serve(settings, inherited, &mut succession, on_ready);
     if let (Err(error), Some(predecessor)) = (&result, &succession.predecessor) {
         predecessor.refuse(&error.to_string());
@@ -222,7 +223,8 @@ fn serve(
     let control = succession.control.as_ref();
     let running = Running { workers: &workers, serving, admin: &admin, admin_sockets, control, access_log, on_ready };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let end = runtime.block_on(lifecycle::run(&running, &sources, settings.shutdown, succession))?;
+    let configuration = Configuration::of(settings);
+    let end = runtime.block_on(lifecycle::run(&running, &sources, &configuration, succession))?;
     // After a resignation nothing is unsaid that the successor says.
     sync.stop();
     drop(admin);
@@ -260,6 +262,10 @@ impl<F: Fn(&Serving)> Process for Running<'_, F> {
 
     fn reopen_logs(&self) {
         self.access_log.inspect(|log| log.reopen());
+    }
+
+    fn reread(&self, certificates: &[FileCertificate]) -> bool {
+        self.serving.sync.reread(certificates)
     }
 
     fn open(&self) {
@@ -462,6 +468,7 @@ impl ControlPlane for Control {
                 accepted: status.reviews.accepted,
                 refused: status.reviews.refused,
                 took: status.reviews.took,
+                connections_closed: ringress_sync::webhook_connections_closed(),
             },
         }
     }

@@ -37,7 +37,7 @@ use crate::diagnostics::Finding;
 use crate::frontend::ingress::{self, Context};
 use crate::intent::{Intent, Verdict};
 use crate::model::{Ingress, Kind, Object, ObjectKey, ObjectRef};
-use crate::options::Options;
+use crate::options::{FileCertificate, Options};
 use crate::settings::Globals;
 use crate::snapshot::{Certificate, Certificates, Hosts, Snapshot};
 
@@ -175,6 +175,15 @@ impl Compiler {
     pub fn remove(&mut self, object: &ObjectRef) {
         let change = self.store.remove(object);
         self.note(object, change);
+    }
+
+    /// Other certificates are on disk from now on; what is in their files comes as objects.
+    pub fn set_certificates(&mut self, named: &[FileCertificate]) {
+        if *self.options.certificates != *named {
+            self.options.certificates = named.into();
+            self.certificates.set_files(named, &self.store);
+            self.hosts.mark_all();
+        }
     }
 
     /// The names of Services of type ExternalName that somebody needs the addresses of. They change only with

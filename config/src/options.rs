@@ -78,7 +78,7 @@ impl FileCertificate {
     }
 }
 
-/// The options of one compiler. They do not change while it lives.
+/// The options of one compiler. They do not change while it lives, [`certificates`](Self::certificates) excepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// `--annotations-prefix`: prefix of all annotations, without the slash.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use ringress_config::options::FileCertificate;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::reading::Question;
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Sync(oneshot::Sender<u64>),
     /// Answer what would become of an Ingress; nothing before the source has been read completely.
     Review(Question),
+    /// Read files again, with these certificates on disk.
+    Reread(Box<[FileCertificate]>),
     /// Write nothing any more, and let another process lead.
     Resign,
     /// End.
@@ -126,6 +129,13 @@ impl SyncHandle {
         self.shared.resigned.store(true, Ordering::SeqCst);
         // A full channel means that the thread is stuck; then it resigns at its end, or the lead runs out by itself.
         let _full = self.commands.try_send(Command::Resign);
+    }
+
+    /// Certificates on disk are these from now on, and every file of a certificate is read at once. Never waits; says whether
+    /// the thread will do so.
+    pub fn reread(&self, certificates: &[FileCertificate]) -> bool {
+        // A full channel means that the thread is stuck.
+        self.commands.try_send(Command::Reread(certificates.into())).is_ok()
     }
 
     /// The socket that the webhook listens on, for a successor; none while there is none.

@@ -35,3 +35,4 @@ pub use settings::{
 };
 pub use status::{Builds, Changed, Propagation, Reviews, SyncStatus};
 pub use thread::spawn;
+pub use webhook::webhook_connections_closed;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ringress_config::compile::Compiler;
 use ringress_config::diagnostics::{Finding, Severity};
 use ringress_config::model::{Ingress, Object};
+use ringress_config::options::FileCertificate;
 use ringress_config::snapshot::Snapshot;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -219,6 +220,7 @@ impl Control {
                 Woken::Command(Some(Command::Sync(reply))) => self.sync(reply).await,
                 Woken::Command(Some(Command::Review(question))) => self.review(question),
                 Woken::Read(question, objects) => self.answer(question, &objects),
+                Woken::Command(Some(Command::Reread(certificates))) => self.reread(&certificates),
                 Woken::Command(Some(Command::Resign)) => self.resign(),
                 Woken::Command(Some(Command::Stop)) => break,
                 // All handles are gone; nobody can ask for anything, but the workers still want snapshots.
@@ -350,6 +352,17 @@ impl Control {
         if self.disk.due() {
             changes.extend(self.disk.take());
         }
+        self.apply(changes, noticed);
+    }
+
+    /// Takes in which certificates are on disk, and what their files hold now.
+    fn reread(&mut self, named: &[FileCertificate]) {
+        let noticed = Instant::now();
+        self.webhook.iter().for_each(Webhook::reread);
+        let mut changes = self.disk.set(named);
+        self.compiler.set_certificates(named);
+        changes.extend(self.disk.take());
+        self.pace.note_change(noticed);
         self.apply(changes, noticed);
     }
 

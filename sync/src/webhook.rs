@@ -6,11 +6,12 @@ mod certificate;
 mod review;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -23,9 +24,10 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use ringress_config::model::{Kind, Object, ObjectKey};
+use ringress_config::places::{Bounds, Place, Places, Refused};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error, info, warn};
 
@@ -38,8 +40,11 @@ use certificate::{Files, Shown};
 /// Name of the thread as tools show it.
 const THREAD_NAME: &str = "ringress-hook";
 
-/// Connections at the same time; more wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 64;
+/// Connections at the same time. A newcomer beyond them has the place of who has been longest without a question.
+const BOUNDS: Bounds = Bounds { all: 64, of_client: 16 };
+
+/// How often a place is looked for while questions are in work on all of them, and the end of the last one.
+const PLACE_POLL: Duration = Duration::from_millis(10);
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 128;
@@ -47,7 +52,11 @@ const BACKLOG: u32 = 128;
 /// Time for a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time for a request head, idle time before it included.
+/// Time from the handshake to the end of the first request head, and for a question once its head is there.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for a further request head, idle time before it included: an API server keeps its connections, and does not
+/// repeat a question that meets the end of one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Age of one connection.
@@ -67,6 +76,14 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pause after a failed accept, which mostly means that descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that were closed by [`BOUNDS`].
+static CLOSED: AtomicU64 = AtomicU64::new(0);
+
+/// Connections to the webhook that gave way to others since the start.
+pub fn webhook_connections_closed() -> u64 {
+    CLOSED.load(Ordering::Relaxed)
+}
 
 /// Where the webhook listens and what it shows.
 #[derive(Clone, Debug)]
@@ -111,6 +128,8 @@ pub enum WebhookCertificate {
 pub(crate) struct Webhook {
     /// The Secret that the certificate comes from, and where it goes.
     secret: Option<(ObjectKey, Arc<Shown>)>,
+    /// Has the files of the certificate looked at.
+    look: Arc<Notify>,
     /// Until it listens.
     bound: Option<Bound>,
     offered: Arc<Offered>,
@@ -182,13 +201,15 @@ impl Webhook {
             bound.take().map_or(Ok(()), |bound| bound.listen(&offered)).map_err(failed)?;
         }
         let (end, ending) = watch::channel(());
+        let look = Arc::<Notify>::default();
+        let looking = Arc::clone(&look);
         let (at_end, ended) = oneshot::channel::<()>();
         let router =
             Router::new().fallback(answer).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(Asking { commands });
         let serving = async move {
             tokio::select! {
                 () = accept(listening, acceptor, router, ending) => {}
-                () = follow(files) => {}
+                () = follow(files, looking) => {}
             }
         };
         std::thread::Builder::new()
@@ -198,7 +219,7 @@ impl Webhook {
                 drop(at_end);
             })
             .map_err(failed)?;
-        Ok(Self { secret, bound, offered, end, ended })
+        Ok(Self { secret, look, bound, offered, end, ended })
     }
 
     /// Takes no further calls, which go to who listens there, too, and ends once those that were taken are answered; who waits
@@ -220,6 +241,11 @@ impl Webhook {
         }
     }
 
+    /// Looks at the files of the certificate at once.
+    pub(crate) fn reread(&self) {
+        self.look.notify_one();
+    }
+
     /// Takes in a change if it is one of the Secret that the certificate comes from; true when it is.
     pub(crate) fn take(&self, change: &Change) -> bool {
         let Some((key, shown)) = &self.secret else { return false };
@@ -233,9 +259,9 @@ impl Webhook {
     }
 }
 
-async fn follow(files: Option<Files>) {
+async fn follow(files: Option<Files>, at_once: Arc<Notify>) {
     match files {
-        Some(files) => files.follow().await,
+        Some(files) => files.follow(&at_once).await,
         None => std::future::pending().await,
     }
 }
@@ -250,6 +276,45 @@ fn bind(address: SocketAddr, beside: bool) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
+/// What a connection leaves at its place: dropped when it shall close.
+type Close = oneshot::Sender<()>;
+
+/// What every connection needs.
+struct Serving {
+    acceptor: TlsAcceptor,
+    router: Router,
+    ending: watch::Receiver<()>,
+    places: Places<Close>,
+}
+
+impl Serving {
+    /// Serves a connection, perhaps in the place of another one.
+    async fn begin(&self, stream: TcpStream, client: IpAddr) {
+        let Some((place, closed)) = self.take_place(client).await else { return };
+        let serving = serve(stream, self.acceptor.clone(), self.router.clone(), self.ending.clone(), place);
+        tokio::spawn(async move {
+            tokio::select! {
+                served = tokio::time::timeout(CONNECTION_AGE_MAX, serving) => if let Ok(Err(cause)) = served {
+                    debug!("a connection to the webhook ended early: {cause}");
+                },
+                _ = closed => {}
+            }
+        });
+    }
+
+    /// None for a client that has enough. Questions in work are bounded in time.
+    async fn take_place(&self, client: IpAddr) -> Option<(Place<Close>, oneshot::Receiver<()>)> {
+        loop {
+            let (close, closed) = oneshot::channel();
+            match self.places.take(Some(client), close) {
+                Ok(place) => return Some((place, closed)),
+                Err(Refused::Client) => return None,
+                Err(Refused::AllInWork) => tokio::time::sleep(PLACE_POLL).await,
+            }
+        }
+    }
+}
+
 /// Takes connections until `ending` is closed, and returns when the last one is over.
 async fn accept(
     listening: oneshot::Receiver<TcpListener>,
@@ -257,48 +322,39 @@ async fn accept(
     router: Router,
     mut ending: watch::Receiver<()>,
 ) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let begin = |stream: TcpStream, place: OwnedSemaphorePermit, ending: watch::Receiver<()>| {
-        let serving = serve(stream, acceptor.clone(), router.clone(), ending);
-        tokio::spawn(async move {
-            if let Ok(Err(cause)) = tokio::time::timeout(CONNECTION_AGE_MAX, serving).await {
-                debug!("a connection to the webhook ended early: {cause}");
-            }
-            drop(place);
-        });
-    };
+    let serving = Serving { acceptor, router, ending: ending.clone(), places: Places::new(BOUNDS, &CLOSED) };
     let listener = tokio::select! {
         Ok(listener) = listening => listener,
         _ = ending.changed() => return,
     };
     loop {
-        let place = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            accepted = place => accepted,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             _ = ending.changed() => break,
         };
-        match (accepted, place) {
-            (Ok((stream, _)), Ok(place)) => begin(stream, place, ending.clone()),
-            (Err(cause), _) => {
+        match accepted {
+            Ok((stream, client)) => {
+                serving.begin(stream, client.ip()).await;
+                // What has just come is read before others can take its place.
+                tokio::task::yield_now().await;
+            }
+            Err(cause) => {
                 warn!("the webhook could not accept a connection: {cause}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            (_, Err(_)) => return,
         }
     }
     // Those that wait to be accepted would be reset with the socket, and another process may never hear of them.
     if let Ok(listener) = listener.into_std() {
-        while let Ok((stream, _)) = listener.accept() {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        while let Ok((stream, client)) = listener.accept() {
             if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                begin(stream, place, ending.clone());
+                serving.begin(stream, client.ip()).await;
             }
         }
     }
-    let _all_over = places.acquire_many(CONNECTIONS_MAX as u32).await;
+    while !serving.places.is_empty() {
+        tokio::time::sleep(PLACE_POLL).await;
+    }
 }
 
 async fn serve(
@@ -306,12 +362,21 @@ async fn serve(
     acceptor: TlsAcceptor,
     router: Router,
     mut ending: watch::Receiver<()>,
+    place: Place<Close>,
 ) -> io::Result<()> {
     let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
-    let (asked, router) = (Notify::new(), TowerToHyperService::new(router));
+    let (asked, first, place) = (Notify::new(), Notify::new(), Arc::new(place));
+    let router = TowerToHyperService::new(router);
     let service = service_fn(|request| {
         asked.notify_one();
-        router.call(request)
+        first.notify_one();
+        place.works();
+        let (answer, place) = (tokio::time::timeout(REQUEST_TIMEOUT, router.call(request)), Arc::clone(&place));
+        async move {
+            let answer = answer.await;
+            place.waits();
+            answer.map_err(io::Error::from).map(|Ok(answer)| answer)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -319,8 +384,14 @@ async fn serve(
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
+    let silent = async {
+        if tokio::time::timeout(REQUEST_TIMEOUT, first.notified()).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
         ended = &mut connection => return ended.map_err(io::Error::other),
+        () = silent => return Err(io::ErrorKind::TimedOut.into()),
         _ = ending.changed() => {}
     }
     // On a new connection the question is on its way, and hyper would end it at once.

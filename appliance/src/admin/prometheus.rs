@@ -14,6 +14,7 @@ use ringress_config::snapshot::{Backend, Snapshot};
 use rustls::SignatureAlgorithm;
 
 use super::api::{self, Shown};
+use super::serve;
 use super::sources::{ControlStatus, Reviews, Sources};
 use crate::limits::{CHECKED_CLUSTERS_SHOWN_MAX, ORPHANS_SHOWN_MAX};
 use crate::metrics::{Labels, Page, RequestMetricsSettings, float};
@@ -61,6 +62,8 @@ fn write_process(page: &mut Page, sources: &Sources) {
     let failed = float(crate::lifecycle::upgrades_failed());
     let help = "Upgrades after which this process went on serving";
     page.counters("ringress_upgrades_failed_total", help, [(vec![], failed)]);
+    let rereads = crate::lifecycle::rereads().map(|(result, number)| (vec![("result", result)], float(number)));
+    page.counters("ringress_config_rereads_total", "Configurations read anew for SIGHUP, or refused", rereads);
     page.gauge("ringress_ready", "1 when /readyz is 200", flag(sources.unready().is_none()));
 }
 
@@ -128,7 +131,7 @@ fn write_control(page: &mut Page, status: &ControlStatus, settings: &RequestMetr
 /// The webhook's. One question compiles one Ingress and renders nothing, so there are no `admission_render_*` and no
 /// `admission_config_size`; `check_*` have no labels for Ingresses, of which anybody may name any number.
 fn write_reviews(page: &mut Page, status: &ControlStatus, controller: &Labels<'_>) {
-    let Reviews { accepted, refused, took } = status.reviews;
+    let Reviews { accepted, refused, took, connections_closed } = status.reviews;
     let rows = |value| [(controller.clone(), value)];
     let help = "Ingresses that the webhook accepted";
     page.counters("nginx_ingress_controller_check_success", help, rows(float(accepted)));
@@ -139,6 +142,10 @@ fn write_reviews(page: &mut Page, status: &ControlStatus, controller: &Labels<'_
     page.gauges("nginx_ingress_controller_admission_tested_ingresses", help, rows(tested));
     let help = "Seconds that this took";
     page.gauges("nginx_ingress_controller_admission_tested_duration", help, rows(seconds(took)));
+    let closed = serve::closed().into_iter().chain([("webhook", connections_closed)]);
+    let closed = closed.map(|(listener, number)| (vec![("listener", listener)], float(number)));
+    let help = "Connections beside the traffic that gave way to others";
+    page.counters("ringress_admin_connections_reclaimed_total", help, closed);
 }
 
 fn write_certificates(page: &mut Page, snapshot: &Snapshot, settings: &RequestMetricsSettings) {

@@ -74,6 +74,8 @@ pub struct Reviews {
     pub refused: u64,
     /// What compiling the last one took.
     pub took: Duration,
+    /// Connections to the webhook that gave way to others.
+    pub connections_closed: u64,
 }
 
 /// The worker cores, beyond what their counters say.

@@ -13,7 +13,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqA
 
 use super::CliError;
 use super::flag::Flag;
-use super::layers::{Values, find_flag};
+use super::layers::{CERTIFICATES, Values, find_flag};
 use super::value::{Value, ValueType};
 
 /// The YAML scanner takes quadratic time on nested flow maps, so a larger file is not even looked at.
@@ -29,7 +29,7 @@ pub(crate) struct Options {
 }
 
 /// An entry of `certificates`.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NamedCertificate {
     pub(crate) cert: PathBuf,
@@ -96,7 +96,7 @@ impl Visitor<'_> for KeyVisitor {
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
         match find_flag(name) {
             Some(flag) if !matches!(flag.name, "config" | "version") => Ok(Key::Flag(flag)),
-            None if name == "certificates" => Ok(Key::Certificates),
+            None if name == CERTIFICATES => Ok(Key::Certificates),
             _ => Err(E::custom(format!("unknown option {name:?}"))),
         }
     }

@@ -17,6 +17,9 @@ use super::value::{Value, ValueType};
 /// Looks for a file when `--config` is not given.
 pub(crate) const CONFIG_PATH: &str = "/etc/ringress/ringress.yaml";
 
+/// The key of the file that is no flag.
+pub(crate) const CERTIFICATES: &str = "certificates";
+
 /// Every flag of `run`.
 pub(crate) fn all_flags() -> impl Iterator<Item = &'static Flag> {
     OWN_FLAGS.iter().chain(NGINX_FLAGS).chain(KLOG_FLAGS)
@@ -58,6 +61,8 @@ impl Surroundings {
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     values: Values,
+    /// The file that was read.
+    pub(crate) file: Option<PathBuf>,
     /// `certificates` of the file.
     pub(crate) certificates: Vec<NamedCertificate>,
     /// Remarks for the log, in the order of the tables.
@@ -76,7 +81,7 @@ impl Layers {
         };
         if let Some(path) = named.or_else(|| surroundings.default_config.clone()) {
             let read = file::read(&path)?;
-            (layers.values, layers.certificates) = (read.values, read.certificates);
+            (layers.values, layers.certificates, layers.file) = (read.values, read.certificates, Some(path));
         }
         layers.values.extend(values);
         for flag in all_flags() {
@@ -187,6 +192,46 @@ impl Layers {
             None => None,
             other => wrong(name, other),
         }
+    }
+}
+
+/// What was said, to be held against what is said later.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    values: Values,
+    certificates: Vec<NamedCertificate>,
+    file: Option<PathBuf>,
+}
+
+impl Said {
+    pub(crate) fn of(layers: &Layers) -> Self {
+        let (values, certificates) = (layers.values.clone(), layers.certificates.clone());
+        Self { values, certificates, file: layers.file.clone() }
+    }
+
+    /// The `--config` file that was read.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The keys that have another meaning in `new`.
+    pub(crate) fn changes(&self, new: &Self) -> Vec<&'static str> {
+        let value = |said: &Self, flag: &Flag| said.values.get(flag.name).cloned().or_else(|| flag.default_value());
+        let changed = all_flags().filter(|flag| value(self, flag) != value(new, flag)).map(|flag| flag.name);
+        let certificates = (self.certificates != new.certificates).then_some(CERTIFICATES);
+        changed.chain(certificates).collect()
+    }
+
+    /// Takes some keys over from `new`.
+    pub(crate) fn adopt(&mut self, keys: &[&'static str], new: &Self) {
+        for key in keys {
+            match new.values.get(key) {
+                _ if *key == CERTIFICATES => self.certificates.clone_from(&new.certificates),
+                Some(value) => drop(self.values.insert(key, value.clone())),
+                None => drop(self.values.remove(key)),
+            }
+        }
+        self.file.clone_from(&new.file);
     }
 }
 

@@ -9,7 +9,7 @@ use super::CliError;
 use super::cluster::{self, Webhook, WriteBack};
 use super::control::{ControlAddress, UpgradeSettings};
 use super::file;
-use super::layers::{Layers, Surroundings};
+use super::layers::{Layers, Said, Surroundings};
 use super::upstreams;
 use crate::io::DriverChoice;
 use crate::metrics::{RequestMetric, RequestMetrics, RequestMetricsSettings};
@@ -57,6 +57,8 @@ pub struct RunSettings {
     pub metrics: RequestMetricsSettings,
     /// What was accepted without effect, to be logged at start.
     pub warnings: Vec<String>,
+    /// All of this as it was said.
+    pub said: Said,
 }
 
 /// Where objects come from.
@@ -233,6 +235,7 @@ impl RunSettings {
             ocsp_allow_local: layers.bool("ocsp-allow-local"),
             metrics,
             warnings,
+            said: Said::of(&layers),
             source,
         })
     }

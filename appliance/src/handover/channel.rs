@@ -19,6 +19,8 @@ const PACKET_BYTES_MAX: usize = 4096;
 /// What the processes say to each other.
 #[derive(Debug)]
 pub(super) enum Message {
+    /// The new process is one that takes sockets; the version of its program.
+    Hello(String),
     /// The version of what follows.
     Form(u8),
     /// A listening socket.
@@ -50,7 +52,7 @@ pub(super) fn send(to: impl AsFd, message: &Message) -> io::Result<()> {
             packet.push(keeper_byte(given.keeper));
             descriptor = Some(given.socket.as_fd());
         }
-        Message::Refused(reason) => packet.extend(reason.bytes().take(PACKET_BYTES_MAX - 1)),
+        Message::Refused(text) | Message::Hello(text) => packet.extend(text.bytes().take(PACKET_BYTES_MAX - 1)),
         Message::Complete | Message::Ready | Message::Go | Message::Serving => {}
     }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -81,6 +83,7 @@ pub(super) fn receive(from: impl AsFd) -> io::Result<Option<Message>> {
 
 fn tag(message: &Message) -> u8 {
     match message {
+        Message::Hello(_) => b'H',
         Message::Form(_) => b'V',
         Message::Socket(_) => b'S',
         Message::Complete => b'C',
@@ -93,6 +96,7 @@ fn tag(message: &Message) -> u8 {
 
 fn decode(tag: u8, rest: &[u8], descriptor: Option<OwnedFd>) -> Option<Message> {
     Some(match (tag, rest, descriptor) {
+        (b'H', version, None) => Message::Hello(String::from_utf8_lossy(version).into_owned()),
         (b'V', [version, ..], None) => Message::Form(*version),
         (b'S', [keeper, ..], Some(socket)) => {
             Message::Socket(Given { socket: socket.into(), keeper: keeper_of(*keeper)? })

@@ -4,13 +4,15 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 
+use rustix::io::Errno;
+use rustix::process::{getpgid, getppid, setpgid};
 use socket2::{SockRef, Type};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use super::channel::{self, Message};
 use super::sockets::Inherited;
-use super::{FORM, SOCKET_WAIT, VARIABLE};
+use super::{FORM, SOCKET_WAIT, VALUE, VARIABLE};
 
 /// The talk with the process before, from this end.
 #[derive(Debug)]
@@ -41,15 +43,16 @@ impl Predecessor {
     /// # Errors
     /// When the sockets do not arrive; the process before goes on then.
     pub fn of_process() -> Result<Option<(Self, Inherited)>, HandoverError> {
-        if std::env::var_os(VARIABLE).is_none() {
-            return Ok(None);
-        }
+        let Some(how) = std::env::var_os(VARIABLE) else { return Ok(None) };
         let socket = io::stdin().as_fd().try_clone_to_owned()?;
         if !SockRef::from(&socket).r#type().is_ok_and(|kind| kind == Type::SEQPACKET) {
             return Err(HandoverError::NoSocket);
         }
         SockRef::from(&socket).set_read_timeout(Some(SOCKET_WAIT))?;
         let predecessor = Self { socket };
+        if how == VALUE {
+            channel::send(&predecessor.socket, &Message::Hello(env!("CARGO_PKG_VERSION").to_owned()))?;
+        }
         let inherited = predecessor.sockets().inspect_err(|error| predecessor.refuse(&error.to_string()))?;
         Ok(Some((predecessor, inherited)))
     }
@@ -78,8 +81,9 @@ impl Predecessor {
 
     /// Says that this process could serve, and returns when it shall, or when nobody else can any more.
     pub(crate) async fn relieve(&self) {
-        if let Err(error) = self.ready().await {
-            tracing::warn!(%error, "the process before is gone; this one serves");
+        match self.ready().await {
+            Ok(()) => join_group_of_predecessor(),
+            Err(error) => tracing::warn!(%error, "the process before is gone; this one serves"),
         }
     }
 
@@ -100,5 +104,13 @@ impl Predecessor {
         if let Err(error) = channel::send(&self.socket, &Message::Serving) {
             tracing::debug!(%error, "the process before does not listen");
         }
+    }
+}
+
+/// A terminal's signals go to the group that a shell knows, which is that of the first process.
+fn join_group_of_predecessor() {
+    let joined = getppid().ok_or(Errno::SRCH).and_then(|parent| setpgid(None, Some(getpgid(Some(parent))?)));
+    if let Err(error) = joined {
+        tracing::debug!(%error, "this process stays in a group of its own");
     }
 }

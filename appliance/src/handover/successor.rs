@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::channel::{self, Message};
 use super::sockets::Given;
-use super::{FORM, SERVING_WAIT, VARIABLE};
+use super::{FORM, HELLO_WAIT, SERVING_WAIT, VALUE, VARIABLE};
 use crate::sys::spawn;
 
 /// What this process was told by a service manager about itself; a successor must not take it for its own.
@@ -69,6 +70,9 @@ pub enum UpgradeError {
     /// The new process does not speak.
     #[error("the new process said something unexpected")]
     Unexpected,
+    /// It is something else, perhaps: no socket was sent.
+    #[error("the new process did not say within {0:?} that it takes sockets over; an older version cannot say so")]
+    Silent(Duration),
     /// The new process took too long.
     #[error("the new process was not ready within {0:?}")]
     Late(Duration),
@@ -104,7 +108,7 @@ impl Successor {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        command.args(arguments).env(VARIABLE, "stdin").stdin(its);
+        command.args(arguments).env(VARIABLE, VALUE).stdin(its).process_group(0);
         for name in VARIABLES_OF_THIS_PROCESS {
             command.env_remove(name);
         }
@@ -125,6 +129,7 @@ impl Successor {
     /// When it is not ready within `limit`, ends, or says that it cannot serve.
     pub(crate) async fn take_over(&mut self, sockets: Vec<Given>, limit: Duration) -> Result<(), UpgradeError> {
         let ready = async {
+            timeout(HELLO_WAIT, self.expect_hello()).await.unwrap_or(Err(UpgradeError::Silent(HELLO_WAIT)))?;
             self.send(&Message::Form(FORM)).await?;
             for given in sockets {
                 self.send(&Message::Socket(given)).await?;
@@ -141,6 +146,17 @@ impl Successor {
     /// Lets it live on after this process.
     pub(crate) fn release(mut self) {
         self.child = None;
+    }
+
+    async fn expect_hello(&self) -> Result<(), UpgradeError> {
+        match self.receive().await? {
+            Message::Hello(version) => {
+                tracing::info!(successor = self.id(), version, "upgrade: the new process takes sockets over");
+                Ok(())
+            }
+            Message::Refused(reason) => Err(UpgradeError::Refused(reason)),
+            _ => Err(UpgradeError::Unexpected),
+        }
     }
 
     async fn expect_ready(&self) -> Result<(), UpgradeError> {
@@ -183,17 +199,27 @@ impl Successor {
     async fn exit(&mut self) -> ExitStatus {
         loop {
             match self.child.as_mut().map(Child::try_wait) {
-                Some(Ok(Some(status))) => return status,
+                Some(Ok(Some(status))) => {
+                    // What it started may go on, and its number is free for others from now on.
+                    self.child.take().iter().for_each(kill_group);
+                    return status;
+                }
                 _ => tokio::time::sleep(EXIT_POLL).await,
             }
         }
     }
 }
 
+/// Whatever a process that is the first of its group has started; not itself once it is in another group.
+fn kill_group(child: &Child) {
+    let _already_ended = kill_process_group(Pid::from_child(child), Signal::KILL);
+}
+
 impl Drop for Successor {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It has accepted nothing, so nothing is lost; it may have ended already.
+            kill_group(&child);
             let _ = child.kill();
             let _ = child.wait();
         }

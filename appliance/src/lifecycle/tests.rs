@@ -16,13 +16,7 @@ struct FakeProcess {
 
 /// A process without one before it.
 fn first() -> Succession {
-    Succession {
-        predecessor: None,
-        gate: Gate::new(true),
-        program: Program::of_process(),
-        control: None,
-        timeout: Duration::from_secs(1),
-    }
+    Succession { predecessor: None, gate: Gate::new(true), program: Program::of_process(), control: None }
 }
 
 impl Process for FakeProcess {
@@ -31,6 +25,10 @@ impl Process for FakeProcess {
     }
 
     fn reopen_logs(&self) {}
+
+    fn reread(&self, _: &[FileCertificate]) -> bool {
+        true
+    }
 
     fn open(&self) {
         self.open.store(true, Relaxed);

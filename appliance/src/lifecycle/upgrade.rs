@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::control::{Reply, Request, Requests};
-use super::{Leave, Order, Process, Signals, Succession, systemd};
+use super::{Configuration, Leave, Order, Process, Signals, Succession, systemd};
 use crate::admin::Sources;
 use crate::handover::{Program, Successor, UpgradeError};
 
@@ -31,7 +31,7 @@ pub(super) async fn orders(
     signals: &mut Signals,
     process: &impl Process,
     sources: &Sources,
-    succession: &Succession,
+    (succession, configuration): (&Succession, &Configuration),
 ) -> Leave {
     let mut requests = Requests::listen(succession.control.as_ref(), succession.gate.clone());
     let mut attempt: Option<Attempt<'_>> = None;
@@ -48,6 +48,10 @@ pub(super) async fn orders(
                     process.reopen_logs();
                     continue;
                 }
+                Order::Reread => {
+                    configuration.reread(process);
+                    continue;
+                }
                 Order::Upgrade => None,
             },
             request = requests.next() => Some(request),
@@ -56,9 +60,10 @@ pub(super) async fn orders(
                 None => continue,
             },
         };
-        match begin(attempt.is_some(), process, sources, succession) {
+        let limit = configuration.upgrade_timeout();
+        match begin(attempt.is_some(), process, sources, (succession, limit)) {
             Ok(outcome) => {
-                asked_by.iter().for_each(|request| request.reply(&Reply::Started(succession.timeout)));
+                asked_by.iter().for_each(|request| request.reply(&Reply::Started(limit)));
                 attempt = Some(Attempt { outcome, asked_by });
             }
             Err(error) => refuse(&error, asked_by),
@@ -77,7 +82,7 @@ fn begin<'a>(
     busy: bool,
     process: &'a impl Process,
     sources: &Sources,
-    succession: &'a Succession,
+    (succession, limit): (&'a Succession, Duration),
 ) -> Result<Outcome<'a>, UpgradeError> {
     if busy {
         return Err(UpgradeError::Busy);
@@ -89,7 +94,7 @@ fn begin<'a>(
         return Err(UpgradeError::Busy);
     }
     systemd::reloading();
-    Ok(Box::pin(replace(process, &succession.program, succession.timeout)))
+    Ok(Box::pin(replace(process, &succession.program, limit)))
 }
 
 async fn replace(process: &impl Process, program: &Program, limit: Duration) -> Result<Successor, UpgradeError> {

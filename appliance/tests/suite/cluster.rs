@@ -25,7 +25,7 @@ const REQUESTS: usize = 20;
 const REVIEWS: usize = 5;
 
 /// An Ingress under review, asked about as an API server asks; what is wrong with the answer, if anything.
-fn review(webhook: SocketAddr, object: &Value, expected: bool) -> Result<(), String> {
+pub(crate) fn review(webhook: SocketAddr, object: &Value, expected: bool) -> Result<(), String> {
     let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "1", "operation": "CREATE", "dryRun": true, "namespace": "default",
         "kind": {"group": "networking.k8s.io", "version": "v1", "kind": "Ingress"}, "object": object}});
@@ -54,7 +54,12 @@ fn reviews(webhook: SocketAddr, stop: &AtomicBool, count: &AtomicUsize) -> Vec<S
 }
 
 /// An instance with a webhook, whose certificate is in `folder`.
-fn with_webhook(driver: Driver, server: &ApiServer, folder: &tempfile::TempDir, webhook: SocketAddr) -> Ringress {
+pub(crate) fn with_webhook(
+    driver: Driver,
+    server: &ApiServer,
+    folder: &tempfile::TempDir,
+    webhook: SocketAddr,
+) -> Ringress {
     let secret = Certificate::for_names(&["webhook.test"]).secret("webhook");
     let file = |name: &str| {
         std::fs::write(folder.path().join(name), secret["stringData"][name].as_str().expect("a text")).expect("a file");

@@ -10,7 +10,7 @@ use crate::support::origin::Origin;
 use crate::support::process::{Ringress, on_each_driver};
 
 /// The two files as certbot leaves them: behind links, which a renewal swaps one after the other.
-fn place(folder: &Path, name: &str, version: u32, certificate: &Certificate) {
+pub(crate) fn place(folder: &Path, name: &str, version: u32, certificate: &Certificate) {
     write(folder, name, version, certificate);
     ["crt", "key"].into_iter().for_each(|kind| point(folder, name, kind, version));
 }
@@ -27,12 +27,12 @@ fn point(folder: &Path, name: &str, kind: &str, version: u32) {
     std::fs::rename(new, folder.join(format!("{name}.{kind}"))).expect("a swap");
 }
 
-fn entry(folder: &Path, name: &str, hosts: &str) -> String {
+pub(crate) fn entry(folder: &Path, name: &str, hosts: &str) -> String {
     let path = folder.join(name);
     format!("- {{cert: {0}.crt, key: {0}.key, hosts: [{hosts}]}}\n", path.display())
 }
 
-fn presented(ringress: &Ringress, name: &str) -> Vec<u8> {
+pub(crate) fn presented(ringress: &Ringress, name: &str) -> Vec<u8> {
     Connection::tls(ringress.https, Some(name)).expect("a handshake").peer_certificate()
 }
 

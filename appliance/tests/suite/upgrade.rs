@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, getpgid, kill_process};
 use serde_json::json;
 
 use crate::support::certificates::Certificate;
@@ -153,6 +153,53 @@ fn a_new_program_that_is_never_ready_is_ended_and_a_second_upgrade_is_refused_me
         serves(&ringress);
         ringress.assert_alive();
     });
+}
+
+/// Hangs in a child of its own, whose number it writes down, started by these words.
+fn hanging_program(launcher: &str) -> String {
+    let note = "echo $! > \"$0.part\"\nmv \"$0.part\" \"$0.child\"";
+    format!("#!/bin/sh\nexec 3<&0\n{launcher} sleep 600 <&3 &\n{note}\nwait\n")
+}
+
+#[test]
+fn a_new_program_whose_child_hangs_leaves_neither_it_nor_a_socket_behind() {
+    for (launcher, leaves_group) in [("", false), ("setsid", true)] {
+        let origin = Origin::named("origin");
+        let mut ringress = site(Driver::Epoll, &origin).own_copy().flag("--upgrade-timeout=3s").start();
+        ringress.install(Some(&hanging_program(launcher)));
+        let why = ringress.upgrade().expect_err("it hangs");
+        assert!(why.contains("not ready within 3s"), "{why}");
+        let child = ringress.control_socket().with_file_name("ringress.child");
+        let child = std::fs::read_to_string(child).expect("the program has run");
+        let child = Pid::from_raw(child.trim().parse().expect("a number")).expect("a process");
+        let state = || std::fs::read_to_string(format!("/proc/{}/status", child.as_raw_nonzero())).unwrap_or_default();
+        let lives = || state().contains("Name:\tsleep") && !state().contains("State:\tZ");
+        if leaves_group {
+            assert!(lives(), "it is in a session of its own: {}", state());
+        } else {
+            eventually("the child of the program is ended", || !lives());
+        }
+        serves(&ringress);
+        ringress.signal(Signal::TERM);
+        eventually("the process ends", || ringress.ended().is_some());
+        for address in [ringress.http, ringress.https, ringress.health, ringress.admin] {
+            assert!(TcpStream::connect(address).is_err(), "somebody still listens at {address}");
+            TcpListener::bind(address).unwrap_or_else(|error| panic!("{address} cannot be listened on: {error}"));
+        }
+        let _already_ended = kill_process(child, Signal::KILL);
+    }
+}
+
+#[test]
+fn a_successor_is_in_the_process_group_of_the_first_process() {
+    let origin = Origin::named("origin");
+    let ringress = site(Driver::Epoll, &origin).start();
+    let group = || getpgid(Pid::from_raw(ringress.pid().cast_signed())).expect("its group");
+    let before = group();
+    for _ in 0..2 {
+        ringress.upgrade().expect("an upgrade");
+        assert_eq!(group(), before, "signals of a terminal reach it");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::store::Store;
 use crate::diagnostics::Finding;
 use crate::intent::{HostKind, HostName};
 use crate::model::{Kind, ObjectKey, ObjectRef, Secret};
-use crate::options::Options;
+use crate::options::{FileCertificate, Options};
 use crate::snapshot::{Certificate, Certificates, ServerCertificate};
 
 /// All certificates in use.
@@ -46,15 +46,17 @@ pub(super) enum Lookup {
     Broken(&'static str, String),
 }
 
+fn by_host(files: &[FileCertificate]) -> BTreeMap<HostName, ObjectKey> {
+    files.iter().flat_map(|file| file.hosts.iter().map(|host| (host.clone(), file.secret()))).collect()
+}
+
 impl CertificateTable {
     pub(super) fn new(built_in: Arc<Certificate>, options: &Options) -> Self {
         let default = options.default_ssl_certificate.clone();
-        let files =
-            options.certificates.iter().flat_map(|file| file.hosts.iter().map(|host| (host.clone(), file.secret())));
         Self {
             certificates: Certificates::new(Arc::clone(&built_in)),
             built_in,
-            files: files.collect(),
+            files: by_host(&options.certificates),
             asked: BTreeMap::new(),
             stale: default.iter().cloned().collect(),
             default,
@@ -64,6 +66,19 @@ impl CertificateTable {
             unreported: BTreeSet::new(),
             changed: false,
         }
+    }
+
+    /// Other certificates are on disk from now on. Hosts with Ingresses have to be built again.
+    pub(super) fn set_files(&mut self, files: &[FileCertificate], store: &Store) {
+        let old = std::mem::replace(&mut self.files, by_host(files));
+        self.stale.extend(old.values().chain(self.files.values()).cloned());
+        for host in old.into_keys().filter(|host| !self.files.contains_key(host)).collect::<Vec<_>>() {
+            let asked = self.asked.remove(&host);
+            self.set_host(&host, asked, store);
+        }
+        let mut asked = std::mem::take(&mut self.asked);
+        asked.retain(|host, _| self.file_of(host).is_some());
+        self.asked = asked;
     }
 
     /// Notes that a Secret changed.

@@ -39,8 +39,20 @@ struct Pair {
 
 impl Disk {
     pub(crate) fn new(named: &[FileCertificate]) -> Self {
-        let pairs = named.iter().map(|named| Pair { named: named.clone(), read: None, finding: None }).collect();
-        Self { pairs, next_look: Instant::now(), findings: Arc::default() }
+        Self { pairs: named.iter().map(Pair::new).collect(), next_look: Instant::now(), findings: Arc::default() }
+    }
+
+    /// Other certificates are named from now on; what goes with those that no longer are.
+    pub(crate) fn set(&mut self, named: &[FileCertificate]) -> Vec<Change> {
+        let mut known = std::mem::take(&mut self.pairs);
+        self.pairs.extend(named.iter().map(|named| {
+            let is_same = |pair: &Pair| (&pair.named.certificate, &pair.named.key) == (&named.certificate, &named.key);
+            let known = known.iter().position(is_same).map(|at| known.swap_remove(at));
+            Pair { named: named.clone(), ..known.unwrap_or_else(|| Pair::new(named)) }
+        }));
+        let gone = known.iter().map(|pair| pair.named.secret());
+        let gone = gone.filter(|key| named.iter().all(|named| named.secret() != *key));
+        gone.map(|key| Change::Remove(ObjectRef { kind: Kind::Secret, key })).collect()
     }
 
     /// Whether it is time to look.
@@ -50,9 +62,6 @@ impl Disk {
 
     /// Reads the files; what is new of them.
     pub(crate) fn take(&mut self) -> Vec<Change> {
-        if self.pairs.is_empty() {
-            return Vec::new();
-        }
         let changes = self.pairs.iter_mut().filter_map(Pair::look).collect();
         let findings = self.pairs.iter().filter_map(|pair| pair.finding.as_ref());
         if !findings.clone().eq(self.findings.iter()) {
@@ -69,6 +78,10 @@ impl Disk {
 }
 
 impl Pair {
+    fn new(named: &FileCertificate) -> Self {
+        Self { named: named.clone(), read: None, finding: None }
+    }
+
     fn look(&mut self) -> Option<Change> {
         let FileCertificate { certificate, key, .. } = &self.named;
         let pair = match (read(certificate), read(key)) {
@@ -131,5 +144,27 @@ mod tests {
         disk.take();
         assert_eq!(disk.findings().len(), 0);
         assert!(disk.take().is_empty(), "nothing new");
+    }
+
+    #[test]
+    fn other_files_are_named_and_what_is_still_named_is_not_read_as_new() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let named = ["a", "b"].map(|name| {
+            let [chain, key] = ["crt", "key"].map(|kind| folder.path().join(format!("{name}.{kind}")));
+            let made = rcgen::generate_simple_self_signed([format!("{name}.test")]).expect("a certificate");
+            std::fs::write(&chain, made.cert.pem()).expect("a file");
+            std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+            FileCertificate::new(chain, key, &[format!("{name}.test")]).expect("a host")
+        });
+        let mut disk = Disk::new(&named[..1]);
+        assert_eq!(disk.take().len(), 1);
+        assert!(disk.set(&named).is_empty(), "nothing is gone");
+        assert_eq!(disk.take().len(), 1, "b is new, a is not");
+        std::fs::remove_file(&named[0].certificate).expect("it was there");
+        disk.take();
+        assert_eq!(disk.findings().len(), 1);
+        let gone = disk.set(&named[1..]);
+        assert!(matches!(&gone[..], [Change::Remove(object)] if object.key == named[0].secret()), "{gone:?}");
+        assert_eq!((disk.take().len(), disk.findings().len()), (0, 0), "its fault goes with it");
     }
 }

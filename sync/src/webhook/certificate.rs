@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::regular;
@@ -93,10 +94,13 @@ impl Files {
         Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), read, shown })
     }
 
-    /// Looks at the files from time to time, for ever.
-    pub(super) async fn follow(mut self) {
+    /// Looks at the files from time to time and whenever it is told to, for ever.
+    pub(super) async fn follow(mut self, at_once: &Notify) {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = at_once.notified() => {}
+            }
             self.look();
         }
     }
