@@ -8,7 +8,7 @@ use super::report::Reports;
 use super::store::Store;
 use crate::diagnostics::Finding;
 use crate::intent::{HostKind, HostName};
-use crate::model::{Kind, ObjectKey, ObjectRef, Secret};
+use crate::model::{Kind, Object, ObjectKey, ObjectRef, Secret};
 use crate::options::Options;
 use crate::snapshot::{Certificate, Certificates, ServerCertificate};
 
@@ -64,6 +64,18 @@ impl CertificateTable {
             unreported: BTreeSet::new(),
             changed: false,
         }
+    }
+
+    /// What is known of some Secrets, and what was read beside them.
+    pub(super) fn with_read<'a>(&self, secrets: impl Iterator<Item = &'a ObjectKey>, beside: &[Object]) -> Self {
+        let mut table = Self::new(Arc::clone(&self.built_in), &Options::default());
+        table.read.extend(secrets.filter_map(|secret| Some((secret.clone(), self.read.get(secret)?.clone()))));
+        for object in beside {
+            if let Object::Secret(secret) = object {
+                table.read.entry(secret.meta.key.clone()).or_insert_with(|| read(secret));
+            }
+        }
+        table
     }
 
     /// Notes that a Secret changed.
