@@ -21,6 +21,7 @@ mod ids;
 mod index;
 mod migration;
 mod node_ports;
+mod outlook;
 mod paths;
 mod report;
 mod review;
@@ -426,25 +427,10 @@ impl Compiler {
             if let Some(translated) = self.ingresses.get(&key) {
                 findings.extend(translated.findings.iter().cloned());
                 if let Some(intent) = &translated.intent {
-                    let problems = intent.clusters().filter_map(|(field, cluster)| {
-                        let problem = self.clusters.problem(cluster)?;
-                        Some(Finding::warning(&intent.source, field, format!("{problem}; requests are answered 503")))
-                    });
-                    findings.extend(problems);
-                    let notes = intent.clusters().filter_map(|(field, cluster)| {
-                        Some(Finding::warning(&intent.source, field, self.clusters.note(cluster)?))
-                    });
-                    findings.extend(notes);
-                    let overruled = intent.clusters().filter_map(|(_, cluster)| {
-                        let (field, message) = self.clusters.overruled(cluster, intent)?;
-                        Some(Finding::warning(&intent.source, field, message))
-                    });
-                    findings.extend(overruled);
-                    findings.extend(self.hosts.findings(intent).cloned());
+                    findings.extend(outlook::findings(intent, &self.clusters, &self.hosts));
                 }
             }
-            let mut seen = BTreeSet::new();
-            findings.retain(|f| seen.insert((f.field.clone(), f.message.clone())));
+            outlook::each_once(&mut findings);
             self.reports.set(ObjectRef { kind: Kind::Ingress, key }, findings);
         }
     }

@@ -3,6 +3,8 @@
 //!
 //! `RINGRESS_UPDATE=1 cargo test -p ringress-config --test corpus` writes them anew; read the difference then.
 
+#[path = "support/asked.rs"]
+mod asked;
 #[path = "support/manifests.rs"]
 mod manifests;
 #[path = "support/print.rs"]
@@ -36,4 +38,17 @@ fn check(case: &Path) -> Result<(), String> {
     others.for_each(|finding| report.push_str(&format!("{finding}\n")));
     written::compare(&case.join("snapshot.txt"), &print::snapshot(&snapshot))?;
     written::compare(&case.join("report.txt"), &report)
+}
+
+#[test]
+fn the_webhook_warns_of_all_that_is_found() {
+    let remarks = written::cases("corpus").into_iter().map(|case| {
+        let (_, text) = written::input(&case);
+        let objects = manifest::parse("input.yaml", text.as_bytes()).objects;
+        let mut compiler = manifests::compiler(manifests::folder(), &manifests::issue(&["ingress.local"]));
+        objects.iter().for_each(|object| compiler.upsert(object.clone()));
+        asked::every_ingress(&mut compiler, &objects).unwrap_or_else(|why| panic!("{}: {why}", case.display()))
+    });
+    let remarks: usize = remarks.sum();
+    assert!(remarks >= 15, "{remarks}");
 }

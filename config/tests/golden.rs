@@ -2,6 +2,8 @@
 //!
 //! `RINGRESS_UPDATE=1 cargo test -p ringress-config --test golden` writes them anew; read the difference then.
 
+#[path = "support/asked.rs"]
+mod asked;
 #[path = "support/manifests.rs"]
 mod manifests;
 #[path = "support/print.rs"]
@@ -55,4 +57,17 @@ fn options(input: &str) -> Options {
         }
     }
     options
+}
+
+#[test]
+fn the_webhook_warns_of_all_that_is_found() {
+    let remarks = written::cases("golden").into_iter().map(|case| {
+        let (input, text) = written::input(&case);
+        let objects = manifest::parse("input.yaml", text.as_bytes()).objects;
+        let mut compiler = manifests::compiler(options(&input), &manifests::issue(&["ingress.local"]));
+        objects.iter().for_each(|object| compiler.upsert(object.clone()));
+        asked::every_ingress(&mut compiler, &objects).unwrap_or_else(|why| panic!("{}: {why}", case.display()))
+    });
+    let remarks: usize = remarks.sum();
+    assert!(remarks >= 50, "{remarks}");
 }

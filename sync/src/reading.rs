@@ -17,8 +17,8 @@ use crate::write::{Api, Resource};
 /// Time for all that one question names; what has not come by then counts as if it were not there.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Objects that are read for one question.
-const READ_MAX: usize = 8;
+/// Objects that are read for one question: an Ingress may have a certificate for each of its hosts.
+const READ_MAX: usize = 32;
 
 /// Questions for which something is read at the same time; one more is answered without.
 const QUESTIONS_MAX: usize = 16;

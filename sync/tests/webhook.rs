@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ringress_config::options::Options;
 use ringress_sync::testkit::api_server::{ApiServer, Asked, Fault, Rule, Verb};
-use ringress_sync::testkit::fixtures::{ingress, ingress_class, service};
+use ringress_sync::testkit::fixtures::{certificate_secret, ingress, ingress_class, ingress_tls, service};
 use ringress_sync::testkit::rig::{Rig, own_address};
 use ringress_sync::testkit::workers::eventually;
 use ringress_sync::{SourceSettings, SyncError, SyncSettings, WebhookCertificate, WebhookSettings, WebhookSocket};
@@ -87,7 +87,9 @@ impl Asker {
 fn server() -> ApiServer {
     let server = ApiServer::start();
     server.put(ingress_class());
-    server.put(service("n", "web"));
+    for namespace in ["n", "other"] {
+        server.put(service(namespace, "web"));
+    }
     server.put(ingress("n", "first", "a.test"));
     server
 }
@@ -161,6 +163,43 @@ fn a_secret_that_is_named_for_the_first_time_is_read_before_the_answer() {
     assert!(warnings(&asker, &foreign).contains("another namespace"));
     assert_eq!(server.requests(Verb::List, "secrets"), before);
     assert_eq!(rig.sync(), 1, "nothing that was read is kept");
+}
+
+#[test]
+fn what_would_be_found_later_is_a_warning_now() {
+    let (server, asker) = (server(), Asker::new());
+    let rig = Rig::start(asker.settings(Rig::server_settings(&server))).unwrap().ready();
+    let with = |annotations: &Value| {
+        let mut object = ingress("n", "second", "b.test");
+        object["metadata"]["annotations"] = annotations.clone();
+        object
+    };
+    let alias = with(&json!({"nginx.ingress.kubernetes.io/server-alias": "a.test"}));
+    let canary =
+        with(&json!({"nginx.ingress.kubernetes.io/canary": "true", "nginx.ingress.kubernetes.io/canary-weight": "10"}));
+    let backend = |what: &str, value: &Value| {
+        let mut object = ingress("n", "second", "b.test");
+        let service = &mut object["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
+        *service.pointer_mut(what).unwrap() = value.clone();
+        object
+    };
+    let cases = [
+        (alias, "a.test is a host of its own and stays that"),
+        (canary, "the canary has no effect, because no Ingress that is no canary has it"),
+        (backend("/name", &json!("gone")), "Service n/gone does not exist"),
+        (backend("/port/number", &json!(81)), "Service n/web has no port 81"),
+        (ingress_tls("n", "second", "b.test", "cert"), "Secret n/cert does not exist"),
+    ];
+    for (object, message) in &cases {
+        let warned = warnings(&asker, object);
+        assert!(warned.contains(message), "{message}: {warned}");
+    }
+    // They may come after it: a certificate that nobody else names is read for the answer.
+    server.put(service("n", "gone"));
+    server.put(certificate_secret("n", "cert", "kubernetes.io/tls", "b.test"));
+    eventually("the Service is known", || warnings(&asker, &cases[2].0) == "null");
+    assert_eq!(warnings(&asker, &cases[4].0), "null");
+    assert!(!rig.serves("b.test"));
 }
 
 #[test]

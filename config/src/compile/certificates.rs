@@ -8,8 +8,14 @@ use super::report::Reports;
 use super::store::Store;
 use crate::diagnostics::Finding;
 use crate::intent::{HostKind, HostName};
+
 use crate::model::{Kind, ObjectKey, ObjectRef, Secret};
 use crate::options::{FileCertificate, Options};
+    }
+
+use crate::model::{Kind, Object, ObjectKey, ObjectRef, Secret};
+use crate::options::Options;
+
 use crate::snapshot::{Certificate, Certificates, ServerCertificate};
 
 /// All certificates in use.
@@ -68,6 +74,7 @@ impl CertificateTable {
         }
     }
 
+
     /// Other certificates are on disk from now on. Hosts with Ingresses have to be built again.
     pub(super) fn set_files(&mut self, files: &[FileCertificate], store: &Store) {
         let old = std::mem::replace(&mut self.files, by_host(files));
@@ -79,6 +86,19 @@ impl CertificateTable {
         let mut asked = std::mem::take(&mut self.asked);
         asked.retain(|host, _| self.file_of(host).is_some());
         self.asked = asked;
+    }
+
+    /// What is known of some Secrets, and what was read beside them.
+    pub(super) fn with_read<'a>(&self, secrets: impl Iterator<Item = &'a ObjectKey>, beside: &[Object]) -> Self {
+        let mut table = Self::new(Arc::clone(&self.built_in), &Options::default());
+        table.read.extend(secrets.filter_map(|secret| Some((secret.clone(), self.read.get(secret)?.clone()))));
+        for object in beside {
+            if let Object::Secret(secret) = object {
+                table.read.entry(secret.meta.key.clone()).or_insert_with(|| read(secret));
+            }
+        }
+        table
+
     }
 
     /// Notes that a Secret changed.

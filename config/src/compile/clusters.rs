@@ -50,7 +50,7 @@ struct Known {
 }
 
 /// An object whose routes need a cluster.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct User {
     meta: Meta,
     wish: Arc<BalancingWish>,
@@ -59,7 +59,13 @@ struct User {
 impl Known {
     /// The oldest user that wants something.
     fn oldest(&self) -> Option<(&ObjectRef, &User)> {
-        let users = self.users.iter().filter_map(|(object, user)| Some((object, user.as_ref()?)));
+        self.oldest_but(None)
+    }
+
+    /// The oldest user but one.
+    fn oldest_but(&self, one: Option<&ObjectRef>) -> Option<(&ObjectRef, &User)> {
+        let users = self.users.iter().filter(|(object, _)| Some(*object) != one);
+        let users = users.filter_map(|(object, user)| Some((object, user.as_ref()?)));
         users.min_by(|(_, a), (_, b)| a.meta.cmp(&b.meta))
     }
 
@@ -79,6 +85,24 @@ impl Known {
 }
 
 impl ClusterTable {
+    /// Those that some intents name, as if one of them, `new`, were in the place of what its object has now. Its own are to
+    /// be resolved; of the others no more is known than that there are such clusters.
+    pub(super) fn with_instead<'a>(&self, intents: impl Iterator<Item = &'a Arc<Intent>>, new: &Intent) -> Self {
+        let mut table = Self { default: self.default.clone(), ..Self::default() };
+        for key in self.default.iter().chain(intents.flat_map(|intent| intent.clusters().map(|(_, key)| key))) {
+            table.make(key);
+        }
+        table.stale.clear();
+        for (_, key) in new.clusters() {
+            // Who decides is the oldest: of all others that one is enough.
+            if let Some((object, user)) = self.known.get(key).and_then(|known| known.oldest_but(Some(&new.source))) {
+                table.make(key).users.insert(object.clone(), Some(user.clone()));
+            }
+            table.acquire_for(key, new);
+        }
+        table
+    }
+
     /// Makes the first port of a Service the default backend.
     pub(super) fn pin_default(&mut self, service: ObjectKey) {
         let key = ClusterKey { service, port: PortKey::First, transport: Transport::Tcp };

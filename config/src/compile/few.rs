@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// An ordered map.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Few<K, V> {
     #[default]
     None,

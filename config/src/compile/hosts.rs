@@ -1,5 +1,6 @@
 //! Hosts: the claims of all objects on each, and what is compiled from them.
 
+mod asked;
 mod routes;
 
 use std::collections::{BTreeSet, HashMap};
@@ -109,6 +110,16 @@ impl HostTable {
             hosts: Hosts::default(),
             changed: false,
         }
+    }
+
+    /// Those that want something of a host.
+    pub(super) fn intents(&self) -> impl Iterator<Item = &Arc<Intent>> {
+        self.known.values().flat_map(|host| host.claims.values())
+    }
+
+    /// The Secrets that were looked at for the hosts of an intent.
+    pub(super) fn secrets<'a>(&'a self, intent: &'a Intent) -> impl Iterator<Item = &'a ObjectKey> {
+        intent.hosts.iter().filter_map(|host| self.known.get(&host.host)).flat_map(|host| &host.secrets)
     }
 
     /// Adds the claims of an intent.

@@ -161,7 +161,7 @@ pub(super) fn literals(placed: &[Placed]) -> PathTable {
 }
 
 /// Compiled patterns by text, shared by all hosts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Patterns {
     known: HashMap<Arc<str>, Arc<Pattern>>,
     /// Size at which unused ones are thrown away.

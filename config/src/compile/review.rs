@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Compiler;
 use super::store::Store;
+use super::{Compiler, outlook};
 use crate::annotation::{Annotations, Objects, Support};
 use crate::diagnostics::{Finding, Severity};
 use crate::frontend::ingress::{self, Context};
@@ -66,13 +66,17 @@ impl Objects for Known<'_> {
 }
 
 impl Compiler {
-    /// What an Ingress that is about to be written names in its annotations and is not known: it does not exist, or nobody
+    /// The Secrets and ConfigMaps that an Ingress which is about to be written names and that are not known: it does not exist, or nobody
     /// has asked for it yet.
     pub fn unread(&self, new: &Ingress) -> Vec<ObjectRef> {
         let (options, globals, classes) = (&self.options, self.globals_of(new), &self.classes);
         let known = Known { store: &self.store, read: &[] };
         let translation = ingress::translate(new, Context { options, globals, classes, objects: &known });
-        translation.references.into_iter().filter(|object| !known.has(object)).collect()
+        let mut named = translation.references;
+        if let Verdict::Accepted(intent) = &translation.verdict {
+            named.extend(outlook::tls_references(intent));
+        }
+        named.into_iter().filter(|object| !known.has(object)).collect()
     }
 
     /// Reviews an Ingress that is about to be created or changed. `read` are objects beside those that are known.
@@ -99,7 +103,12 @@ impl Compiler {
         if let Verdict::Accepted(intent) = &translation.verdict {
             review.refused.extend(broken_patterns(intent));
             review.refused.extend(self.overlaps(intent));
+            // What is missing may come in the same `kubectl apply`, so nothing of this is a reason to refuse.
+            if review.refused.is_empty() {
+                review.warnings.extend(self.outlook(intent, globals, read));
+            }
         }
+        outlook::each_once(&mut review.warnings);
         review
     }
 

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 
-/// Warnings in one answer; the API server cuts what is more than 4 KiB in all.
+/// Warnings in one answer, the last of which may be that there are more; the API server cuts what is more than 4 KiB in
+/// all.
 const WARNINGS_MAX: usize = 15;
 
 /// Longest warning that every client shows.
@@ -111,15 +112,19 @@ impl Question {
                 json!({"code": 400, "reason": "BadRequest", "message": cut(&message, REASON_BYTES_MAX)});
         }
         if !warnings.is_empty() {
-            let texts: Vec<String> = warnings
-                .iter()
-                .take(WARNINGS_MAX)
-                .map(|finding| cut(&text(finding), WARNING_BYTES_MAX).to_owned())
-                .collect();
-            response["warnings"] = json!(texts);
+            response["warnings"] = json!(bounded(warnings));
         }
         json!({"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response})
     }
+}
+
+/// As many as every client shows.
+fn bounded(warnings: &[Finding]) -> Vec<String> {
+    let shown = if warnings.len() > WARNINGS_MAX { WARNINGS_MAX - 1 } else { warnings.len() };
+    let texts = warnings.iter().take(shown).map(|finding| cut(&text(finding), WARNING_BYTES_MAX).to_owned());
+    let left_out = (warnings.len() > shown)
+        .then(|| format!("{} more warnings: `ringress check` and the status API have all", warnings.len() - shown));
+    texts.chain(left_out).collect()
 }
 
 /// Field and message; of which object is known to who asked.
@@ -197,5 +202,6 @@ mod tests {
         let warnings = answer["response"]["warnings"].as_array().unwrap();
         assert_eq!(warnings.len(), WARNINGS_MAX);
         assert!(warnings.iter().all(|warning| warning.as_str().unwrap().len() <= WARNING_BYTES_MAX));
+        assert!(warnings[WARNINGS_MAX - 1].as_str().unwrap().starts_with("86 more warnings"), "{warnings:?}");
     }
 }

@@ -81,7 +81,8 @@ fn strict_path_types_are_for_literal_paths_and_can_be_switched_off() {
 
 #[test]
 fn what_would_be_refused_is_refused_and_what_would_be_ignored_is_a_warning() {
-    let compiler = ready(Options::default());
+    let mut compiler = ready(Options::default());
+    compiler.apply(&service("i", &["10.0.0.1"]));
     let with = |annotation: &str| ingress("i", "a.test", &["/"], &format!("nginx.ingress.kubernetes.io/{annotation}"));
     refusal(&compiler, &with("server-snippet: 'return 200;'"));
     refusal(&compiler, &with("server-alias: 'a b'"));
@@ -143,4 +144,83 @@ fn canaries_that_have_an_order_stand_beside_each_other() {
         .iter()
         .map(|canary| compiled.snapshot.clusters.get(canary.cluster).unwrap().key.service.name.to_string());
     assert_eq!(names.collect::<Vec<_>>(), ["b", "d", "c"]);
+}
+
+/// The one warning about an Ingress that may be written.
+#[track_caller]
+fn warning(compiler: &Compiler, text: &str) -> String {
+    let review = review(compiler, text);
+    assert_eq!((review.refused.len(), review.warnings.len()), (0, 1), "{review:?}");
+    review.warnings[0].to_string()
+}
+
+#[test]
+fn what_an_ingress_names_and_is_not_there_is_a_warning_and_no_refusal() {
+    let mut compiler = ready(Options::default());
+    let plain = ingress("i", "a.test", &["/"], "");
+    assert!(warning(&compiler, &plain).contains("Service default/i does not exist"));
+    compiler.apply(&service("i", &["10.0.0.1"]));
+    assert_eq!(review(&compiler, &plain), Review::default());
+    assert!(
+        warning(&compiler, &plain.replace("number: 80", "number: 81")).contains("Service default/i has no port 81")
+    );
+    assert!(
+        warning(&compiler, &plain.replace("number: 80", "name: web")).contains("Service default/i has no port web")
+    );
+    let with_tls = plain.replace("  rules:", "  tls: [{hosts: [a.test], secretName: cert}]\n  rules:");
+    assert!(warning(&compiler, &with_tls).contains("Secret default/cert does not exist"));
+    let Some(Object::Secret(found)) =
+        manifest::parse("s.yaml", secret("cert", &pem(&["a.test"])).as_bytes()).objects.pop()
+    else {
+        panic!("a Secret")
+    };
+    let named = ObjectRef { kind: Kind::Secret, key: ObjectKey::new("default", "cert") };
+    assert_eq!(compiler.unread(&read(&with_tls)), [named]);
+    assert_eq!(compiler.review(&read(&with_tls), &[Object::Secret(found)]), Review::default(), "it was read");
+    compiler.apply(&secret("cert", &pem(&["other.test"])));
+    assert!(warning(&compiler, &with_tls).contains("not valid for host a.test"));
+}
+
+#[test]
+fn an_alias_that_is_a_host_and_a_canary_without_a_main_are_warnings() {
+    let mut compiler = ready(Options::default());
+    compiler.apply(&(service("first", &["10.0.0.1"]) + &service("i", &["10.0.0.2"])));
+    compiler.apply(&ingress("first", "taken.test", &["/"], ""));
+    let alias = ingress("i", "a.test", &["/"], "nginx.ingress.kubernetes.io/server-alias: taken.test");
+    assert!(warning(&compiler, &alias).contains("taken.test is a host of its own"));
+    let canary = ingress("i", "a.test", &["/"], CANARY);
+    assert!(warning(&compiler, &canary).contains("no Ingress that is no canary has it"));
+    compiler.apply(&ingress("first", "a.test", &["/"], ""));
+    assert_eq!(review(&compiler, &canary), Review::default());
+    // Its own old version is no rival of the new one.
+    compiler.apply(&ingress("first", "b.test", &["/"], "nginx.ingress.kubernetes.io/server-alias: c.test"));
+    let moved = ingress("first", "c.test", &["/"], "nginx.ingress.kubernetes.io/server-alias: b.test");
+    assert_eq!(review(&compiler, &moved), Review::default());
+}
+
+#[test]
+fn expressions_beyond_the_limit_are_a_warning_unless_the_old_ones_go() {
+    let mut compiler = ready(Options::default());
+    let aliases = |range: std::ops::Range<usize>| {
+        let all: Vec<_> = range.map(|number| format!("~^x{number}$")).collect();
+        format!("nginx.ingress.kubernetes.io/server-alias: '{}'", all.join(","))
+    };
+    compiler.apply(&(service("i", &["10.0.0.1"]) + &service("j", &["10.0.0.1"])));
+    compiler.apply(&ingress("i", "a.test", &["/"], &aliases(0..256)));
+    assert!(warning(&compiler, &ingress("j", "b.test", &["/"], &aliases(256..257))).contains("256 expressions"));
+    assert_eq!(review(&compiler, &ingress("i", "a.test", &["/"], &aliases(1..257))), Review::default());
+}
+
+#[test]
+fn who_decides_about_a_shared_service_is_told() {
+    let mut compiler = ready(Options::default());
+    let shares = |name: &str, by: &str| {
+        let balance = format!("nginx.ingress.kubernetes.io/load-balance: {by}");
+        ingress(name, &format!("{name}.test"), &["/"], &balance)
+            .replace(&format!("service: {{name: {name}"), "service: {name: web")
+    };
+    compiler.apply(&(service("web", &["10.0.0.1"]) + &shares("z", "ewma")));
+    let late = shares("a", "round_robin");
+    assert!(warning(&compiler, &late.replace("2026-01", "2026-02")).contains("Ingress default/z is older"));
+    assert_eq!(review(&compiler, &shares("z", "round_robin")), Review::default());
 }
