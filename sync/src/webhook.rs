@@ -40,8 +40,9 @@ use certificate::{Files, Shown};
 /// Name of the thread as tools show it.
 const THREAD_NAME: &str = "ringress-hook";
 
-/// Connections at the same time. A newcomer beyond them has the place of who has been longest without a question.
-const BOUNDS: Bounds = Bounds { all: 64, of_client: 16 };
+/// Connections at the same time. A newcomer beyond them has the place of who has been longest without a question. An API
+/// server opens one for each question that it has at a time, and all of them may come from one address.
+const BOUNDS: Bounds = Bounds { all: 192, of_client: 128 };
 
 /// How often a place is looked for while questions are in work on all of them, and the end of the last one.
 const PLACE_POLL: Duration = Duration::from_millis(10);

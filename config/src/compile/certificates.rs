@@ -8,14 +8,8 @@ use super::report::Reports;
 use super::store::Store;
 use crate::diagnostics::Finding;
 use crate::intent::{HostKind, HostName};
-
-use crate::model::{Kind, ObjectKey, ObjectRef, Secret};
-use crate::options::{FileCertificate, Options};
-    }
-
 use crate::model::{Kind, Object, ObjectKey, ObjectRef, Secret};
-use crate::options::Options;
-
+use crate::options::{FileCertificate, Options};
 use crate::snapshot::{Certificate, Certificates, ServerCertificate};
 
 /// All certificates in use.
@@ -74,7 +68,6 @@ impl CertificateTable {
         }
     }
 
-
     /// Other certificates are on disk from now on. Hosts with Ingresses have to be built again.
     pub(super) fn set_files(&mut self, files: &[FileCertificate], store: &Store) {
         let old = std::mem::replace(&mut self.files, by_host(files));
@@ -98,7 +91,6 @@ impl CertificateTable {
             }
         }
         table
-
     }
 
     /// Notes that a Secret changed.
