@@ -12,11 +12,11 @@ use crate::support::origin::Origin;
 use crate::support::process::{HeldPort, Ringress, on_each_driver, own_address};
 use crate::support::web::cluster;
 
-/// More than the places of a listener and its queue in the kernel.
-const CROWD: usize = 200;
+/// More than the places of a listener and its queue in the kernel, also without those that are no TLS.
+const CROWD: usize = 500;
 
 /// One asks so often while the crowd comes.
-const PROBE_EVERY: usize = 10;
+const PROBE_EVERY: usize = 25;
 
 /// A kubelet waits for so long.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
