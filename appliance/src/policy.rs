@@ -152,6 +152,29 @@ pub(crate) fn at_once<'s>(
     Ok(Plan { verdict, hint, in_flight: None })
 }
 
+/// What is answered to a client that the operator refuses on every host: nothing but what everybody is told.
+#[cold]
+pub(crate) fn blocked<'s>(
+    core: &Core,
+    found: &Found<'s>,
+    request: &Request<'_>,
+    shaping: &mut Shaping<'s>,
+) -> Plan<'s> {
+    if let Found::Route(route) = found
+        && let Some(policies) = route.policies.as_deref()
+    {
+        let route: &'s Route = route;
+        let told = check_certificate(core, policies, request, route)
+            .and_then(|()| open_to_all((route, policies), request, shaping).map_err(|(_, answer)| answer));
+        if let Err(answer) = told {
+            shaping.render(policies, request, route);
+            return Plan::answer(answer);
+        }
+    }
+    core.metrics.refuse(Refused::Blocked);
+    Plan::answer(Answer::status(403))
+}
+
 /// What [`at_once`] and [`run`] answer before it asks who the client is; for explanations. Chance takes the first way.
 pub(crate) fn preview(
     snapshot: &Snapshot,
@@ -260,17 +283,27 @@ fn by_request<'s>(
     request: &Request<'_>,
     shaping: &mut Shaping<'s>,
 ) -> Result<(), (Phase, Answer)> {
-    let denied = policies.denied_paths.as_ref().filter(|denied| denied.denies(request.path));
-    at(Phase::Denied, denied.map(|_| Answer::status(403)))?;
-    let single = || policies.redirects.as_ref()?.by_path.get(request.path);
-    let redirect = policies.redirect.as_ref().or_else(single);
-    at(Phase::Redirect, redirect.map(|redirect| redirect::to(redirect, request, route)))?;
-    at(Phase::Preflight, policies.cors.as_ref().and_then(|cors| cors::run(cors, request, shaping)))?;
+    open_to_all((route, policies), request, shaping)?;
     at(Phase::Refusal, policies.refuse.map(Answer::status))?;
     if let Some(rewrite) = &policies.rewrite {
         rewrite::run(rewrite, request, route, shaping).map_err(|answer| (Phase::Rewrite, answer))?;
     }
     at(Phase::Https, to_https(snapshot, route, request))
+}
+
+/// Those of them that come before anybody is refused: what they say is no secret.
+#[inline]
+fn open_to_all<'s>(
+    (route, policies): (&'s Route, &'s Policies),
+    request: &Request<'_>,
+    shaping: &mut Shaping<'s>,
+) -> Result<(), (Phase, Answer)> {
+    let denied = policies.denied_paths.as_ref().filter(|denied| denied.denies(request.path));
+    at(Phase::Denied, denied.map(|_| Answer::status(403)))?;
+    let single = || policies.redirects.as_ref()?.by_path.get(request.path);
+    let redirect = policies.redirect.as_ref().or_else(single);
+    at(Phase::Redirect, redirect.map(|redirect| redirect::to(redirect, request, route)))?;
+    at(Phase::Preflight, policies.cors.as_ref().and_then(|cors| cors::run(cors, request, shaping)))
 }
 
 /// What a phase answers, if anything.

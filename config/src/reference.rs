@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::annotation::{self, Scope, Support};
+use crate::annotation::{self, BadValue, Scope, Support};
 use crate::settings;
 use crate::snapshot::VARIABLES;
 
@@ -88,6 +88,7 @@ pub fn config_map() -> String {
 /// Only where values are read.
 fn bad_value(row: &annotation::Row) -> &'static str {
     match row.support {
+        Support::Ignored(_) if row.bad_value == BadValue::NotLoaded => row.bad_value.as_str(),
         Support::Honoured | Support::Except(_) | Support::Differs(_) => row.bad_value.as_str(),
         Support::Ignored(_) | Support::Refused(_) => "",
     }

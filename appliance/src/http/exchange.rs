@@ -233,22 +233,18 @@ fn plan_at_once<'s>(
     request: &policy::Request<'_>,
     shaping: &mut Shaping<'s>,
 ) -> Result<Plan<'s>, policy::Guarded<'s>> {
-    match is_blocked(core, snapshot, request) {
-        true => Ok(Plan::answer(Answer::status(403))),
+    match is_blocked(snapshot, request) {
+        true => Ok(policy::blocked(core, found, request, shaping)),
         false => policy::at_once(core, snapshot, found, request, shaping),
     }
 }
 
 /// Whether the operator refuses this client on every host.
 #[inline]
-fn is_blocked(core: &Core, snapshot: &Pinned, request: &policy::Request<'_>) -> bool {
+fn is_blocked(snapshot: &Pinned, request: &policy::Request<'_>) -> bool {
     let Some(blocks) = &snapshot.settings.blocks else { return false };
     let field = |id| request.head.find(request.bytes, id).unwrap_or_default();
-    let is_blocked = blocks.refuse(request.client, field(FieldId::UserAgent), field(FieldId::Referer));
-    if is_blocked {
-        core.metrics.refuse(Refused::Blocked);
-    }
-    is_blocked
+    blocks.refuse(request.client, field(FieldId::UserAgent), field(FieldId::Referer))
 }
 
 /// How a connection ends behind a whole answer: at once when the client asked for that and has said all it had to, as a

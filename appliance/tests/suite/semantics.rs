@@ -65,24 +65,28 @@ fn a_rewritten_path_is_still_one_path() {
 }
 
 #[test]
-fn a_refused_path_neither_redirects_nor_answers_preflights() {
+fn a_refused_path_redirects_and_answers_preflights_as_ever_and_a_refused_host_does_not() {
     on_each_driver(|driver| {
         let origin = Origin::named("one");
         let broken = ("whitelist-source-range", "nonsense");
         let (moved, cors) = (("permanent-redirect", "https://x.test"), ("enable-cors", "true"));
         let guarded = [("auth-tls-secret", "default/none"), ("app-root", "/start")];
-        let list: [Site<'_>; 4] = [
+        let list: [Site<'_>; 5] = [
             ("a.test", "/", &[broken, moved]),
+            ("d.test", "/", &[broken, ("force-ssl-redirect", "true"), ("rewrite-target", "/x")]),
             ("b.test", "/", &[broken, cors]),
             ("c.test", "/x/", &guarded),
             ("c.test", "/moved", &[moved]),
         ];
         let ringress = hosts(driver, origin.address, &list);
-        assert_eq!(ringress.get("a.test", "/").status, 503);
+        assert_eq!(ringress.get("a.test", "/").header("location"), Some("https://x.test"));
         assert_eq!(
             asked(&ringress, "OPTIONS / HTTP/1.1\r\nHost: b.test\r\nOrigin: https://o.test\r\n\r\n").status,
-            503
+            204
         );
+        for host in ["b.test", "d.test"] {
+            assert_eq!(ringress.get(host, "/").status, 503, "{host}");
+        }
         for path in ["/", "/x", "/moved", "/other"] {
             assert_eq!(ringress.get("c.test", path).status, 403, "{path}");
         }

@@ -137,6 +137,36 @@ fn clients_on_the_lists_are_refused_on_every_host_and_no_other() {
     });
 }
 
+#[test]
+fn a_client_on_a_list_is_told_what_everybody_is_told_and_nothing_else() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("one");
+        let mut all = service("one", &[origin.address]);
+        let site = |name: &str| ingress(name).prefix(&format!("{name}.test"), "/", "one");
+        all.extend([
+            site("moved").annotation("permanent-redirect", "https://new.test").build(),
+            site("cors").annotation("enable-cors", "true").build(),
+            site("root").annotation("app-root", "/start").build(),
+            site("https").annotation("force-ssl-redirect", "true").build(),
+            options(&[("block-user-agents", "bad")]),
+        ]);
+        let ringress = Ringress::on(driver).manifest("all.json", file(all)).flag("--configmap=default/options").start();
+        let mut connection = Connection::plain(ringress.http).expect("connect");
+        let mut ask = |method: &str, host: &str| {
+            connection.request(method, host, "/", &[("User-Agent", "bad")], b"").expect("an answer")
+        };
+        let moved = ask("GET", "moved.test");
+        assert_eq!((moved.status, moved.header("location")), (301, Some("https://new.test")));
+        assert_eq!(ask("OPTIONS", "cors.test").status, 204);
+        assert_eq!(ask("GET", "root.test").status, 302);
+        for host in ["cors.test", "https.test"] {
+            assert_eq!(ask("GET", host).status, 403, "{host}");
+        }
+        assert!(ringress.metrics().contains("reason=\"blocked\"} 2"), "{}", ringress.metrics());
+        assert!(origin.received().is_empty());
+    });
+}
+
 /// Values that cannot be read, by key.
 const BAD: &[(&str, &str)] = &[
     ("client-connections-max", "many"),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::read::is_basic;
 use super::{Annotations, headers};
 use crate::settings::Globals;
 use crate::snapshot::{Access, AuthCache, ExternalAuth, Signin, Template};
@@ -49,6 +50,8 @@ const GLOBAL: Names = Names {
 };
 
 pub(super) fn read(annotations: &mut Annotations<'_>, globals: &Globals, access: &mut Access) {
+    let is_of_url = |byte| is_basic(byte) || b",?&=$".contains(&byte);
+    annotations.is_legal(OWN.url, is_of_url, "a URL of letters, digits, variables and - . _ ~ : / , ? & =");
     let wants_global = annotations.get("enable-global-auth", value::bool).unwrap_or(true);
     access.external = match annotations.text(OWN.url) {
         Some(_) => read_named(annotations, &OWN),
@@ -208,6 +211,23 @@ mod tests {
             let pairs = if name == "auth-url" { vec![(name, value)] } else { vec![URL, (name, value)] };
             assert_eq!(external(&pairs, &Globals::default()).1, Some(503), "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn annotation_auth_url_with_what_no_url_may_hold_keeps_the_ingress_out() {
+        let outcome = |value: &str, validates| {
+            let (ingress, object) = (annotated(&[("auth-url", value)]), reference());
+            let annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
+            let mut annotations = annotations.validating(validates);
+            read(&mut annotations, &Globals::default(), &mut Access::default());
+            annotations.outcome()
+        };
+        for odd in "\"'{}`\\<>;#%+@|^!*()[]\u{e9}".chars() {
+            let url = format!("http://a.test/{odd}");
+            assert!(outcome(&url, true).refused, "{url}");
+            assert!(!outcome(&url, false).refused, "{url}");
+        }
+        assert!(!outcome("https://a-1.test:8443/x_y/~z,?a=$arg_b&c=d", true).refused);
     }
 
     #[test]

@@ -11,6 +11,9 @@ const SECRET: &str = "auth-tls-secret";
 /// What the hosts do with client certificates; all other annotations of the group act only with a Secret.
 pub(super) fn read(annotations: &mut Annotations<'_>) -> Option<Arc<ClientAuth>> {
     annotations.text(SECRET)?;
+    if !annotations.is_legal_name(SECRET) {
+        return None;
+    }
     let verify = annotations.get("auth-tls-verify-client", verify).unwrap_or_default();
     let depth = annotations.get("auth-tls-verify-depth", value::natural).unwrap_or(1);
     let pass_certificate = annotations.get("auth-tls-pass-certificate-to-upstream", value::bool).unwrap_or(false);
@@ -120,6 +123,14 @@ mod tests {
         for (name, data) in faults {
             let (found, outcome, findings) = client_auth(&[(SECRET, name)], data);
             assert_eq!((found, outcome.deny_host, findings), (None, Some(403), 1), "{name} {data:?}");
+        }
+    }
+
+    #[test]
+    fn annotation_auth_tls_secret_with_what_no_name_has_keeps_the_ingress_out() {
+        for name in ["default/ca;", "default/\"ca\"", "$ca", "{ca}", "a\\b"] {
+            let (found, outcome, findings) = client_auth(&[(SECRET, name)], &[]);
+            assert_eq!((found, outcome.refused, findings), (None, true, 1), "{name}");
         }
     }
 

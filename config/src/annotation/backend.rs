@@ -15,6 +15,10 @@ enum Named {
 }
 
 pub(super) fn read(annotations: &mut Annotations<'_>, policy: &mut RoutePolicy) {
+    // They do nothing, and a value that they cannot have keeps the Ingress out all the same.
+    let is_of_index = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    annotations.is_legal("fastcgi-index", is_of_index, "the name of a file of letters, digits and - _ .");
+    annotations.is_legal_name("fastcgi-params-configmap");
     match annotations.get(NAME, named) {
         None => {}
         Some(Named::Known(protocol)) => policy.protocol = Some(protocol),

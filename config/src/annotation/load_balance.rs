@@ -16,6 +16,8 @@ const SUBSET_SIZE: u32 = 3;
 
 const UPSTREAM_ADDRESS: &str = "ringress.io/upstream-address";
 
+const HASH_BY: &str = "upstream-hash-by";
+
 const BALANCE_FACTOR: &str = "ringress.io/hash-balance-factor";
 
 /// What the annotations of one Ingress say, on top of the ConfigMap.
@@ -35,7 +37,7 @@ pub(crate) fn read(annotations: &mut Annotations<'_>, globals: &Globals) -> Bala
         (wish.balancer, field) = (named, Some("ringress.io/load-balance"));
     }
     if let Some(by) = hash_by(annotations) {
-        (wish.balancer, field) = (Balancer::Hash(Arc::new(by)), Some("upstream-hash-by"));
+        (wish.balancer, field) = (Balancer::Hash(Arc::new(by)), Some(HASH_BY));
     }
     let resilience = resilience(annotations, wish.resilience);
     if resilience != wish.resilience {
@@ -115,7 +117,9 @@ fn own_algorithm(text: &str) -> Result<Balancer, Expected> {
 fn hash_by(annotations: &mut Annotations<'_>) -> Option<HashBy> {
     let subset = annotations.get("upstream-hash-by-subset", value::bool).unwrap_or(false);
     let size = annotations.get("upstream-hash-by-subset-size", size);
-    let key = annotations.get("upstream-hash-by", value::template)?;
+    let is_of_key = |byte: u8| byte.is_ascii_alphanumeric() || b"-_${}".contains(&byte);
+    annotations.is_legal(HASH_BY, is_of_key, "variables and text of letters, digits, - and _");
+    let key = annotations.get(HASH_BY, value::template)?;
     let size = size.or(NonZeroU32::new(SUBSET_SIZE));
     let load_percent = annotations.get(BALANCE_FACTOR, above_hundred);
     if subset && load_percent.is_some() {
@@ -213,6 +217,10 @@ mod tests {
     #[test]
     fn annotation_upstream_hash_by_bad_values_refuse_the_ingress() {
         let by = ("upstream-hash-by", "$uri");
+        assert!(wish(&[(HASH_BY, "a;{}")]).2 && wish(&[(HASH_BY, "$uri\"")]).2);
+        for text in ["plain", "${request_uri}-text $host"] {
+            assert!(!wish(&[(HASH_BY, text)]).2, "{text}");
+        }
         assert!(wish(&[("upstream-hash-by", "$request_body")]).2);
         assert!(wish(&[by, ("upstream-hash-by-subset", "yes")]).2);
         assert!(wish(&[by, ("upstream-hash-by-subset-size", "0")]).2);

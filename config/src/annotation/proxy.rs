@@ -35,6 +35,8 @@ pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
 
 /// Reads what ingress-nginx has no words for.
 pub(super) fn read_own(annotations: &mut Annotations<'_>, policy: &mut RoutePolicy) {
+    // It does nothing, and what is no size keeps the Ingress out all the same.
+    annotations.get("client-body-buffer-size", value::size);
     policy.retry.hedge_after = annotations.get("ringress.io/hedge-after", hedge_after);
     if let Some(whole) = annotations.get("ringress.io/per-try-timeout", per_try) {
         policy.retry.per_try = Some(whole);

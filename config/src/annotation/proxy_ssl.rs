@@ -13,6 +13,9 @@ const SECRET: &str = "proxy-ssl-secret";
 /// What is shown to the pods and expected of them; all other annotations of the group act only with a Secret.
 pub(super) fn read(annotations: &mut Annotations<'_>) -> Option<Arc<UpstreamTls>> {
     annotations.text(SECRET)?;
+    if !annotations.is_legal_name(SECRET) {
+        return None;
+    }
     let verifies = annotations.get("proxy-ssl-verify", value::on_off).unwrap_or(false);
     let depth = annotations.get("proxy-ssl-verify-depth", value::natural).unwrap_or(1);
     let name = annotations.get("proxy-ssl-name", server_name);
@@ -145,6 +148,7 @@ mod tests {
         let (certificate, key) = pair();
         let verify = [(SECRET, "default/tls"), ("proxy-ssl-verify", "on"), ("proxy-ssl-name", "pod.test")];
         assert_eq!(upstream_tls(&[(SECRET, "default/other")], &[]).1, Some(503));
+        assert_eq!(upstream_tls(&[(SECRET, "default/{tls}")], &[]), (None, None, 1), "it is not loaded");
         assert_eq!(upstream_tls(&verify, &[("tls.crt", &certificate), ("tls.key", &key)]).1, Some(503));
         assert_eq!(upstream_tls(&verify, &[("ca.crt", "junk")]).1, Some(503));
         assert_eq!(upstream_tls(&verify, &[("tls.crt", "junk"), ("tls.key", &key)]).1, Some(503));

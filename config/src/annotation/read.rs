@@ -34,6 +34,11 @@ pub(crate) fn offered(source: &mut impl Source, name: &str, list: CipherList) ->
     list.suites
 }
 
+/// What ingress-nginx lets pass in names and plain values.
+pub(super) fn is_basic(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte)
+}
+
 /// No objects at all.
 pub(crate) struct NoObjects;
 
@@ -99,11 +104,7 @@ impl Source for Annotations<'_> {
         };
         let message = value::is_not(text, expected);
         match find(name).map(|row| row.bad_value) {
-            Some(BadValue::NotLoaded) => {
-                self.outcome.refused = true;
-                let effect = "the Ingress is not loaded; an accepted version of it goes on serving";
-                self.error(name, format!("{message}: {effect}"));
-            }
+            Some(BadValue::NotLoaded) => self.refuse(name, &message),
             Some(BadValue::Deny) => self.deny(name, message),
             Some(BadValue::DenyHost) => self.deny_host(name, message),
             Some(BadValue::Default | BadValue::Nothing) | None => {
@@ -149,6 +150,29 @@ impl<'a> Annotations<'a> {
     /// Whether values may hold only what ingress-nginx' validators let pass.
     pub(crate) fn validates(&self) -> bool {
         self.validates
+    }
+
+    /// Reports a value with which the Ingress is not loaded.
+    fn refuse(&mut self, name: &str, message: &str) {
+        self.outcome.refused = true;
+        self.error(name, format!("{message}: the Ingress is not loaded; an accepted version of it goes on serving"));
+    }
+
+    /// Whether a value holds but what ingress-nginx' validator lets pass, which knows no blanks. With another one the
+    /// Ingress is not loaded, whatever else a value of this annotation that cannot be read leads to.
+    pub(super) fn is_legal(&mut self, name: &str, is_legal: impl Fn(u8) -> bool, expected: Expected) -> bool {
+        let Some(text) = self.text(name).filter(|_| self.validates) else { return true };
+        let all = text.bytes().all(|b| b == b' ' || is_legal(b));
+        if !all {
+            let message = value::is_not(text, expected);
+            self.refuse(name, &message);
+        }
+        all
+    }
+
+    /// The same for a value that names an object.
+    pub(super) fn is_legal_name(&mut self, name: &str) -> bool {
+        self.is_legal(name, is_basic, "namespace/name of letters, digits and - . _ ~ : /")
     }
 
     /// The Secret that an annotation names. One that cannot be had denies.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA1_OUTPUT_LEN, SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
@@ -49,7 +49,7 @@ fn fingerprint(hash: &str, password: &[u8]) -> [u8; 32] {
     key
 }
 
-/// Every kind that nginx takes: apr1, SHA, and what crypt knows (bcrypt, MD5, SHA-256, SHA-512, DES).
+/// Every kind that nginx takes: apr1, SHA, salted SHA, and what crypt knows (bcrypt, MD5, SHA-256, SHA-512, DES).
 fn matches(hash: &str, password: &[u8]) -> bool {
     if let Some(rest) = hash.strip_prefix("$apr1$") {
         let Some((salt, _)) = rest.split_once('$') else { return false };
@@ -58,10 +58,20 @@ fn matches(hash: &str, password: &[u8]) -> bool {
     if let Some(encoded) = hash.strip_prefix("{SHA}") {
         return equal(STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, password)).as_bytes(), encoded.as_bytes());
     }
+    if let Some(encoded) = hash.strip_prefix("{SSHA}") {
+        return is_salted_sha(encoded, password);
+    }
     if let Some(plain) = hash.strip_prefix("{PLAIN}") {
         return equal(plain.as_bytes(), password);
     }
     pwhash::unix::verify(password, hash)
+}
+
+/// The digest of password and salt, and behind it the salt.
+fn is_salted_sha(encoded: &str, password: &[u8]) -> bool {
+    let decoded = STANDARD.decode(encoded).unwrap_or_default();
+    let Some((hashed, salt)) = decoded.split_at_checked(SHA1_OUTPUT_LEN) else { return false };
+    equal(digest(&SHA1_FOR_LEGACY_USE_ONLY, &[password, salt].concat()).as_ref(), hashed)
 }
 
 /// Takes the same time for every text of that length.
@@ -131,6 +141,9 @@ mod tests {
             "$apr1$saltsalt$LrttParrLPdxvgutaSXWJ0",
             "$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a",
             "{PLAIN}secret",
+            "{SSHA}1G904nLkTkGWjKNnQuB/hpWXC/hzYWx0c2FsdA==",
+            // Without a salt it is the digest of the password alone.
+            "{SSHA}5en6G6MezRroT3XKqkdPOmY/BfQ=",
         ] {
             assert!(matches(hash, b"secret"), "{hash}");
             assert!(!matches(hash, b"Secret") && !matches(hash, b""), "{hash}");
@@ -139,7 +152,9 @@ mod tests {
 
     #[test]
     fn what_is_no_hash_matches_nothing() {
-        for hash in ["", "secret", "$apr1$", "$apr1$x", "{SHA}", "$9$x$y"] {
+        for hash in
+            ["", "secret", "$apr1$", "$apr1$x", "{SHA}", "{SSHA}", "{SSHA}c2VjcmV0", "{SSHA}no base64", "$9$x$y"]
+        {
             assert!(!matches(hash, b"secret") && !matches(hash, b""), "{hash}");
         }
     }

@@ -14,10 +14,16 @@ pub(super) struct Bad {
     pub(super) row: &'static str,
     value: &'static str,
     beside: &'static [(&'static str, &'static str)],
+    /// It holds what ingress-nginx lets nobody write: the Ingress is not loaded, whatever the row says of other values.
+    is_illegal: bool,
+}
+
+const fn illegal(row: &'static str, value: &'static str) -> Bad {
+    Bad { is_illegal: true, ..bad(row, value, &[]) }
 }
 
 const fn bad(row: &'static str, value: &'static str, beside: &'static [(&'static str, &'static str)]) -> Bad {
-    Bad { row, value, beside }
+    Bad { row, value, beside, is_illegal: false }
 }
 
 /// By the order of the table of annotations. `{yes}` and `{no}` are services that let everybody or nobody pass.
@@ -167,6 +173,13 @@ pub(super) const BAD: &[Bad] = &[
     bad("enable-access-log", "maybe", &[]),
     bad("enable-opentelemetry", "maybe", &[]),
     bad("opentelemetry-trust-incoming-span", "maybe", &[]),
+    bad("client-body-buffer-size", "8x", &[]),
+    bad("fastcgi-index", "index.php;", &[]),
+    bad("fastcgi-params-configmap", "default/{fields}", &[]),
+    illegal("upstream-hash-by", "a;{}"),
+    illegal("auth-url", "http://{yes}/\"<>`"),
+    illegal("auth-tls-secret", "default/ca;"),
+    illegal("proxy-ssl-secret", "default/\"ca\""),
 ];
 
 const CLASS: &str = "kubernetes.io/ingress.class";
@@ -174,7 +187,8 @@ const CLASS: &str = "kubernetes.io/ingress.class";
 impl Bad {
     /// The row's name as a part of names of hosts and objects.
     fn name(&self) -> String {
-        self.row.replace(['/', '.'], "-")
+        let name = self.row.replace(['/', '.'], "-");
+        if self.is_illegal { name + "-illegal" } else { name }
     }
 
     fn host(&self) -> String {
@@ -227,6 +241,9 @@ impl Bad {
     }
 
     fn effect(&self) -> BadValue {
+        if self.is_illegal {
+            return BadValue::NotLoaded;
+        }
         annotation::find(self.row).unwrap_or_else(|| panic!("{} has no row", self.row)).bad_value
     }
 

@@ -67,7 +67,8 @@ impl RouteBuilder<'_> {
         let is_default = route.backend == BackendIntent::Default;
         let policies = self.policies(winner);
         let policies = self.guarded(policies);
-        let policies = match (deny, policies) {
+        // Where annotations deny, `refuse` says so among the policies.
+        let policies = match (self.deny.or(unmatchable), policies) {
             (Some(status), policies) => Some(Arc::new(refusing(status, policies.as_deref()))),
             (None, policies) => policies,
         };
@@ -251,8 +252,8 @@ impl RouteBuilder<'_> {
     }
 }
 
-/// What stays of a route's policies where it answers nothing but a refusal: neither redirects nor preflights are made
-/// before it (`nginx.tmpl`, isLocationAllowed).
+/// What stays of a route's policies where the whole host is refused, or the path cannot be matched: neither redirects nor
+/// preflights are made before it.
 fn refusing(status: u16, policies: Option<&Policies>) -> Policies {
     let (denied_paths, redirect, redirects, cors, rewrite) = (None, None, None, None, None);
     let policies = policies.cloned().unwrap_or_default();
