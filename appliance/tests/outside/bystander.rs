@@ -3,16 +3,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::support::client::Connection;
 use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{Next, Origin};
-use crate::support::process::{Driver, Ringress};
+use crate::support::process::{Driver, Ringress, resident_bytes};
 
 pub(crate) const GROWTH_BYTES_MAX: u64 = 64 << 20;
 /// A slow answer among many is the machine's; an attack is measured again before it counts.
 const ATTEMPTS: usize = 5;
+/// From one look at the memory to the next.
+const SAMPLE: Duration = Duration::from_millis(20);
+/// How long a client is looked at while an attack is being prepared.
+const PIECE: Duration = Duration::from_millis(200);
 /// From one request of a paced client to the next.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -39,6 +44,31 @@ pub(crate) fn serving(driver: Driver) -> (Origin, Ringress) {
 /// How the client behaves: requests a second of one that lasts so long.
 type Behaviour = fn(&Ringress, Duration) -> f64;
 
+/// When the memory of an attack is judged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// At its worst.
+    AtMost,
+    /// When the time is over.
+    AtTheEnd,
+}
+
+/// What an attack is held to.
+pub(crate) struct Bounds {
+    pub(crate) growth_bytes: u64,
+    pub(crate) judged: Judged,
+    /// How long it lasts.
+    pub(crate) time: Duration,
+    /// Until this is set what it needs is being prepared, beside its time.
+    pub(crate) begun: Arc<AtomicBool>,
+}
+
+impl Bounds {
+    pub(crate) fn of(time: Duration) -> Self {
+        Self { growth_bytes: GROWTH_BYTES_MAX, judged: Judged::AtMost, time, begun: Arc::new(AtomicBool::new(true)) }
+    }
+}
+
 /// One attack on the ports of `ringress`; `attack` runs until it is told to stop and says what it did.
 pub(crate) fn beside(
     ringress: &Ringress,
@@ -47,36 +77,61 @@ pub(crate) fn beside(
     behaviour: Behaviour,
     attack: impl FnOnce(&AtomicBool) -> String + Send + 'static,
 ) -> Result<(), String> {
-    beside_up_to(GROWTH_BYTES_MAX, ringress, name, time, behaviour, attack)
+    within_bounds(&Bounds::of(time), ringress, name, behaviour, attack)
 }
 
-/// The same with a bound of its own on the memory.
-pub(crate) fn beside_up_to(
-    growth_bytes_max: u64,
+/// The same with bounds of its own.
+pub(crate) fn within_bounds(
+    bounds: &Bounds,
     ringress: &Ringress,
     name: &str,
-    time: Duration,
     behaviour: Behaviour,
     attack: impl FnOnce(&AtomicBool) -> String + Send + 'static,
 ) -> Result<(), String> {
     let (before, memory) = (behaviour(ringress, Duration::from_millis(500)), ringress.resident_bytes());
     let stop = Arc::<AtomicBool>::default();
     let told = Arc::clone(&stop);
+    let watching = watch(ringress.pid(), Arc::clone(&stop));
     let attacker = std::thread::spawn(move || attack(&told));
-    let during = behaviour(ringress, time);
-    let growth = ringress.resident_bytes().saturating_sub(memory);
+    let prepared = while_preparing(ringress, behaviour, &bounds.begun);
+    let during = behaviour(ringress, bounds.time);
+    let end = ringress.resident_bytes().saturating_sub(memory);
     stop.store(true, Ordering::SeqCst);
     let did = attacker.join().expect("the attacker");
+    let most = watching.join().expect("a figure").saturating_sub(memory);
     let after = behaviour(ringress, Duration::from_millis(300));
     let told = format!(
-        "{name}: {before:.0}/s, {during:.0}/s in the flood, {after:.0}/s after; {} KiB more; {did}",
-        growth >> 10,
+        "{name}: {before:.0}/s, {during:.0}/s in the flood, {after:.0}/s after; {} KiB more at most, {} at the end; {did}",
+        most >> 10,
+        end >> 10,
     );
     println!("{told}");
     // Not to be tried again: what was taken once is there the next time.
-    assert!(growth < growth_bytes_max, "{told}");
-    let held = during >= before / 2.0 && after >= before / 2.0;
+    let growth = if bounds.judged == Judged::AtMost { most } else { end };
+    assert!(growth < bounds.growth_bytes, "{told}");
+    let held = prepared.is_none_or(|rate| rate >= before / 2.0) && during >= before / 2.0 && after >= before / 2.0;
     if held { Ok(()) } else { Err(told) }
+}
+
+/// How a client fares until an attack has what it needs; nothing if it has.
+fn while_preparing(ringress: &Ringress, behaviour: Behaviour, begun: &AtomicBool) -> Option<f64> {
+    let mut rates = Vec::new();
+    while !begun.load(Ordering::SeqCst) {
+        rates.push(behaviour(ringress, PIECE));
+    }
+    (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
+}
+
+/// The most memory that a process has until it is told to stop.
+fn watch(pid: u32, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
+    std::thread::spawn(move || {
+        let mut most = 0;
+        while !stop.load(Ordering::SeqCst) {
+            most = most.max(resident_bytes(pid));
+            std::thread::sleep(SAMPLE);
+        }
+        most
+    })
 }
 
 /// Fails the test when every attempt does.

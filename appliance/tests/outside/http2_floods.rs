@@ -143,6 +143,15 @@ pub(crate) static FLOODS: [Flood; 13] = [
     Flood { name: "stalled windows", settings: &[(4, 0)], first: || untaken(120), round: priority, reads: true },
 ];
 
+/// Those that are not tried on a thousand connections as they are. What is met first by 120 answers on each is the origin of
+/// the test; a few on each are a test of their own (`crowds.rs`), and what keeps the connection busy is in `OF_MANY`. A
+/// thousand that give a byte at a time for answers that wait leave others no rate yet: docs/plan.md.
+pub(crate) const OF_ONE: [&str; 2] = ["windows of a byte each time", "stalled windows"];
+
+/// Those that are of a thousand connections: none of them does more than one may.
+pub(crate) static OF_MANY: [Flood; 1] =
+    [Flood { name: "PRIORITY one at a time", settings: &[(4, 0)], first: nothing, round: priority, reads: true }];
+
 #[test]
 fn a_flood_costs_little_and_harms_nobody_else() {
     on_each_driver(|driver| {

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::bystander::{self, paced_rate};
+use crate::bystander::{self, Bounds, Judged, paced_rate};
 use crate::crowds::{assert_recovered, assert_recovered_soon, in_turns, take_descriptors};
 use crate::support::frames::{
     DATA, END_STREAM, Frames, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, headers, is_silence, pseudo,
@@ -154,7 +154,7 @@ fn flood(address: SocketAddr, path: &'static str, connections: usize, streams: u
         one.step(streams);
         Ok(one)
     };
-    let (begun, left) = in_turns(connections, stop, begin, |one| one.step(streams));
+    let (begun, left) = in_turns(connections, (stop, &AtomicBool::default()), begin, |one| one.step(streams));
     let (sent, asked) = left.iter().fold((0, 0), |(sent, asked), one| (sent + one.sent, asked + one.next / 2));
     format!("{begun} connections, {} were left; {asked} requests, {} MiB", left.len(), sent >> 20)
 }
@@ -205,7 +205,8 @@ fn bodies_that_nobody_takes_hold_little_memory_and_harm_nobody_else() {
             let time = bystander::time() + Duration::from_secs(3);
             bystander::endures(|| {
                 let attack = move |stop: &AtomicBool| flood(address, path, connections, streams, stop);
-                let outcome = bystander::beside_up_to(bytes_max, &ringress, &name, time, paced_rate, attack);
+                let bounds = Bounds { growth_bytes: bytes_max, judged: Judged::AtTheEnd, ..Bounds::of(time) };
+                let outcome = bystander::within_bounds(&bounds, &ringress, &name, paced_rate, attack);
                 silent.release();
                 assert_recovered_soon(&ringress);
                 outcome

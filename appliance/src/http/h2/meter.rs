@@ -28,8 +28,10 @@ const CORE_PER_SECOND: u64 = 10_000;
 const CORE_RESETS_BURST: u64 = 1000;
 /// …and in each second after that.
 const CORE_RESETS_PER_SECOND: u64 = 1000;
-/// Of one connection's frames lately, what it may have when the core has had too many.
-const CROWDED_BURST: u64 = 50;
+/// Of one connection's frames lately, what it may have when the core has had too many…
+const CROWDED_BURST: u64 = 20;
+/// …and in each second: a thousand that stay below their own bound would together be too many for the core for ever.
+const CROWDED_PER_SECOND: u64 = 10;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -66,11 +68,6 @@ impl Credit {
         let left = self.left.checked_sub(1000);
         self.left = left.unwrap_or_default();
         left.is_some()
-    }
-
-    /// How many were taken lately.
-    fn spent(&self) -> u64 {
-        self.burst - self.left / 1000
     }
 }
 
@@ -109,6 +106,8 @@ pub(super) struct Meter {
     /// The first frame was seen.
     begun: bool,
     credit: Credit,
+    /// What counts when the core has had too many.
+    crowded: Credit,
     crowd: Rc<Crowd>,
 }
 
@@ -124,7 +123,8 @@ impl Meter {
     /// For a connection that begins with a client's preface.
     pub(super) fn new(crowd: Rc<Crowd>, now_ms: u64) -> Self {
         let credit = Credit::new(BURST, PER_SECOND, now_ms);
-        Self { header: [0; FRAME_HEADER_BYTES], filled: 0, skip: PREFACE_BYTES, begun: false, credit, crowd }
+        let crowded = Credit::new(CROWDED_BURST, CROWDED_PER_SECOND, now_ms);
+        Self { header: [0; FRAME_HEADER_BYTES], filled: 0, skip: PREFACE_BYTES, begun: false, credit, crowded, crowd }
     }
 
     /// Takes note of received bytes.
@@ -134,6 +134,7 @@ impl Meter {
     pub(super) fn take(&mut self, mut bytes: &[u8], now_ms: u64) -> Result<(), Refusal> {
         let received = bytes.len();
         self.credit.follow(now_ms);
+        self.crowded.follow(now_ms);
         self.crowd.frames.borrow_mut().follow(now_ms);
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
@@ -175,8 +176,8 @@ impl Meter {
         if brings_something {
             return true;
         }
-        let crowd_bears_it = self.crowd.frames.borrow_mut().spend();
-        self.credit.spend() && (crowd_bears_it || self.credit.spent() <= CROWDED_BURST)
+        let (crowd_bears_it, is_among_few) = (self.crowd.frames.borrow_mut().spend(), self.crowded.spend());
+        self.credit.spend() && (crowd_bears_it || is_among_few)
     }
 }
 
@@ -201,6 +202,10 @@ mod tests {
         [&[high, middle, low, kind, flags, 0, 0, 0, 1], &vec![kind; payload][..]].concat()
     }
 
+    fn spent(meter: &Meter) -> u64 {
+        BURST - meter.credit.left / 1000
+    }
+
     fn begun() -> Meter {
         begun_among(&Rc::default())
     }
@@ -218,7 +223,7 @@ mod tests {
         for size in 1..stream.len() {
             let mut meter = begun();
             assert!(stream.chunks(size).all(|piece| meter.take(piece, 0).is_ok()));
-            assert_eq!(meter.credit.spent(), 4, "pieces of {size}");
+            assert_eq!(spent(&meter), 4, "pieces of {size}");
         }
     }
 
@@ -237,7 +242,7 @@ mod tests {
         for kind in [DATA, HEADERS, RST_STREAM, WINDOW_UPDATE] {
             assert!((0..10 * BURST).all(|_| meter.take(&frame(kind, 0, 4), 0).is_ok()));
         }
-        assert_eq!(meter.credit.spent(), 1, "the SETTINGS of the beginning");
+        assert_eq!(spent(&meter), 1, "the SETTINGS of the beginning");
     }
 
     #[test]
@@ -256,6 +261,25 @@ mod tests {
             begun_among(&crowd).take(&ping.repeat(BURST as usize - 1), 1000).is_ok(),
             "a second later one alone may send its burst"
         );
+    }
+
+    #[test]
+    fn a_crowd_whose_every_connection_stays_below_its_own_bound_does_not_go_on() {
+        let (crowd, ping) = (Rc::default(), frame(6, 0, 8));
+        let mut quiet = begun_among(&crowd);
+        let mut many: Vec<Meter> = (0..1000).map(|_| begun_among(&crowd)).collect();
+        // 50 a second each, 50,000 in all; beside them one that sends five.
+        for now_ms in (0..3000).step_by(20) {
+            many.retain_mut(|meter| meter.take(&ping, now_ms).is_ok());
+            assert!(!now_ms.is_multiple_of(200) || quiet.take(&ping, now_ms).is_ok(), "{now_ms}");
+        }
+        assert!(
+            many.len() as u64 * 50 <= CORE_PER_SECOND,
+            "what is left is no more than the core bears: {}",
+            many.len()
+        );
+        let mut alone = begun();
+        assert!((0..3000).step_by(20).all(|now_ms| alone.take(&ping, now_ms).is_ok()));
     }
 
     #[test]

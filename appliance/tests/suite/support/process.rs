@@ -412,10 +412,7 @@ impl Ringress {
 
     /// Resident memory in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its /proc entry");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-        kibibytes << 10
+        resident_bytes(self.pid())
     }
 
     fn process(&self) -> Pid {
@@ -490,4 +487,12 @@ fn a_held_port_refuses_connections_until_somebody_listens_there() {
     assert!(std::net::TcpStream::connect(port.address).is_err(), "nobody listens");
     let _listener = TcpListener::bind(port.address).expect("it may be listened on while it is held");
     std::net::TcpStream::connect(port.address).expect("somebody listens");
+}
+
+/// Memory of a process.
+pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its /proc entry");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kibibytes << 10
 }
