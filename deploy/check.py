@@ -291,6 +291,19 @@ def check_plain(way, text, write):
 def check_rules():
     print("  " + must("promtool", "check", "rules", CHART / "files/alerts.yaml").strip().splitlines()[-1].strip())
     must("promtool", "test", "rules", MONITORING / "alerts-test.yaml")
+    rules = {rule["alert"] for rule in all_rules()}
+    tests = yaml.safe_load((MONITORING / "alerts-test.yaml").read_text())["tests"]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
+    for what, tested in [
+        ("speaks up", {case["alertname"] for case in cases if case.get("exp_alerts")}),
+        ("is quiet", {case["alertname"] for case in cases if not case.get("exp_alerts")}),
+    ]:
+        assert tested == rules, f"no case in which it {what}: {sorted(rules ^ tested)}"
+
+
+def all_rules():
+    for group in yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]:
+        yield from group["rules"]
 
 
 def queries():
@@ -298,9 +311,8 @@ def queries():
     for panel in dashboard["panels"]:
         for target in panel.get("targets", []):
             yield f"panel {panel['title']}", target["expr"]
-    for group in yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]:
-        for rule in group["rules"]:
-            yield rule["alert"], rule["expr"]
+    for rule in all_rules():
+        yield rule["alert"], rule["expr"]
 
 
 def check_metrics(binary):

@@ -105,7 +105,8 @@ impl Acceptor {
     /// Serves the connection here, or gives it to the emptiest core when this one is clearly fuller.
     fn place(&self, accepted: Accepted) {
         self.core.metrics.accepted.increment();
-        let peer = accepted.peer;
+        // Of a socket that a service manager listens with for both families.
+        let peer = SocketAddr::new(accepted.peer.ip().to_canonical(), accepted.peer.port());
         let Some(other) = self.emptier() else {
             let socket = Socket::from_accepted(accepted, &self.core.timers);
             return serve(&self.core, socket, peer, self.service);

@@ -7,6 +7,7 @@ use ringress_config::snapshot::RetryPolicy;
 use crate::http::chunked::ChunkError;
 use crate::http::h2::{ResetReason, Unprocessed};
 use crate::http::head::HeadError;
+use crate::metrics::Refused;
 
 /// A request that could not be carried to its end.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +92,16 @@ impl Failure {
             Self::BodyTooLarge => Some(413),
             Self::BadBody(_) => Some(400),
             Self::ResponseCut(_) | Self::ClientGone => None,
+        }
+    }
+
+    /// As what it counts where it is the client's, who is turned away for it.
+    pub(crate) fn refusal(&self) -> Option<Refused> {
+        match self {
+            Self::BodyTooLarge => Some(Refused::BodyTooLarge),
+            Self::BadBody(_) => Some(Refused::BadRequest),
+            Self::ClientTimeout => Some(Refused::Timeout),
+            _ => None,
         }
     }
 
@@ -212,6 +223,7 @@ mod tests {
         let policy = RetryPolicy { non_idempotent: true, ..RetryPolicy::default() };
         for failure in [Failure::BodyTooLarge, Failure::ClientGone, Failure::ClientTimeout] {
             assert!(!failure.allows_retry(&policy, true));
+            assert_eq!(failure.refusal().is_some(), failure.status().is_some(), "answered, so counted");
         }
     }
 }

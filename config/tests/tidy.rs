@@ -242,6 +242,23 @@ fn worker_code_knows_no_annotation_and_no_nginx() {
     complain(faults);
 }
 
+/// A reason that nobody counts would say forever that nothing is refused for it.
+#[test]
+fn every_reason_of_a_refusal_is_counted_somewhere() {
+    let (counters, others): (Vec<_>, Vec<_>) =
+        sources().into_iter().partition(|source| source.path == "appliance/src/metrics/counters.rs");
+    let (_, reasons) = counters[0].text.split_once("pub enum Refused {").unwrap();
+    let (reasons, _) = reasons.split_once("\n}").unwrap();
+    let reasons: Vec<_> = reasons.lines().filter_map(|line| line.trim().strip_suffix(',')).collect();
+    assert!(reasons.len() > 10, "{reasons:?}");
+    let others: Vec<_> = others.iter().filter(|source| !is_test(&source.path)).map(Source::code).collect();
+    let is_counted =
+        |reason: &&str| others.iter().any(|code| without_tests(code).contains(&format!("Refused::{reason}")));
+    complain(
+        reasons.into_iter().filter(|reason| !is_counted(reason)).map(|reason| format!("Refused::{reason}")).collect(),
+    );
+}
+
 #[test]
 fn this_test_reads_code_as_it_is() {
     let code =

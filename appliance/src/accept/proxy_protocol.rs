@@ -82,8 +82,12 @@ pub fn parse(bytes: &[u8]) -> Option<Result<(Proxied, usize), ()>> {
     })
 }
 
+/// An IPv4 client of a hop that listens for both families is one of IPv4, to everybody behind.
+fn client(ip: IpAddr, port: u16, to: u16) -> Option<(SocketAddr, u16)> {
+    Some((SocketAddr::new(ip.to_canonical(), port), to))
+}
+
 fn from_v1(header: &v1::Header<'_>) -> Proxied {
-    let client = |ip: IpAddr, port, to| Some((SocketAddr::new(ip, port), to));
     let addresses = match header.addresses {
         v1::Addresses::Unknown => None,
         v1::Addresses::Tcp4(a) => client(a.source_address.into(), a.source_port, a.destination_port),
@@ -93,7 +97,6 @@ fn from_v1(header: &v1::Header<'_>) -> Proxied {
 }
 
 fn from_v2(header: &v2::Header<'_>) -> Proxied {
-    let client = |ip: IpAddr, port, to| Some((SocketAddr::new(ip, port), to));
     let addresses = match (header.command, header.addresses) {
         (v2::Command::Proxy, v2::Addresses::IPv4(a)) => {
             client(a.source_address.into(), a.source_port, a.destination_port)
@@ -123,6 +126,20 @@ mod tests {
         let mut v2 = v2::PROTOCOL_PREFIX.to_vec();
         v2.extend_from_slice(b"\x21\x11\x00\x0c\x0a\x09\x08\x07\xc0\xa8\x00\x0b\x9c\x40\x00\x50GET");
         assert_eq!(parse(&v2), Some(Ok((proxied("10.9.8.7:40000", 80), 28))));
+    }
+
+    #[test]
+    fn an_ipv4_address_within_ipv6_is_one_of_ipv4() {
+        let line = b"PROXY TCP6 ::ffff:9.9.9.9 ::ffff:10.0.0.1 1000 443\r\n";
+        assert_eq!(parse(line), Some(Ok((proxied("9.9.9.9:1000", 443), line.len()))));
+        let mut v2 = v2::PROTOCOL_PREFIX.to_vec();
+        v2.extend_from_slice(b"\x21\x21\x00\x24");
+        for mapped in [b"\x09\x09\x09\x09", b"\x0a\x00\x00\x01"] {
+            v2.extend_from_slice(b"\0\0\0\0\0\0\0\0\0\0\xff\xff");
+            v2.extend_from_slice(mapped);
+        }
+        v2.extend_from_slice(b"\x03\xe8\x01\xbb");
+        assert_eq!(parse(&v2), Some(Ok((proxied("9.9.9.9:1000", 443), v2.len()))));
     }
 
     #[test]

@@ -13,6 +13,9 @@ use super::sources::Sources;
 /// A worker beats about once a second; one that does not for this long is stuck.
 const WORKER_STUCK_AFTER: Duration = Duration::from_secs(5);
 
+/// A process that begins waits so long for the first health checks at most, or their own time where that is less.
+const FIRST_CHECKS_WAIT: Duration = Duration::from_secs(1);
+
 /// The control thread may compile for seconds without a beat.
 const CONTROL_STUCK_AFTER: Duration = Duration::from_secs(30);
 
@@ -42,8 +45,26 @@ impl Sources {
         if self.control.status().generation == 0 {
             return Some("no complete snapshot yet".into());
         }
-        let behind = self.metrics.counters().iter().position(|core| core.generation.get() == 0)?;
-        Some(format!("worker {behind} serves no snapshot yet"))
+        if let Some(behind) = self.metrics.counters().iter().position(|core| core.generation.get() == 0) {
+            return Some(format!("worker {behind} serves no snapshot yet"));
+        }
+        self.unchecked()
+    }
+
+    /// Whose first health checks are still worth a wait.
+    fn unchecked(&self) -> Option<String> {
+        if self.phase.checks_are_over() {
+            return None;
+        }
+        let snapshot = self.control.snapshot()?;
+        let (mut unknown, mut bound) = (0, Duration::ZERO);
+        for cluster in snapshot.clusters.iter() {
+            let Some((vitals, check)) = cluster.vitals().zip(cluster.balancing.health_check.as_ref()) else { continue };
+            unknown += vitals.unknown();
+            bound = bound.max(check.timeout);
+        }
+        let over = self.phase.wait_for_checks(bound.min(FIRST_CHECKS_WAIT), unknown == 0);
+        (!over).then(|| format!("the first health checks of {unknown} endpoints are under way"))
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the admin thread shows, as the rest of the process provides it.
+#![expect(clippy::disallowed_types, reason = "the admin thread")]
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use ringress_config::diagnostics::Finding;
 use ringress_config::snapshot::Snapshot;
@@ -95,9 +96,24 @@ pub trait WorkerPlane: Send + Sync {
 #[derive(Debug, Default)]
 pub struct Phase {
     draining: AtomicBool,
+    /// Since when the first health checks are waited for.
+    checks_since: OnceLock<Instant>,
+    checks_over: AtomicBool,
 }
 
 impl Phase {
+    /// Whether the first health checks are waited for no more.
+    pub(super) fn checks_are_over(&self) -> bool {
+        self.checks_over.load(Ordering::Relaxed)
+    }
+
+    /// They are waited for until `bound` is over since the first call. Whether it is, or `done`, and for good.
+    pub(super) fn wait_for_checks(&self, bound: Duration, done: bool) -> bool {
+        let since = self.checks_since.get_or_init(Instant::now);
+        let over = done || since.elapsed() >= bound;
+        self.checks_over.fetch_or(over, Ordering::Relaxed) || over
+    }
+
     /// From now on the process is not ready.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);

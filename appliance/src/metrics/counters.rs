@@ -15,8 +15,6 @@ pub enum Refused {
     ClientConnectionLimit,
     /// No file descriptor left.
     FileDescriptors,
-    /// No memory left for buffers.
-    Memory,
     /// A request that is malformed or ambiguous.
     BadRequest,
     /// An HTTP/2 connection that sends frames without a purpose.
@@ -45,11 +43,10 @@ pub enum Refused {
 
 impl Refused {
     /// All reasons.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 15] = [
         Self::ConnectionLimit,
         Self::ClientConnectionLimit,
         Self::FileDescriptors,
-        Self::Memory,
         Self::BadRequest,
         Self::Http2Flood,
         Self::StalledStream,
@@ -70,7 +67,6 @@ impl Refused {
             Self::ConnectionLimit => "connection_limit",
             Self::ClientConnectionLimit => "client_connection_limit",
             Self::FileDescriptors => "file_descriptors",
-            Self::Memory => "memory",
             Self::BadRequest => "bad_request",
             Self::Http2Flood => "http2_flood",
             Self::StalledStream => "stalled_stream",

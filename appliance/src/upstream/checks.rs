@@ -8,8 +8,11 @@
 //! begins anew with what was found, as the word outlives it.
 //!
 //! Endpoints begin as healthy: their readiness probe let them in, and what Envoy does, no request before the first
-//! check, would hold up every rollout. The first check comes at a random time within the interval and each further one
-//! a tenth earlier or later, so that neither endpoints nor replicas march in step. A core has [`CHECKS_MAX`] under way
+//! check, would hold up every rollout. The first check decides at once, whatever the threshold: a process that replaces
+//! another one must not send requests to all that is known to be dead there. It comes at once where the process begins, and
+//! the process is ready when all have come in, or after a while; otherwise within [`FIRST`]. The next one comes at a
+//! random time within the interval and each further one a tenth earlier or later, so that neither endpoints nor replicas
+//! march in step. A core has [`CHECKS_MAX`] under way
 //! at most; of those that are due, the ones that have waited longest come first.
 
 mod grpc;
@@ -33,6 +36,9 @@ use probe::Fault;
 
 /// Time between looks for what is due.
 const TURN: Duration = Duration::from_millis(100);
+
+/// The first check of an endpoint that has come later comes within this time, or the interval where that is less.
+const FIRST: Duration = Duration::from_secs(1);
 
 /// The checks of a core.
 #[derive(Default)]
@@ -103,7 +109,7 @@ impl Checks {
         let (plan, now_ms) = (self.plan.borrow(), core.timers.now_ms());
         for (cluster, probed) in plan.due(now_ms).into_iter().take(CHECKS_MAX - self.under_way.get()) {
             let Some(check) = &cluster.balancing.health_check else { continue };
-            probed.due_ms.set(now_ms + jittered(check.interval, &mut core.random.borrow_mut()));
+            probed.due_ms.set(now_ms + probed.pause(check.interval, &mut core.random.borrow_mut()));
             probed.busy.set(true);
             self.under_way.set(self.under_way.get() + 1);
             let under_way = UnderWay { core: Rc::clone(core), probed: Rc::clone(probed) };
@@ -120,14 +126,14 @@ impl Plan {
         now_ms: u64,
         random: &mut fastrand::Rng,
     ) {
-        self.generation = generation;
+        let first = if std::mem::replace(&mut self.generation, generation) == 0 { Duration::ZERO } else { FIRST };
         let before = std::mem::take(&mut self.clusters);
         let mut before: HashMap<u64, Checked> =
             before.into_iter().map(|checked| (checked.cluster.identity, checked)).collect();
         self.clusters = clusters
             .map(|cluster| match before.remove(&cluster.identity) {
                 Some(same) if Arc::ptr_eq(&same.cluster, cluster) => same,
-                other => Checked::new(cluster, other, now_ms, random),
+                other => Checked::new(cluster, other, first, now_ms, random),
             })
             .collect();
     }
@@ -146,13 +152,20 @@ impl Plan {
 }
 
 impl Checked {
-    fn new(cluster: &Arc<Cluster>, before: Option<Self>, now_ms: u64, random: &mut fastrand::Rng) -> Self {
+    /// Newcomers are checked within `first`.
+    fn new(
+        cluster: &Arc<Cluster>,
+        before: Option<Self>,
+        first: Duration,
+        now_ms: u64,
+        random: &mut fastrand::Rng,
+    ) -> Self {
         let before = before.into_iter().flat_map(|checked| checked.endpoints);
         let mut before: HashMap<SocketAddr, Rc<Probed>> = before.map(|probed| (probed.address, probed)).collect();
         let interval_ms = cluster.balancing.health_check.as_ref().map_or(0, |check| milliseconds(check.interval));
         let mut probed = |at: usize, address: SocketAddr| {
             let vital = cluster.vitals().map(|vitals| Arc::clone(vitals.endpoint(at))).unwrap_or_default();
-            let due_ms = now_ms + random.u64(..=interval_ms);
+            let due_ms = now_ms + random.u64(..=interval_ms.min(milliseconds(first)));
             match before.remove(&address).filter(|known| Arc::ptr_eq(&known.vital, &vital)) {
                 Some(known) => {
                     // The interval may be a shorter one now.
@@ -179,8 +192,17 @@ impl Probed {
         !self.busy.get() && self.due_ms.get() <= now_ms
     }
 
+    /// From the beginning of a check to that of the next.
+    fn pause(&self, interval: Duration, random: &mut fastrand::Rng) -> u64 {
+        if self.vital.is_known() { jittered(interval, random) } else { random.u64(..=milliseconds(interval)) }
+    }
+
     /// Takes note of a check. If it makes the endpoint change sides: whether it fails now.
     fn note(&self, passed: bool, check: &HealthCheck) -> Option<bool> {
+        if !self.vital.is_known() {
+            self.vital.set_failing(!passed);
+            return (!passed).then_some(true);
+        }
         let was_failing = self.vital.is_failing();
         if passed != was_failing {
             self.streak.set(0);
@@ -209,6 +231,8 @@ async fn check_once(under_way: UnderWay, cluster: Arc<Cluster>, check: Arc<Healt
         vitals.totals().count(result.is_ok());
     }
     let (endpoint, changes) = (probed.address, probed.note(result.is_ok(), &check));
+    // Not only at the next turn: the process may be ready by then.
+    cluster.vitals().filter(|_| changes.is_some()).inspect(|vitals| vitals.recount());
     match (changes, result) {
         (Some(true), Err(fault)) => {
             tracing::warn!(cluster = &*cluster.name, %endpoint, %fault, "endpoint fails its health check");

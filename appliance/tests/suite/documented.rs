@@ -46,6 +46,7 @@ const COMMANDS: &[(&str, How)] = &[
     ("ringress shadow", By("appliance/tests/suite/shadow.rs", "\"shadow\"")),
     ("ringress top", By("appliance/tests/suite/admin.rs", "\"top\", \"--once\"")),
     ("ringress upgrade", By("appliance/tests/suite/support/process.rs", "\"upgrade\".to_owned()")),
+    ("kill -HUP", By("appliance/tests/suite/reread.rs", "ringress.signal(Signal::HUP)")),
     ("make check", By("Makefile", "check: fmt lint deny tree test")),
     ("make e2e", By(".ci/run", "make suite")),
     ("make tree", By(".ci/run", "make tree")),

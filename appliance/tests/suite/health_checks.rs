@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::client::Connection;
+use crate::support::client::{self, Connection};
 use crate::support::eventually;
 use crate::support::frame_origin::FrameOrigin;
 use crate::support::frames::{DATA, END_STREAM, frame, headers};
@@ -133,6 +133,47 @@ fn an_endpoint_that_fails_its_check_gets_no_request_until_it_passes_again() {
         fails(&ringress, &[]);
         eventually("it serves again", || served(&ringress, 10).contains(&"other".to_owned()));
         ringress.wait_logged("endpoint passes its health check again");
+    });
+}
+
+#[test]
+fn after_an_upgrade_no_request_goes_to_what_failed_before() {
+    on_each_driver(|driver| {
+        let patients = ["good", "one", "two"].map(|name| Patient::new(name, false));
+        let addresses = patients.each_ref().map(Patient::address);
+        patients[1..].iter().for_each(|patient| patient.set_ill(true));
+        // By the threshold alone it would take minutes.
+        let slow = [
+            HEALTHZ,
+            ("ringress.io/health-check-interval", "60"),
+            ("ringress.io/health-check-unhealthy-threshold", "3"),
+            ("ringress.io/health-check-healthy-threshold", "3"),
+        ];
+        let ringress = serving(driver, &addresses, "http", &slow);
+        // Ready means that the first checks have come in.
+        for _ in 0..3 {
+            assert_eq!(served(&ringress, 20), ["good"; 20]);
+            ringress.upgrade().expect("an upgrade");
+        }
+        assert_eq!(served(&ringress, 20), ["good"; 20]);
+    });
+}
+
+#[test]
+fn first_checks_that_hang_hold_the_start_up_for_a_bounded_time() {
+    on_each_driver(|driver| {
+        let (good, hanging) = (Patient::new("good", false), Patient::new("hanging", true));
+        hanging.set_ill(true);
+        let own = [HEALTHZ, ("ringress.io/health-check-timeout", "3600")];
+        let instance =
+            Ringress::on(driver).manifest("all.json", manifest(&[good.address(), hanging.address()], "http", &own));
+        let ringress = instance.launch();
+        let why = || client::try_once(ringress.health, "GET", "localhost", "/readyz").map(|answer| answer.text());
+        let waits = || why().is_ok_and(|text| text.contains("the first health checks of 1 endpoints are under way"));
+        eventually("it says what it waits for", waits);
+        let began = Instant::now();
+        ringress.wait_ready();
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     });
 }
 

@@ -250,6 +250,8 @@ fn an_upload_that_is_too_long_is_refused_before_its_end() {
         assert_eq!(frames.answer(1).status, 413, "by its length");
         frames.send(&[post(3), frame(DATA, 0, 3, &[0; 3000])].concat()).expect("send");
         assert_eq!(frames.answer(3).status, 413, "by what came");
+        let refused = || ringress.metric("ringress_refused_total{reason=\"body_too_large\"}");
+        eventually("both are counted", || refused() == 2.0);
         frames.send(&get(5)).expect("send");
         assert_eq!(frames.answer(5).status, 200, "the connection goes on");
     });

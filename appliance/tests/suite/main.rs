@@ -16,6 +16,7 @@ mod balancing;
 mod change_under_load;
 mod circuit;
 mod class_parameters;
+mod client_address;
 mod client_certificates;
 mod client_connections;
 mod cluster;

@@ -184,7 +184,7 @@ pub(super) static ROWS: &[Row] = &[
     row("ringress.io/health-check-healthy-threshold", LoadBalance, "int, 1-100", "2", Path, Low, P1, Honoured, Default,
         "Checks in a row that a failing endpoint must pass to be used again."),
     row("ringress.io/health-check-unhealthy-threshold", LoadBalance, "int, 1-100", "3", Path, Low, P1, Honoured, Default,
-        "Checks in a row that an endpoint must fail to be passed over."),
+        "Checks in a row that an endpoint must fail to be passed over; the first check of an endpoint decides at once."),
     row("ringress.io/slow-start", LoadBalance, "int s, 0 = off", "0", Path, Low, P2, Honoured, Default,
         "An endpoint that is added gets a share that grows to the full one in this time, with round_robin, ewma, least_request and random."),
     row("affinity", SessionAffinity, "enum: cookie", "", Ingress, Low, P0, Differs("a route without affinity of its own obeys the cookies of the oldest Ingress of its Service"), Default,

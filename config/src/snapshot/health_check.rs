@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::{Endpoint, UpstreamProtocol, UpstreamTls};
@@ -72,9 +72,14 @@ pub struct Vitals {
     totals: Arc<CheckTotals>,
 }
 
-/// What checks found out about one endpoint.
+/// What checks found out about one endpoint: one of the three below.
 #[derive(Debug, Default)]
-pub struct Vital(AtomicBool);
+pub struct Vital(AtomicU8);
+
+/// No check has ended yet. The endpoint is used.
+const UNKNOWN: u8 = 0;
+const HEALTHY: u8 = 1;
+const FAILING: u8 = 2;
 
 /// What checks of one cluster came to.
 #[derive(Debug, Default)]
@@ -120,6 +125,11 @@ impl Vitals {
         &self.totals
     }
 
+    /// Endpoints of which no check has said anything yet.
+    pub fn unknown(&self) -> usize {
+        self.endpoints.iter().filter(|vital| !vital.is_known()).count()
+    }
+
     /// Counts the endpoints that fail, now. For the core that checks only.
     pub fn recount(&self) {
         let failing = self.endpoints.iter().filter(|vital| vital.is_failing()).count();
@@ -131,12 +141,17 @@ impl Vital {
     /// Whether the endpoint is to be passed over.
     #[inline]
     pub fn is_failing(&self) -> bool {
-        self.0.load(Relaxed)
+        self.0.load(Relaxed) == FAILING
+    }
+
+    /// Whether a check has said anything yet.
+    pub fn is_known(&self) -> bool {
+        self.0.load(Relaxed) != UNKNOWN
     }
 
     /// Notes what was found. For the core that checks only.
     pub fn set_failing(&self, failing: bool) {
-        self.0.store(failing, Relaxed);
+        self.0.store(if failing { FAILING } else { HEALTHY }, Relaxed);
     }
 }
 
@@ -176,6 +191,7 @@ mod tests {
         old.totals().count(false);
         old.recount();
         assert!(old.totals().any_failing());
+        assert_eq!(old.unknown(), 1);
         let new = Vitals::new(&endpoints(&[2, 3]), Some((&before, &old)));
         assert!(new.endpoint(0).is_failing() && !new.endpoint(1).is_failing());
         old.endpoint(1).set_failing(false);

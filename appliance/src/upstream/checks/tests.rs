@@ -42,7 +42,7 @@ fn an_endpoint_changes_sides_after_its_thresholds_and_not_before() {
     let (plan, check) = (planned(&cluster(&[1], None)), check());
     let probed = &plan.clusters[0].endpoints[0];
     let noted = |results: &[bool]| results.iter().filter_map(|passed| probed.note(*passed, &check)).collect::<Vec<_>>();
-    assert_eq!(noted(&[false, false, true, false, false]), [false; 0], "a pass between begins anew");
+    assert_eq!(noted(&[true, false, false, true, false, false]), [false; 0], "a pass between begins anew");
     assert_eq!(noted(&[false]), [true]);
     assert!(probed.vital.is_failing());
     assert_eq!(noted(&[false, true, false, true]), [false; 0]);
@@ -51,15 +51,32 @@ fn an_endpoint_changes_sides_after_its_thresholds_and_not_before() {
 }
 
 #[test]
-fn first_checks_are_spread_over_the_interval() {
+fn the_first_check_decides_at_once() {
+    let (plan, check) = (planned(&cluster(&[1, 2], None)), check());
+    let [well, ill] = [&plan.clusters[0].endpoints[0], &plan.clusters[0].endpoints[1]];
+    assert_eq!((well.note(true, &check), ill.note(false, &check)), (None, Some(true)));
+    assert_eq!((well.vital.is_failing(), ill.vital.is_failing()), (false, true));
+    assert_eq!((ill.note(true, &check), ill.note(true, &check)), (None, Some(false)), "and then the thresholds do");
+}
+
+#[test]
+fn checks_come_at_once_at_the_start_and_are_spread_over_the_interval_then() {
     let all: Vec<u16> = (1..=100).collect();
-    let plan = planned(&cluster(&all, None));
-    let early = plan.due(INTERVAL_MS / 2).len();
+    let before = cluster(&all[..50], None);
+    let mut plan = planned(&before);
+    assert_eq!(plan.due(0).len(), 50);
+    let (mut random, interval) = (fastrand::Rng::with_seed(7), Duration::from_millis(INTERVAL_MS));
+    let first = Rc::clone(&plan.clusters[0].endpoints[0]);
+    let early = (0..100).filter(|_| first.pause(interval, &mut random) <= INTERVAL_MS / 2).count();
     assert!((30..=70).contains(&early), "{early} of 100 in the first half");
-    assert_eq!(plan.due(INTERVAL_MS).len(), 100);
-    let mut random = fastrand::Rng::with_seed(7);
-    let later: Vec<_> = (0..100).map(|_| jittered(Duration::from_millis(INTERVAL_MS), &mut random)).collect();
+    first.vital.set_failing(false);
+    let later: Vec<_> = (0..100).map(|_| first.pause(interval, &mut random)).collect();
     assert!(later.iter().all(|ms| (9000..=11_000).contains(ms)), "{later:?}");
+    plan.clusters[0].endpoints.iter().for_each(|probed| probed.busy.set(true));
+    plan.follow(2, [&cluster(&all, Some(&before))].into_iter(), 0, &mut random);
+    let early = plan.due(500).len();
+    assert!((10..=40).contains(&early), "{early} of 50 newcomers in the first half of a second");
+    assert_eq!(plan.due(1000).len(), 50);
 }
 
 #[test]
@@ -79,6 +96,7 @@ fn a_snapshot_keeps_what_is_under_way_and_forgets_what_left() {
     let mut plan = planned(&before);
     let probed = Rc::clone(&plan.clusters[0].endpoints[1]);
     probed.busy.set(true);
+    assert_eq!(probed.note(true, &check()), None);
     (0..2).for_each(|_| assert_eq!(probed.note(false, &check()), None));
     let after = cluster(&[2, 3], Some(&before));
     plan.follow(2, [&after].into_iter(), 0, &mut fastrand::Rng::with_seed(7));
