@@ -72,9 +72,16 @@ fn a_proxied_request_and_a_handshake_cost_no_more_cpu_than_is_promised_beside_ng
 fn an_idle_connection_costs_a_kib_and_over_tls_eight() {
     on_each_driver(|driver| {
         // What the process has beside them differs by some 100 KiB from run to run; 10,000 handshakes take a minute.
-        let bounds: &[&str] =
-            if long() { &["--bytes-max=1024", "--tls-bytes-max=8192"] } else { &["--no-tls", "--bytes-max=1152"] };
-        bench(driver.name(), &[&["idle", "--peers=ringress", "--connections=10000"], bounds].concat());
+        let forms: &[&[&str]] = match long() {
+            true => &[&["--connections=10000", "--bytes-max=1024", "--tls-bytes-max=8192"]],
+            false => &[
+                &["--connections=10000", "--no-tls", "--bytes-max=1152"],
+                &["--connections=1000", "--tls-bytes-max=8192"],
+            ],
+        };
+        for form in forms {
+            bench(driver.name(), &[&["idle", "--peers=ringress"], *form].concat());
+        }
     });
 }
 
