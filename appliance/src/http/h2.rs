@@ -304,22 +304,7 @@ impl Shared {
             Ok(After::Next | After::Closed) => {}
             Err(broken) => {
                 let answered = lane.has_begun().then_some(scratch.response.status).filter(|status| *status != 0);
-                let status = match broken {
-                    Broken::ByPeer => {
-                        self.taken_back(started_ms);
-                        answered
-                    }
-                    Broken::Unread => {
-                        core.metrics.refuse(Refused::UnreadBody);
-                        lane.answer(UNREAD);
-                        answered.or(Some(503))
-                    }
-                    Broken::Late => {
-                        core.metrics.refuse(Refused::Timeout);
-                        lane.answer(grpc::DEADLINE_EXCEEDED);
-                        answered.or(Some(504))
-                    }
-                };
+                let status = self.broken(&lane, broken, started_ms, answered);
                 exchange::taken_back(core, &self.facts, &mut scratch, &inbox, (started, status));
             }
         }
@@ -329,6 +314,21 @@ impl Shared {
         lane.break_off(None);
         core.put_scratch(scratch);
         core.buffers.put(inbox);
+    }
+
+    /// A stream ended before its exchange: `answered` of its head has left. The status that its client has seen.
+    fn broken(&self, lane: &Lane, broken: Broken, started_ms: u64, answered: Option<u16>) -> Option<u16> {
+        let (reason, head, status) = match broken {
+            Broken::ByPeer => {
+                self.taken_back(started_ms);
+                return answered;
+            }
+            Broken::Unread => (Refused::UnreadBody, UNREAD, 503),
+            Broken::Late => (Refused::Timeout, grpc::DEADLINE_EXCEEDED, 504),
+        };
+        self.core.metrics.refuse(reason);
+        lane.answer(head);
+        answered.or(Some(status))
     }
 
     /// Answers what is no request, without a body: there is nothing to say to who sends such.
