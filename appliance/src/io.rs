@@ -21,7 +21,7 @@ pub(crate) use deadline::Timers;
 pub(crate) use listener::{Accepted, Listener, Stopper};
 pub use runtime::{Driver, DriverChoice, DriverError};
 pub(crate) use runtime::{give_way, run, sleep, spawn, wake_last, within};
-pub(crate) use signal::Deadline;
+pub(crate) use signal::{Deadline, Signal};
 pub(crate) use socket::{Aborter, Peek, ReadHalf, Socket, WriteHalf};
 pub(crate) use wake::{Wake, WakeReceiver};
 

@@ -6,8 +6,19 @@ use std::time::Duration;
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Bytes that a peer of HTTP/2 may send on one stream before they are read (nginx' `http2_body_preread_size`).
 pub(crate) const H2_STREAM_WINDOW: u32 = 64 << 10;
-/// The same for all streams of a connection: what a flood of unread bodies costs at most.
+/// The same for all streams of a client's connection: what a flood of unread bodies costs at most.
 pub(crate) const H2_CONNECTION_WINDOW: u32 = 128 << 10;
+/// What h2 may hold beside the bytes of small DATA frames that are not read, 256 for each, before it ends a client's
+/// connection: as many frames as come in one receive.
+pub(crate) const H2_CLIENT_FRAMES_BYTES: usize = 1 << 20;
+/// The same of a session with an upstream, and all its streams may wait for their clients: none may keep the others waiting.
+pub(crate) const H2_UPSTREAM_FRAMES_BYTES: usize = 32 << 20;
+/// Bytes that an upstream may send on a session before they are read.
+pub(crate) const H2_UPSTREAM_WINDOW: u32 = H2_STREAMS_PER_SESSION * H2_STREAM_WINDOW;
+/// Streams of a session that were reset here, and of which late frames are let pass for [`H2_RESET_REMEMBERED`].
+pub(crate) const H2_RESETS_REMEMBERED: usize = 1024;
+/// More than a round trip, with what an upstream has in its buffers.
+pub(crate) const H2_RESET_REMEMBERED: Duration = Duration::from_secs(10);
 /// What answers may hold that HTTP/2 clients let wait from the start, on one core; the oldest are ended beyond it.
 pub(crate) const H2_STALLED_BYTES_MAX: usize = 12 << 20;
 /// The same with the answers whose clients took some and said so, slow ones mostly: so much at least,

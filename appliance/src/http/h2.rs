@@ -7,6 +7,7 @@
 
 #![expect(clippy::disallowed_types, reason = "one reading per stream, for the log of those that are taken back")]
 
+pub(crate) mod dials;
 mod inflow;
 mod lane;
 mod meter;
@@ -44,7 +45,7 @@ use super::grpc;
 use super::head::{HeadError, HeadLimits, Progress};
 use super::response::Asked;
 use crate::io::{self as core_io, Deadline};
-use crate::limits::{H2_CONNECTION_WINDOW, H2_GOODBYE, H2_STREAM_WINDOW, HANDSHAKE};
+use crate::limits::{H2_CLIENT_FRAMES_BYTES, H2_CONNECTION_WINDOW, H2_GOODBYE, H2_STREAM_WINDOW, HANDSHAKE};
 use crate::metrics::Refused;
 use crate::stream::Stream;
 use crate::worker::Core;
@@ -136,6 +137,9 @@ impl Shared {
             .initial_connection_window_size(H2_CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX))
             .max_send_buffer_size(H2_STREAM_WINDOW as usize)
+            .data_frame_budget(H2_CLIENT_FRAMES_BYTES)
+            // Those that a client takes back together with their beginning; `resets.rs` says when they are too many.
+            .max_pending_accept_reset_streams(resets::STREAMS_MIN as usize)
             .enable_connect_protocol()
             .handshake(wire);
         let expired = poll_fn(|cx| self.idle.poll_passed(cx));

@@ -10,8 +10,9 @@ use ringress_config::snapshot::{Cluster, Route, Timeouts, UpstreamProtocol, Upst
 
 use super::{Lease, Opened};
 use crate::error::Failure;
+use crate::http::h2::dials::Opening;
 use crate::http::h2::session::{self, With};
-use crate::io::Socket;
+use crate::io::{Socket, within};
 use crate::stream::Stream;
 use crate::tls::{Alpn, TlsStream};
 use crate::worker::Core;
@@ -152,13 +153,29 @@ async fn dial_lane(
     speech: Speech<'_>,
     timeouts: &Timeouts,
 ) -> io::Result<Stream> {
-    if let Some(lane) = lane(core, address, speech) {
-        return Ok(lane);
+    let (with, began_ms) = (With::of(address, speech), core.timers.now_ms());
+    loop {
+        if let Some(lane) = lane(core, address, speech) {
+            return Ok(lane);
+        }
+        match core.sessions.opening(with) {
+            Opening::Turn(turn) => {
+                let opened = open_session(core, with, speech, timeouts).await;
+                return opened.inspect_err(|error| turn.fail(error));
+            }
+            Opening::Wait(waiting) => {
+                let waited = Duration::from_millis(core.timers.now_ms() - began_ms);
+                let left = timeouts.connect.saturating_sub(waited);
+                within(left, waiting.over()).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
+            }
+        }
     }
-    let with = With::of(address, speech);
+}
+
+async fn open_session(core: &Rc<Core>, with: With, speech: Speech<'_>, timeouts: &Timeouts) -> io::Result<Stream> {
     let stream = match with.tls {
-        true => dial_tls(core, address, speech.tls, timeouts, Alpn::Http2).await?,
-        false => Stream::Plain(dial(core, address, timeouts).await?),
+        true => dial_tls(core, with.address, speech.tls, timeouts, Alpn::Http2).await?,
+        false => Stream::Plain(dial(core, with.address, timeouts).await?),
     };
     let (requests, driver) = session::begin(core, stream).await?;
     Ok(Stream::Lane(core.sessions.add(core, with, requests, driver)))

@@ -70,5 +70,6 @@ mod tracing;
 mod upgrade;
 mod upstream_address;
 mod upstream_goodbye;
+mod upstream_sessions;
 mod values;
 mod websocket;

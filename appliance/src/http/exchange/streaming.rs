@@ -25,7 +25,7 @@ use crate::relay;
 use crate::relay::request::{self, Gathered};
 use crate::relay::response::{self, Relayed};
 use crate::stream::{Reader, Sink, Source, Stream, Writer};
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Lease};
 use crate::worker::Scratch;
 
 /// Wait for a response while the request body is still going up, which has bounds of its own.
@@ -39,6 +39,13 @@ enum Streaming {
     AfterHead(Failure),
     /// An error backend answers in place of this status.
     Replaced(u16),
+}
+
+/// What an attempt came to.
+struct Streamed {
+    result: Result<Relayed, Streaming>,
+    lease: Option<Lease>,
+    began: Instant,
 }
 
 /// A request on its way up.
@@ -68,31 +75,21 @@ impl<'s> Exchange<'s> {
         }
         // The rest of the body is never parsed as a request: whatever happens, the connection ends with this response.
         self.keep_alive = false;
-        let idempotent = scratch.request.method.is_idempotent();
-        let mut connection = match self.connect_fresh(route, cluster, idempotent).await {
-            Ok(connection) => connection,
+        let target = (route, cluster);
+        let streamed = match self.stream_once(client, (scratch, inbox), target, body, &mut decoder).await {
+            // Nothing of the body has left, so nothing is missing.
+            Ok(Streamed { result: Err(Streaming::BeforeHead(Failure::Unprocessed)), .. })
+                if decoder.taken() == 0 && matches!(client.stream, Stream::Lane(_)) =>
+            {
+                let body = Gathered::new(&self.core);
+                self.stream_once(client, (scratch, inbox), target, body, &mut decoder).await
+            }
+            streamed => streamed,
+        };
+        let Streamed { result, lease, began } = match streamed {
+            Ok(streamed) => streamed,
             Err(failure) => return self.fail(client, scratch, inbox, cluster, &failure).await,
         };
-        let mut head = self.core.waiting_buffer();
-        self.outbound(scratch, inbox, scratch.request.framing).write(&mut head, connection.address);
-        let began = Instant::now();
-        let lease = connection.lease.take();
-        let is_http_1_0 = scratch.request.version == Version::Http10;
-        if is_http_1_0 {
-            client.stream.reset_on_close(true);
-        }
-        let (mut reader, mut writer) = client.stream.take().split();
-        let gathered = body.bytes.len() as u64;
-        let upload = Upload { head, first: body, decoder: &mut decoder };
-        let sides = (&mut reader, &mut writer, connection);
-        let result = self.both_ways((scratch, inbox), client.facts.secured.is_tls(), route, upload, sides).await;
-        // What was gathered is counted already.
-        self.bytes_received += decoder.taken() - gathered;
-        self.times.response = Some(began.elapsed());
-        client.stream = Stream::reunite(reader, writer);
-        if is_http_1_0 {
-            client.stream.reset_on_close(false);
-        }
         match (&result, &lease) {
             (Err(Streaming::BeforeHead(failure)), Some(lease)) => lease.failed(&self.core, failure),
             (Ok(_) | Err(Streaming::AfterHead(_) | Streaming::Replaced(_)), Some(lease)) => lease.answered(),
@@ -116,6 +113,43 @@ impl<'s> Exchange<'s> {
                 cut(client, &scratch.request, &failure)
             }
         }
+    }
+
+    /// One attempt.
+    ///
+    /// # Errors
+    /// When there is no connection.
+    async fn stream_once(
+        &mut self,
+        client: &mut Client,
+        (scratch, inbox): (&mut Scratch, &[u8]),
+        (route, cluster): Target<'s>,
+        body: Gathered,
+        decoder: &mut BodyDecoder,
+    ) -> Result<Streamed, Failure> {
+        let idempotent = scratch.request.method.is_idempotent();
+        let mut connection = self.connect_fresh(route, cluster, idempotent).await?;
+        let mut head = self.core.waiting_buffer();
+        self.outbound(scratch, inbox, scratch.request.framing).write(&mut head, connection.address);
+        let began = Instant::now();
+        let lease = connection.lease.take();
+        let is_http_1_0 = scratch.request.version == Version::Http10;
+        if is_http_1_0 {
+            client.stream.reset_on_close(true);
+        }
+        let (mut reader, mut writer) = client.stream.take().split();
+        let gathered = body.bytes.len() as u64;
+        let upload = Upload { head, first: body, decoder };
+        let sides = (&mut reader, &mut writer, connection);
+        let result = self.both_ways((scratch, inbox), client.facts.secured.is_tls(), route, upload, sides).await;
+        // What was gathered is counted already.
+        self.bytes_received += decoder.taken() - gathered;
+        self.times.response = Some(began.elapsed());
+        client.stream = Stream::reunite(reader, writer);
+        if is_http_1_0 {
+            client.stream.reset_on_close(false);
+        }
+        Ok(Streamed { result, lease, began })
     }
 
     /// A fresh connection: a pooled one that proves stale could not be made good once the body is on its way.

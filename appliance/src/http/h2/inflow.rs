@@ -37,7 +37,7 @@ pub(super) struct Inflow {
 enum Last {
     /// Its end, with trailers perhaps.
     End,
-    Failed(h2::Error),
+    Failed(io::Error),
 }
 
 impl Inflow {
@@ -68,7 +68,7 @@ impl Inflow {
             {
                 match next {
                     Some(Ok(piece)) => unread.keep(&piece),
-                    Some(Err(error)) => self.last = Some(Last::Failed(error)),
+                    Some(Err(error)) => self.last = Some(Last::Failed(super::io_error(error))),
                     None => self.last = Some(Last::End),
                 }
             }
@@ -91,7 +91,26 @@ impl Inflow {
         read
     }
 
+    /// As many pieces as are there and have room: small ones come in crowds, and each by itself would be a send.
     fn poll_next(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        let mut given = 0;
+        loop {
+            match self.poll_one(cx, buf) {
+                Poll::Ready(Ok(bytes @ 1..)) => given += bytes,
+                Poll::Ready(Err(error)) if given > 0 => {
+                    self.last = Some(Last::Failed(error));
+                    return Poll::Ready(Ok(given));
+                }
+                Poll::Pending if given > 0 => return Poll::Ready(Ok(given)),
+                other => return other.map_ok(|_| given),
+            }
+            if self.ended || buf.capacity() - buf.len() <= CHUNK_OVERHEAD {
+                return Poll::Ready(Ok(given));
+            }
+        }
+    }
+
+    fn poll_one(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         let before = buf.len();
         let kept = self.unread.as_ref().is_some_and(|unread| !unread.kept().is_empty());
         while !kept && self.piece.is_empty() {
@@ -128,7 +147,7 @@ impl Inflow {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         match self.last.take() {
             None => {}
-            Some(Last::Failed(error)) => return Poll::Ready(Err(super::io_error(error))),
+            Some(Last::Failed(error)) => return Poll::Ready(Err(error)),
             Some(Last::End) => {
                 self.last = Some(Last::End);
                 return Poll::Ready(Ok(false));

@@ -33,6 +33,9 @@ const CROWDED_BURST: u64 = 20;
 /// …and in each second: a thousand that stay below their own bound would together be too many for the core for ever.
 const CROWDED_PER_SECOND: u64 = 10;
 
+/// Pieces of bodies that may lie in h2, each by itself, while more is received.
+const CRUMBS_MIN: usize = 256;
+
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
@@ -109,6 +112,8 @@ pub(super) struct Meter {
     /// What counts when the core has had too many.
     crowded: Credit,
     crowd: Rc<Crowd>,
+    /// Pieces of bodies in what was taken last.
+    pieces: usize,
 }
 
 /// Why no frame is taken any more.
@@ -124,7 +129,16 @@ impl Meter {
     pub(super) fn new(crowd: Rc<Crowd>, now_ms: u64) -> Self {
         let credit = Credit::new(BURST, PER_SECOND, now_ms);
         let crowded = Credit::new(CROWDED_BURST, CROWDED_PER_SECOND, now_ms);
-        Self { header: [0; FRAME_HEADER_BYTES], filled: 0, skip: PREFACE_BYTES, begun: false, credit, crowded, crowd }
+        Self {
+            header: [0; FRAME_HEADER_BYTES],
+            filled: 0,
+            skip: PREFACE_BYTES,
+            begun: false,
+            credit,
+            crowded,
+            crowd,
+            pieces: 0,
+        }
     }
 
     /// Takes note of received bytes.
@@ -133,6 +147,7 @@ impl Meter {
     /// At the first frame that is wrong or one too many.
     pub(super) fn take(&mut self, mut bytes: &[u8], now_ms: u64) -> Result<(), Refusal> {
         let received = bytes.len();
+        self.pieces = 0;
         self.credit.follow(now_ms);
         self.crowded.follow(now_ms);
         self.crowd.frames.borrow_mut().follow(now_ms);
@@ -152,6 +167,11 @@ impl Meter {
         Ok(())
     }
 
+    /// Whether what was taken last is so many pieces that whoever they are for should read them before more comes.
+    pub(super) fn is_crumbs(&self) -> bool {
+        self.pieces > CRUMBS_MIN
+    }
+
     /// A frame begins.
     fn frame(&mut self) -> Result<(), Reason> {
         let [high, middle, low, kind, flags, ..] = self.header;
@@ -160,6 +180,7 @@ impl Meter {
         if !std::mem::replace(&mut self.begun, true) && (kind != SETTINGS || flags & ACK != 0) {
             return Err(Reason::PROTOCOL_ERROR);
         }
+        self.pieces += usize::from(kind == DATA);
         if has_wrong_size(kind, flags, self.skip) {
             return Err(Reason::FRAME_SIZE_ERROR);
         }

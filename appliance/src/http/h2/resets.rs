@@ -8,7 +8,7 @@ use super::meter::Crowd;
 /// A stream that is taken back later than this after its beginning was meant.
 const SOON_MS: u64 = 1000;
 /// Streams of a connection before its share of those taken back is looked at. Envoy begins at 500.
-const STREAMS_MIN: u32 = 200;
+pub(super) const STREAMS_MIN: u32 = 200;
 /// The same where all connections of the core together take back more than it should bear.
 const CROWDED_STREAMS_MIN: u32 = 10;
 

@@ -10,7 +10,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use h2::client::SendRequest;
+use ringress_config::snapshot::UpstreamSettings;
 
+use super::dials::{Dials, Opening};
 use super::lane::{Incoming, Lane};
 use super::outgoing::{Outgoing, RequestOut};
 use super::response_in::{AwaitedResponse, Promise};
@@ -18,7 +20,8 @@ use super::unsent::Piece;
 use super::wire::Wire;
 use crate::io::{self as core_io};
 use crate::limits::{
-    H2_CONNECTION_WINDOW, H2_SESSIONS_MAX, H2_STREAM_WINDOW, H2_STREAMS_PER_SESSION, RESPONSE_HEAD_BYTES_MAX,
+    H2_RESET_REMEMBERED, H2_RESETS_REMEMBERED, H2_SESSIONS_MAX, H2_STREAM_WINDOW, H2_STREAMS_PER_SESSION,
+    H2_UPSTREAM_FRAMES_BYTES, H2_UPSTREAM_WINDOW, RESPONSE_HEAD_BYTES_MAX,
 };
 use crate::stream::Stream;
 use crate::worker::Core;
@@ -34,12 +37,18 @@ pub(crate) struct With {
 
 /// All sessions of a core.
 #[derive(Default)]
-pub(crate) struct Sessions(RefCell<HashMap<With, Vec<Rc<Session>>>>);
+pub(crate) struct Sessions {
+    open: RefCell<HashMap<With, Vec<Rc<Session>>>>,
+    dials: Dials,
+}
 
 struct Session {
     requests: RefCell<SendRequest<Piece>>,
     tls: bool,
     running: Cell<u32>,
+    /// Streams that it has begun.
+    begun: Cell<u32>,
+    created_ms: u64,
     /// What its streams have read, counted in reads.
     heard: Cell<u64>,
     /// When it last began or ended a stream, on the core's clock.
@@ -68,9 +77,10 @@ impl Sessions {
     /// A stream on a session that has room. `None` when one has to be opened first, with [`begin`] and
     /// [`Sessions::add`].
     pub(crate) fn stream(&self, core: &Rc<Core>, with: With) -> Option<Lane> {
-        let mut all = self.0.borrow_mut();
+        let mut all = self.open.borrow_mut();
         let sessions = all.get_mut(&with)?;
-        sessions.retain(|session| session.is_open());
+        let (settings, now_ms) = (&core.pin().settings.upstream, core.timers.now_ms());
+        sessions.retain(|session| session.is_open() && !session.is_spent(settings, now_ms));
         let roomy = sessions.iter().filter(|s| s.has_room()).min_by_key(|session| session.running.get());
         // When there are as many as there may be, the fullest waits for the upstream's own limit.
         let any =
@@ -79,19 +89,27 @@ impl Sessions {
         Some(session.lane(core))
     }
 
+    /// Who opens a session where [`Sessions::stream`] had none.
+    pub(crate) fn opening(&self, with: With) -> Opening<'_> {
+        let open = self.open.borrow().get(&with).map_or(0, Vec::len);
+        self.dials.join(with, open)
+    }
+
     /// Adds a session and opens its first stream.
     pub(crate) fn add(&self, core: &Rc<Core>, with: With, requests: SendRequest<Piece>, driver: Driver) -> Lane {
         let session = Rc::new(Session {
             requests: RefCell::new(requests),
             tls: with.tls,
             running: Cell::new(0),
+            begun: Cell::new(0),
+            created_ms: core.timers.now_ms(),
             heard: Cell::new(0),
             used_ms: Cell::new(core.timers.now_ms()),
             ended: Rc::default(),
         });
         let ended = Rc::clone(&session.ended);
         let lane = session.lane(core);
-        self.0.borrow_mut().entry(with).or_default().push(session);
+        self.open.borrow_mut().entry(with).or_default().push(session);
         core_io::spawn(async move {
             if let Err(error) = driver.0.await {
                 tracing::debug!(upstream = %with.address, %error, "HTTP/2 session ended");
@@ -106,7 +124,7 @@ impl Sessions {
         let is_idle = |session: &Session| {
             session.running.get() == 0 && u128::from(now_ms.saturating_sub(session.used_ms.get())) >= idle.as_millis()
         };
-        self.0.borrow_mut().retain(|_, sessions| {
+        self.open.borrow_mut().retain(|_, sessions| {
             sessions.retain(|session| session.is_open() && !is_idle(session));
             !sessions.is_empty()
         });
@@ -138,6 +156,12 @@ impl Session {
         !self.ended.get() && matches!(self.requests.borrow_mut().poll_ready(&mut cx), Poll::Ready(Ok(())))
     }
 
+    /// Whether it has served as long, or as much, as one connection may.
+    fn is_spent(&self, settings: &UpstreamSettings, now_ms: u64) -> bool {
+        let age_ms = now_ms.saturating_sub(self.created_ms);
+        self.begun.get() >= settings.requests_max || u128::from(age_ms) >= settings.age_max.as_millis()
+    }
+
     fn has_room(&self) -> bool {
         let allowed = u32::try_from(self.requests.borrow().current_max_send_streams()).unwrap_or(u32::MAX);
         self.running.get() < allowed.min(H2_STREAMS_PER_SESSION)
@@ -145,6 +169,7 @@ impl Session {
 
     fn lane(self: &Rc<Self>, core: &Rc<Core>) -> Lane {
         self.running.set(self.running.get() + 1);
+        self.begun.set(self.begun.get().saturating_add(1));
         self.used_ms.set(core.timers.now_ms());
         let running = Running { session: Rc::clone(self), core: Rc::downgrade(core) };
         let promise = Promise::default();
@@ -166,7 +191,12 @@ pub(crate) async fn begin(core: &Core, stream: Stream) -> io::Result<(SendReques
     let handshake = h2::client::Builder::new()
         .enable_push(false)
         .initial_window_size(H2_STREAM_WINDOW)
-        .initial_connection_window_size(H2_CONNECTION_WINDOW)
+        .initial_connection_window_size(H2_UPSTREAM_WINDOW)
+        .data_frame_budget(H2_UPSTREAM_FRAMES_BYTES)
+        .max_concurrent_reset_streams(H2_RESETS_REMEMBERED)
+        .reset_stream_duration(H2_RESET_REMEMBERED)
+        // One that still sends to a client that left does nothing wrong, however long the session lives.
+        .max_local_error_reset_streams(None)
         .max_header_list_size(RESPONSE_HEAD_BYTES_MAX as u32)
         .max_send_buffer_size(H2_STREAM_WINDOW as usize)
         .handshake(wire);

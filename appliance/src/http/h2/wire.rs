@@ -202,6 +202,9 @@ impl Wire {
             self.received.truncate(refusal.at);
             refused.set(Some(refusal.reason));
         }
+        if meter.is_crumbs() {
+            self.at_once = RECEIVES_AT_ONCE_MAX;
+        }
     }
 
     fn begin_send(&mut self) {
