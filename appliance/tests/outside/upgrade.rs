@@ -12,7 +12,7 @@ use crate::nginx::Nginx;
 use crate::support::certificates::Certificate;
 use crate::support::manifests::{file, ingress, service};
 use crate::support::process::{Ringress, on_each_driver};
-use crate::support::tunnel;
+use crate::support::{eventually, tunnel};
 
 const H2_CONNECTIONS: u64 = 8;
 /// Between two upgrades, so that clients are back on their new connections.
@@ -101,5 +101,36 @@ fn upgrades_under_the_load_of_others_lose_nothing() {
         for failure in ["failed_status", "failed_connect", "failed_timeout", "malformed", "closed_unannounced"] {
             assert_eq!(figures[failure].as_u64(), Some(0), "{failure}: {figures}");
         }
+    });
+}
+
+/// The process that `unshare` has started, by its number outside.
+fn inner(outer: u32) -> Pid {
+    let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).expect("its children");
+    let number = children.split_whitespace().next().and_then(|number| number.parse().ok());
+    number.and_then(Pid::from_raw).unwrap_or_else(|| panic!("a child of {outer}: {children:?}"))
+}
+
+/// A container ends with its first process, so that one must not hand over and go.
+#[test]
+fn the_first_process_of_a_container_refuses_an_upgrade_and_serves_on() {
+    on_each_driver(|driver| {
+        let nginx = Nginx::start(1);
+        let mut objects = service("origin", &nginx.servers);
+        objects.push(ingress("a").prefix("a.test", "/", "origin").build());
+        let ringress = Ringress::on(driver)
+            .through(&["unshare", "--pid", "--fork", "--kill-child"])
+            .manifest("all.json", file(objects))
+            .start();
+        let first = inner(ringress.pid());
+        let why = ringress.upgrade().expect_err("it is the first process");
+        assert!(why.contains("first of its container") && why.contains("replace the container instead"), "{why}");
+        kill_process(first, Signal::USR2).expect("a signal");
+        eventually("the signal is refused as well", || ringress.metric("ringress_upgrades_failed_total") == 2.0);
+        ringress.wait_logged("first of its container");
+        assert_eq!(inner(ringress.pid()), first);
+        assert_eq!(ringress.get("a.test", "/").status, 200);
+        // unshare(1) itself minds no signal but this one's consequence.
+        kill_process(first, Signal::KILL).expect("its end");
     });
 }

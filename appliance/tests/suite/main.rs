@@ -43,6 +43,7 @@ mod http2_windows;
 mod leaving;
 mod limits;
 mod malformed;
+mod metrics_page;
 mod mirror;
 mod namespaces;
 mod ocsp;
