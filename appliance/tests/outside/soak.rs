@@ -11,7 +11,7 @@ use crate::support::eventually;
 use crate::support::load::{Kind, Load};
 use crate::support::manifests::{file, ingress, options, service};
 use crate::support::origin::Origin;
-use crate::support::process::{Ringress, on_each_driver, own_address};
+use crate::support::process::{Ringress, on_each_driver};
 use crate::support::services::{self, config_map, own_port, tcp_echo, udp_echo};
 use crate::support::tunnel;
 
