@@ -544,3 +544,6 @@ fn log_new(before: &[Finding], now: &[Finding]) {
         warn!(more, "findings that are not written here; GET /api/status has all");
     }
 }
+
+#[cfg(test)]
+mod hour;
