@@ -35,7 +35,7 @@ mod upstream_tls;
 
 use std::sync::Arc;
 
-pub use access_log::{AccessLogSettings, LogVariable, RequestValue};
+pub use access_log::{AccessLogSettings, LogShare, LogVariable, RequestValue};
 pub use aliases::{AliasPattern, Aliases};
 pub use authorities::{Authorities, AuthoritiesError, Distrust};
 pub use blocks::{Blocks, TextRule};

@@ -381,6 +381,8 @@ pub(super) static ROWS: &[Row] = &[
         "Host header of the mirror copy."),
     row("enable-access-log", Logging, "bool", "true", Path, Low, P1, Honoured, Default,
         "false turns off the access log on these paths."),
+    row("ringress.io/access-log-sampling", Logging, "percentage, up to four decimals", "", Path, Low, P1, Honoured, Default,
+        "How many of the requests to these paths have a line in the access log, drawn by chance, in place of the ConfigMap's access-log-sampling. Answers with a status of 500 and more always have one. Lines left out are counted (`ringress_access_log_sampled_out_total`)."),
     row("enable-rewrite-log", Logging, "bool", "", Path, Low, P2, Ignored("routing is explained by `ringress explain`"), Nothing,
         "Debug log of rewrites."),
     row("enable-influxdb", Logging, "various", "", Ingress, Low, X, Ignored("removed from ingress-nginx in 1.7"), Nothing,

@@ -20,6 +20,8 @@ const fn row(
 pub(super) static ROWS: &[Row] = &[
     row("add-headers", "string", "", P1, Honoured,
         "ConfigMap namespace/name whose entries are set as response fields on every route; values may hold variables, an empty one removes the field. An entry that cannot be read is left out and named. It is watched."),
+    row("access-log-sampling", "percentage", "100", P2, Honoured,
+        "No key of ingress-nginx: how many of the requests have a line in the access log, drawn by chance, with up to four decimals. Answers with a status of 500 and more always have one. Lines left out are counted (`ringress_access_log_sampled_out_total`). By Ingress: `ringress.io/access-log-sampling`."),
     row("allow-backend-server-header", "bool", "false", P1, Honoured,
         "true passes the backend's Server header; false removes it (and the proxy sends none unless server-tokens)."),
     row("allow-cross-namespace-resources", "bool", "false", P1, Honoured,

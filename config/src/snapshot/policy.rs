@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{ClientAuth, ClusterId, RouteTracing, Search, Template};
+use super::{ClientAuth, ClusterId, LogShare, RouteTracing, Search, Template};
 
 /// All policies of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct Policies {
     pub rate: Option<ResponseRate>,
     /// No line in the access log.
     pub unlogged: bool,
+    /// How many of the requests have one, where it is not as everywhere.
+    pub log_share: Option<LogShare>,
     /// Whether and how its requests are traced, where it is not as everywhere.
     pub tracing: Option<Arc<RouteTracing>>,
 }
