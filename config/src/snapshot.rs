@@ -64,7 +64,8 @@ pub use route::{
 pub use search::{GROUPS_MAX, Groups, Search};
 pub use sessions::{EndpointKey, Sessions};
 pub use settings::{
-    ClientSettings, FieldSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings,
+    ClientSettings, FieldSettings, ForwardedSettings, OwnLogLevel, Settings, StreamSettings, TlsSettings,
+    UpstreamSettings,
 };
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};

@@ -97,6 +97,7 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("annotations-risk-level", "P-D6"),
     ("annotation-value-word-blocklist", "values/effects::annotations_do_what_ingress_nginx_does"),
     ("access-log-sampling", "access_log::a_share_of_the_requests_has_lines_and_every_failure_has_one"),
+    ("error-log-level", "settings::the_own_log_tells_as_much_as_error_log_level_says_unless_a_flag_says_otherwise"),
     ("access-log-path", "access_log::the_file_of_the_config_map_is_made_anew_on_sigusr1_and_written_at_the_end"),
     ("enable-access-log-for-default-backend", "values/timed::lines_of_requests_are_written_as_the_keys_say"),
     ("client-header-timeout", "values/timed::clients_are_held_to_what_the_keys_say"),
