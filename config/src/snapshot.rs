@@ -53,7 +53,7 @@ pub use log_format::{Escape, LogFormat, LogPart, LogValue};
 pub use pattern::{Pattern, PatternError, PatternTable};
 pub use policy::{
     Access, Affinity, AuthCache, BasicAuth, Canary, CanaryHeader, ConnectionWord, Cors, DeniedPaths, ErrorPages,
-    ExternalAuth, FieldRules, Limits, Mirror, OriginPattern, Origins, Policies, Rate, Redirect, Redirects,
+    ExternalAuth, FieldRules, Limits, Mirror, OriginPattern, Origins, Policies, Rate, Redirect, Redirects, Replacement,
     RequestMatch, ResponseRate, Rewrite, Signin, UpstreamHop, UpstreamWords, ValueMatch,
 };
 pub use ring::Ring;
