@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringress_config::snapshot::{AccessLogSettings, StreamLogSettings};
+use ringress_config::snapshot::{AccessLogSettings, LogShare, StreamLogSettings};
 
 use crate::io;
 use crate::worker::Core;
@@ -65,9 +65,19 @@ impl CoreLog {
         self.outlet.as_ref().is_some_and(|outlet| outlet.is_fixed() || settings.enabled)
     }
 
-    /// Writes the line of a request.
-    pub(crate) fn write(&self, core: &Rc<Core>, settings: &AccessLogSettings, entry: &Entry<'_>) {
+    /// Writes the line of a request, if it is to have one. `own` is what its route says of how many have.
+    pub(crate) fn write(
+        &self,
+        core: &Rc<Core>,
+        settings: &AccessLogSettings,
+        own: Option<LogShare>,
+        entry: &Entry<'_>,
+    ) {
         let Some(outlet) = self.outlet.as_ref().filter(|_| !is_skipped(settings, entry)) else { return };
+        let share = own.unwrap_or(settings.share);
+        if entry.status < 500 && !share.takes(|below| core.random.borrow_mut().u32(..below)) {
+            return core.metrics.access_log_sampled_out.increment();
+        }
         self.append(core, outlet, &settings.path, |pending| {
             let format = outlet.format().unwrap_or(&settings.format);
             line::write(&mut pending.lines, &mut pending.value, format, &pending.clock, entry);

@@ -4,13 +4,16 @@
 //! that thread is behind, lines are dropped and counted.
 
 use std::io::{IsTerminal as _, Write};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
+use ringress_config::snapshot::OwnLogLevel;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Registry, reload};
 
 use crate::cli::{LogFormat, LogLevel, LogSettings};
 
@@ -41,6 +44,8 @@ pub enum LogError {
 /// Writes what is left when it is dropped.
 pub struct LogGuard {
     lines: Sender<Line>,
+    /// Changes its level.
+    pub follower: Follower,
 }
 
 impl Drop for LogGuard {
@@ -59,8 +64,9 @@ pub fn start(settings: LogSettings) -> Result<LogGuard, LogError> {
     let (lines, waiting) = crossbeam_channel::bounded(LINES_MAX);
     std::thread::Builder::new().name("log".into()).spawn(move || write_lines(&waiting, std::io::stderr()))?;
     let most = level(settings.level);
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(most)
+    let (filter, handle) = reload::Layer::new(targets(most));
+    let told = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(LineWriter { lines: lines.clone() })
         .with_target(false)
         .with_ansi(terminal && settings.format != LogFormat::Json);
@@ -70,12 +76,37 @@ pub fn start(settings: LogSettings) -> Result<LogGuard, LogError> {
         LogFormat::Json => false,
     };
     let result = if text {
-        tracing::subscriber::set_global_default(builder.finish().with(targets(most)))
+        tracing::subscriber::set_global_default(told.with(layer))
     } else {
-        tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish().with(targets(most)))
+        tracing::subscriber::set_global_default(told.with(layer.json().flatten_event(true)))
     };
     result.map_err(|_| LogError::Twice)?;
-    Ok(LogGuard { lines })
+    let filter = (!settings.fixed).then_some(handle);
+    Ok(LogGuard { lines, follower: Follower { filter, said: Arc::new(AtomicU8::new(settings.level as u8)) } })
+}
+
+/// Lets the level of the log follow what the ConfigMap says, unless a flag has fixed it.
+#[derive(Clone)]
+pub struct Follower {
+    filter: Option<reload::Handle<Targets, Registry>>,
+    /// The level that acts.
+    said: Arc<AtomicU8>,
+}
+
+impl Follower {
+    /// The level is this from now on.
+    pub fn follow(&self, wanted: OwnLogLevel) {
+        let wanted = match wanted {
+            OwnLogLevel::Error => LogLevel::Error,
+            OwnLogLevel::Warn => LogLevel::Warn,
+            OwnLogLevel::Info => LogLevel::Info,
+            OwnLogLevel::Debug => LogLevel::Debug,
+        };
+        let Some(filter) = &self.filter else { return };
+        if self.said.swap(wanted as u8, Relaxed) != wanted as u8 && filter.reload(targets(level(wanted))).is_ok() {
+            tracing::info!(level = ?wanted, "the level of this log has changed");
+        }
+    }
 }
 
 /// What a peer does wrong on HTTP/2 is worth a line only to who looks for it: by warnings of the library, which comes with
@@ -195,7 +226,7 @@ mod tests {
             out
         });
         LineWriter { lines: lines.clone() }.make_writer().write_all(b"last\n").unwrap();
-        drop(LogGuard { lines });
+        drop(LogGuard { lines, follower: Follower { filter: None, said: Arc::default() } });
         assert_eq!(writer.join().unwrap(), b"last\n");
     }
 }

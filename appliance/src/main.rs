@@ -18,6 +18,7 @@ use ringress::demo::{Demo, Reached};
 use ringress::handover::{Given, Inherited, Predecessor, Program};
 use ringress::io::Driver;
 use ringress::lifecycle::{self, Configuration, ControlSocket, End, Process, Succession};
+use ringress::logging::Follower;
 use ringress::ocsp::{self, Staples};
 use ringress::trace::{self, SpanExporter};
 use ringress::worker::{self, Gate, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
@@ -164,7 +165,7 @@ fn serve(
     succession: &mut Succession,
     on_ready: impl Fn(&Serving),
 ) -> Result<End, BoxError> {
-    let _log = logging::start(settings.log)?;
+    let log = logging::start(settings.log)?;
     memory::without_huge_pages();
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -203,7 +204,7 @@ fn serve(
     let mut workers = worker::start(worker_settings, inherited)?;
     let _exporter = SpanExporter::start(spans_out, Arc::clone(&workers.current))?;
 
-    let sync = ringress_sync::spawn(sync_settings(settings, webhook), publisher(&mut workers))?;
+    let sync = ringress_sync::spawn(sync_settings(settings, webhook), publisher(&mut workers, log.follower.clone()))?;
     let sources = Sources {
         control: Arc::new(Control {
             sync: sync.clone(),
@@ -423,7 +424,7 @@ fn write_settings(write: &WriteBack) -> WriteSettings {
     }
 }
 
-fn publisher(workers: &mut Workers) -> Publisher {
+fn publisher(workers: &mut Workers, log: Follower) -> Publisher {
     let links = std::mem::take(&mut workers.links);
     let link = |link: worker::WorkerLink| WorkerLink { snapshots: link.snapshots, stale: link.stale, wake: link.wake };
     Publisher {
@@ -431,6 +432,7 @@ fn publisher(workers: &mut Workers) -> Publisher {
         adopted: workers.adopted.clone(),
         retired: workers.retired.clone(),
         current: Arc::clone(&workers.current),
+        announce: Box::new(move |snapshot| log.follow(snapshot.settings.own_log)),
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) use mirror::MirrorTarget;
 pub(crate) use shaping::{Answer, Shaping};
 pub(crate) use template::{OfRule, render_variable};
 pub(crate) use url::Url;
-pub(crate) use words::Rewritten;
+pub(crate) use words::{Rewritten, Words};
 
 /// The request as policies see it.
 pub(crate) struct Request<'a> {

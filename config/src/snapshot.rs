@@ -35,7 +35,7 @@ mod upstream_tls;
 
 use std::sync::Arc;
 
-pub use access_log::{AccessLogSettings, LogVariable, RequestValue};
+pub use access_log::{AccessLogSettings, LogShare, LogVariable, RequestValue};
 pub use aliases::{AliasPattern, Aliases};
 pub use authorities::{Authorities, AuthoritiesError, Distrust};
 pub use blocks::{Blocks, TextRule};
@@ -53,7 +53,7 @@ pub use log_format::{Escape, LogFormat, LogPart, LogValue};
 pub use pattern::{Pattern, PatternError, PatternTable};
 pub use policy::{
     Access, Affinity, AuthCache, BasicAuth, Canary, CanaryHeader, ConnectionWord, Cors, DeniedPaths, ErrorPages,
-    ExternalAuth, FieldRules, Limits, Mirror, OriginPattern, Origins, Policies, Rate, Redirect, Redirects,
+    ExternalAuth, FieldRules, Limits, Mirror, OriginPattern, Origins, Policies, Rate, Redirect, Redirects, Replacement,
     RequestMatch, ResponseRate, Rewrite, Signin, UpstreamHop, UpstreamWords, ValueMatch,
 };
 pub use ring::Ring;
@@ -64,7 +64,8 @@ pub use route::{
 pub use search::{GROUPS_MAX, Groups, Search};
 pub use sessions::{EndpointKey, Sessions};
 pub use settings::{
-    ClientSettings, FieldSettings, ForwardedSettings, Settings, StreamSettings, TlsSettings, UpstreamSettings,
+    ClientSettings, FieldSettings, ForwardedSettings, OwnLogLevel, Settings, StreamSettings, TlsSettings,
+    UpstreamSettings,
 };
 pub use sharded::Sharded;
 pub use stream::{StreamService, StreamServices};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::snapshot::Template;
+use crate::snapshot::{LogShare, Template};
 
 /// Why a value is refused: what it should have been.
 pub(crate) type Expected = &'static str;
@@ -149,6 +149,11 @@ pub(crate) fn template(text: &str) -> Result<Template, Expected> {
         return Err(EXPECTED);
     }
     Template::parse(text).map_err(|_| EXPECTED)
+}
+
+/// How many of the requests are logged.
+pub(crate) fn log_share(text: &str) -> Result<LogShare, Expected> {
+    LogShare::of_percent(text).ok_or("a percentage from 0 to 100 with up to four decimals, such as 0.5")
 }
 
 /// Parts between commas, trimmed, without the empty ones.

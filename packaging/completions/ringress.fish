@@ -45,7 +45,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand run" -l drain-timeout 
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l driver -d 'How workers wait for sockets; auto takes io_uring where it is allowed. [default: auto]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l listen-address -d 'Address of the http and https listeners; all IPv4 and IPv6 addresses when not given.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l log-format -d 'Form of the own log; auto is text on a terminal, else JSON. [default: auto]' -r
-complete -c ringress -n "__fish_ringress_using_subcommand run" -l log-level -d 'Least severity of the own log; info when neither this nor -v is given.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand run" -l log-level -d 'Least severity of the own log; when neither this nor -v is given, that of the ConfigMap\'s error-log-level, else info.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l ocsp-allow-local -d 'Ask OCSP responders on loopback and link-local addresses too, where enable-ocsp is on. [default: false]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l source -d 'kube (the cluster\'s API server) or dir:PATH (a folder of manifests). [default: kube]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand run" -l state-dir -d 'Folder of the last known good state; /var/lib/ringress when it can be written to.' -r
@@ -146,7 +146,7 @@ complete -c ringress -n "__fish_ringress_using_subcommand demo" -l admin-address
 complete -c ringress -n "__fish_ringress_using_subcommand demo" -l cpus -d 'The CPUs to pin worker cores to, such as 0-3,6.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand demo" -l driver -d 'How workers wait for sockets; auto takes io_uring where it is allowed. [default: auto]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand demo" -l log-format -d 'Form of the own log; auto is text on a terminal, else JSON. [default: auto]' -r
-complete -c ringress -n "__fish_ringress_using_subcommand demo" -l log-level -d 'Least severity of the own log; info when neither this nor -v is given.' -r
+complete -c ringress -n "__fish_ringress_using_subcommand demo" -l log-level -d 'Least severity of the own log; when neither this nor -v is given, that of the ConfigMap\'s error-log-level, else info.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand demo" -l workers -d 'Number of worker cores; the CPUs this process may use when not given.' -r
 complete -c ringress -n "__fish_ringress_using_subcommand demo" -l healthz-port -d 'Port for health and metrics; 0 turns it off. [default: 10254]' -r
 complete -c ringress -n "__fish_ringress_using_subcommand demo" -l http-port -d 'Port for plain http; 0 turns it off. [default: 80]' -r

@@ -32,6 +32,8 @@ pub struct Publisher {
     pub retired: Receiver<Arc<Snapshot>>,
     /// The newest snapshot, for the admin thread, the webhook and replaced workers.
     pub current: Arc<ArcSwapOption<Snapshot>>,
+    /// Told of each snapshot, on the control thread. Must not block.
+    pub announce: Box<dyn Fn(&Snapshot) + Send>,
 }
 
 /// The publisher with its books: who serves what, since when.
@@ -59,6 +61,7 @@ impl Publishing {
         self.settled = false;
         // First `current`: a worker that starts now begins with it.
         self.publisher.current.store(Some(Arc::clone(snapshot)));
+        (self.publisher.announce)(snapshot);
         for worker in &self.publisher.workers {
             send_newest(worker, Arc::clone(snapshot));
             (worker.wake)();

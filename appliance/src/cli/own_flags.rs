@@ -79,7 +79,7 @@ pub(crate) const OWN_FLAGS: &[Flag] = &[
         Choice(&["error", "warn", "info", "debug", "trace"]),
         "",
         Honoured,
-        "Least severity of the own log; info when neither this nor -v is given.",
+        "Least severity of the own log; when neither this nor -v is given, that of the ConfigMap's error-log-level, else info.",
     ),
     flag(
         "ocsp-allow-local",

@@ -169,6 +169,8 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// Least severity.
     pub level: LogLevel,
+    /// A flag says so, whatever the ConfigMap says.
+    pub fixed: bool,
 }
 
 /// Form of a log line.
@@ -448,7 +450,7 @@ fn log(layers: &Layers) -> LogSettings {
         (None, Some(3..=4)) => LogLevel::Debug,
         (None, _) => LogLevel::Info,
     };
-    LogSettings { format, level }
+    LogSettings { format, level, fixed: layers.given("log-level") || layers.given("v") }
 }
 
 fn metrics(layers: &Layers, surroundings: &Surroundings, warnings: &mut Vec<String>) -> RequestMetricsSettings {

@@ -118,8 +118,9 @@ fn log_levels_come_from_their_flag_or_from_klogs_verbosity() {
         ("--v=5", LogLevel::Trace),
         ("-v 5 --log-level=warn", LogLevel::Warn),
     ] {
-        assert_eq!(run(line).log.level, level, "{line}");
+        assert_eq!((run(line).log.level, run(line).log.fixed), (level, true), "{line}");
     }
+    assert_eq!((run("--source=dir:/m").log.level, run("--source=dir:/m").log.fixed), (LogLevel::Info, false));
 }
 
 #[test]

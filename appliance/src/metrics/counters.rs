@@ -165,6 +165,8 @@ pub struct CoreCounters {
     pub encoder_bytes: Gauge,
     /// Access log lines that were dropped because their writer was behind.
     pub access_log_dropped: Counter,
+    /// Access log lines that were not drawn (`access-log-sampling`).
+    pub access_log_sampled_out: Counter,
     /// Spans of requests that were dropped because their exporter was behind.
     pub spans_dropped: Counter,
     /// Series that were not recorded because of their limit.

@@ -299,6 +299,9 @@ const CORE_COUNTERS: &[CoreRow] = &[
     ("ringress_compressed_total", "Responses compressed", |c| c.compressed.get()),
     ("ringress_compression_skipped_total", "Not compressed: memory of encoders spent", |c| c.compression_skipped.get()),
     ("ringress_access_log_dropped_total", "Access log lines dropped", |c| c.access_log_dropped.get()),
+    ("ringress_access_log_sampled_out_total", "Access log lines left out by sampling", |c| {
+        c.access_log_sampled_out.get()
+    }),
     ("ringress_spans_dropped_total", "Spans dropped: too many wait to be exported", |c| c.spans_dropped.get()),
     ("ringress_metrics_dropped_series", "Requests not counted by route: too many series", |c| c.series_dropped.get()),
 ];

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ringress_config::snapshot::{FieldRules, Policies, Route, Template};
 
-use super::{MirrorTarget, Request, template};
+use super::{MirrorTarget, Request, Words, template};
 use crate::http::field::{Changes, FieldId};
 use crate::http::framing::write_decimal;
 use crate::http::host;
@@ -57,6 +57,8 @@ pub(crate) struct Shaping<'s> {
     pub(crate) request: Changes<'s>,
     /// To the response's fields.
     pub(crate) response: Changes<'s>,
+    /// What an upstream's words are replaced by, where that depends on the request.
+    pub(crate) words: Option<Box<Words<'s>>>,
     /// `Set-Cookie` of the authentication service, for answers of the statuses that nginx' `add_header` is for.
     pub(crate) cookies: Vec<Vec<u8>>,
 }
@@ -68,6 +70,9 @@ impl<'s> Shaping<'s> {
         let Policies { request_fields, response_fields, .. } = policies;
         apply(request_fields, &mut self.request, render);
         apply(response_fields, &mut self.response, render);
+        if let Some(words) = policies.upstream_words.as_deref().filter(|words| words.has_variables()) {
+            self.words = Some(Box::new(Words::of(words, render)));
+        }
         let is_host = |(name, _): &&(Box<str>, Template)| name.eq_ignore_ascii_case("host");
         let among_fields = || request_fields.set.iter().find(is_host).map(|(_, value)| value);
         let host = policies.upstream_host.as_ref().or_else(among_fields).map(|value| match value.as_literal() {

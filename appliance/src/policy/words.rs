@@ -1,9 +1,45 @@
 //! What an upstream says about where it is, in words that a client can use: `Location`, `Refresh`, `Set-Cookie`.
 
-use ringress_config::snapshot::UpstreamWords;
+use std::borrow::Cow;
+
+use ringress_config::snapshot::{Replacement, Template, UpstreamWords};
 
 use crate::http::field::{Changes, FieldId};
 use crate::http::response::ResponseHead;
+
+/// What is replaced by what, for one request.
+#[derive(Debug)]
+pub(crate) struct Words<'a> {
+    redirect: Option<Pair<'a>>,
+    cookie_domain: Option<Pair<'a>>,
+    cookie_path: Option<Pair<'a>>,
+}
+
+/// From, to.
+type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
+impl<'a> Words<'a> {
+    /// `render` says what texts with variables come to.
+    pub(crate) fn of(words: &'a UpstreamWords, render: impl Fn(&Template, &mut Vec<u8>)) -> Self {
+        let text = |template: &'a Template| match template.as_literal() {
+            Some(literal) => Cow::Borrowed(literal.as_bytes()),
+            None => {
+                let mut text = Vec::new();
+                render(template, &mut text);
+                Cow::Owned(text)
+            }
+        };
+        let pair = |pair: &'a Option<Replacement>| {
+            let Replacement { from, to } = pair.as_ref()?;
+            Some((text(from), text(to)))
+        };
+        Self {
+            redirect: pair(&words.redirect),
+            cookie_domain: pair(&words.cookie_domain),
+            cookie_path: pair(&words.cookie_path),
+        }
+    }
+}
 
 /// The fields that differ from the upstream's.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,13 +52,13 @@ pub(crate) struct Rewritten {
 
 impl Rewritten {
     /// What is to be written in place of the upstream's fields; `None` when it sent none of them.
-    pub(crate) fn of(words: &UpstreamWords, head: &ResponseHead, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn of(words: &Words<'_>, head: &ResponseHead, bytes: &[u8]) -> Option<Self> {
         if ![FieldId::Location, FieldId::Refresh, FieldId::SetCookie].iter().any(|id| head.has(*id)) {
             return None;
         }
         let mut rewritten = Self::default();
         if let Some((from, to)) = &words.redirect {
-            let replaced = |text: &[u8]| Some([to.as_bytes(), text.strip_prefix(from.as_bytes())?].concat());
+            let replaced = |text: &[u8]| Some([&to[..], text.strip_prefix(&from[..])?].concat());
             rewritten.location = head.find(bytes, FieldId::Location).and_then(replaced);
             rewritten.refresh = head.find(bytes, FieldId::Refresh).and_then(|text| {
                 let at = text.to_ascii_lowercase().windows(4).position(|window| window == b"url=")? + 4;
@@ -55,7 +91,7 @@ impl Rewritten {
 }
 
 /// A cookie with its attributes rewritten. Name and value stay as they are.
-fn cookie(words: &UpstreamWords, text: &[u8]) -> Vec<u8> {
+fn cookie(words: &Words<'_>, text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 16);
     for (at, part) in text.split(|byte| *byte == b';').enumerate() {
         if at > 0 {
@@ -69,18 +105,18 @@ fn cookie(words: &UpstreamWords, text: &[u8]) -> Vec<u8> {
     out
 }
 
-fn attribute(words: &UpstreamWords, part: &[u8]) -> Option<Vec<u8>> {
+fn attribute(words: &Words<'_>, part: &[u8]) -> Option<Vec<u8>> {
     let equals = part.iter().position(|byte| *byte == b'=')?;
     let (name, value) = (part[..equals].trim_ascii(), part[equals + 1..].trim_ascii());
     let value = match (&words.cookie_domain, &words.cookie_path) {
         (Some((from, to)), _) if name.eq_ignore_ascii_case(b"domain") => {
             // A leading dot has no meaning (RFC 6265 5.2.3).
             let domain = value.strip_prefix(b".").unwrap_or(value);
-            let from = from.strip_prefix('.').unwrap_or(from);
-            domain.eq_ignore_ascii_case(from.as_bytes()).then(|| to.as_bytes().to_vec())?
+            let from = from.strip_prefix(b".").unwrap_or(from);
+            domain.eq_ignore_ascii_case(from).then(|| to.to_vec())?
         }
         (_, Some((from, to))) if name.eq_ignore_ascii_case(b"path") => {
-            [to.as_bytes(), value.strip_prefix(from.as_bytes())?].concat()
+            [&to[..], value.strip_prefix(&from[..])?].concat()
         }
         _ => return None,
     };
@@ -91,9 +127,9 @@ fn attribute(words: &UpstreamWords, part: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn words() -> UpstreamWords {
-        let pair = |from: &str, to: &str| Some((from.into(), to.into()));
-        UpstreamWords {
+    fn words() -> Words<'static> {
+        let pair = |from: &'static str, to: &'static str| Some((from.as_bytes().into(), to.as_bytes().into()));
+        Words {
             redirect: pair("http://in.test/", "https://out.test/app/"),
             cookie_domain: pair("in.test", "out.test"),
             cookie_path: pair("/", "/app/"),
@@ -105,7 +141,7 @@ mod tests {
         let of = |text: &str| String::from_utf8(cookie(&words(), text.as_bytes())).unwrap();
         assert_eq!(of("a=path=/; Path=/x; Domain=.IN.test; Secure"), "a=path=/; Path=/app/x; Domain=out.test; Secure");
         assert_eq!(of("path=/; domain=other.test"), "path=/; domain=other.test");
-        let only_domain = UpstreamWords { cookie_path: None, ..words() };
+        let only_domain = Words { cookie_path: None, ..words() };
         assert_eq!(cookie(&only_domain, b"a=b; path=/"), b"a=b; path=/");
     }
 }

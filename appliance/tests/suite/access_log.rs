@@ -130,6 +130,56 @@ fn every_endpoint_that_was_asked_is_in_the_line() {
 }
 
 #[test]
+fn a_share_of_the_requests_has_lines_and_every_failure_has_one() {
+    on_each_driver(|driver| {
+        let origin = Origin::with(|request, peer| {
+            peer.read_body(request)?;
+            peer.answer(if request.target.starts_with("/broken") { 503 } else { 404 }, &[], b"")?;
+            Ok(Next::Keep)
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut all = service("one", &[origin.address]);
+        for (host, share) in [("all.test", Some("100")), ("none.test", Some("0")), ("some.test", None)] {
+            let web = ingress(&host.replace('.', "-")).prefix(host, "/", "one");
+            all.push(match share {
+                Some(share) => web.annotation("ringress.io/access-log-sampling", share).build(),
+                None => web.build(),
+            });
+        }
+        let log = ("access-log-path", path.to_str().unwrap());
+        all.push(options(&[
+            ("access-log-sampling", "50.0"),
+            ("log-format-upstream", "$host$request_uri $status"),
+            log,
+        ]));
+        // One worker: its last line is the proof that the others were written or left out.
+        let ringress = Ringress::on(driver).workers(1).manifest("all.json", file(all)).flag(CONFIG_MAP).start();
+        let mut client = Connection::plain(ringress.http).unwrap();
+        for _ in 0..200 {
+            for host in ["all.test", "none.test", "some.test"] {
+                assert_eq!(client.get(host, "/").unwrap().status, 404);
+            }
+        }
+        for host in ["none.test", "some.test"] {
+            assert_eq!(client.get(host, "/broken").unwrap().status, 503);
+        }
+        assert_eq!(client.get("all.test", "/last").unwrap().status, 404);
+        line(&path, "all.test/last");
+        let of = |mark: &str| lines(&path, mark).len();
+        assert_eq!(
+            (of("all.test/ "), of("none.test/ "), of("none.test/broken"), of("some.test/broken")),
+            (200, 0, 1, 1)
+        );
+        // That chance takes fewer or more happens once in 10^15 runs.
+        let drawn = of("some.test/ ");
+        assert!((45..=155).contains(&drawn), "{drawn} of 200");
+        let left_out = ringress.metric("ringress_access_log_sampled_out_total");
+        assert_eq!(left_out + drawn as f64, 400.0);
+    });
+}
+
+#[test]
 fn a_line_knows_the_connection_and_both_heads_where_it_asks() {
     on_each_driver(|driver| {
         let origin = Origin::with(|request, peer| {

@@ -167,6 +167,44 @@ fn a_client_on_a_list_is_told_what_everybody_is_told_and_nothing_else() {
     });
 }
 
+#[test]
+fn the_own_log_tells_as_much_as_error_log_level_says_unless_a_flag_says_otherwise() {
+    on_each_driver(|driver| {
+        let (origin, configured) = (Origin::named("one"), |level: &str| file([options(&[("error-log-level", level)])]));
+        let start = |flags: &[&str]| {
+            let mut all = service("one", &[origin.address]);
+            all.push(ingress("web").prefix("a.test", "/", "one").build());
+            let builder =
+                Ringress::on(driver).manifest("all.json", file(all)).manifest("options.json", configured("notice"));
+            flags.iter().fold(builder.flag("--configmap=default/options"), |builder, flag| builder.flag(*flag)).start()
+        };
+        // A head that is refused is worth a line of the level debug.
+        let told = |ringress: &Ringress| {
+            let mut connection = Connection::plain(ringress.http).expect("connect");
+            connection.send(b"no request\r\n\r\n").expect("sent");
+            assert_eq!(connection.response(false).expect("an answer").status, 400);
+        };
+        let ringress = start(&[]);
+        told(&ringress);
+        ringress.apply("options.json", configured("debug"));
+        ringress.wait_logged("the level of this log has changed");
+        assert!(!ringress.log().contains("request refused"));
+        told(&ringress);
+        ringress.wait_logged("request refused");
+        for flag in ["--log-level=info", "-v=2"] {
+            let fixed = start(&[flag]);
+            fixed.apply("options.json", configured("debug"));
+            told(&fixed);
+            fixed.apply(
+                "more.json",
+                file([ingress("bad").annotation("no-such-thing", "1").prefix("b.test", "/", "one").build()]),
+            );
+            fixed.wait_logged("no-such-thing");
+            assert!(!fixed.log().contains("request refused"), "{flag}");
+        }
+    });
+}
+
 /// Values that cannot be read, by key.
 const BAD: &[(&str, &str)] = &[
     ("client-connections-max", "many"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Annotations;
 use crate::intent::RoutePolicy;
-use crate::snapshot::{RESPONSE_HEAD_BYTES_MAX, RetryStatuses, Tries, UpstreamWords};
+use crate::snapshot::{RESPONSE_HEAD_BYTES_MAX, Replacement, RetryStatuses, Template, Tries, UpstreamWords};
 use crate::value::{self, Expected, Source};
 
 pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
@@ -64,35 +64,33 @@ fn words(source: &mut impl Source, policy: &mut RoutePolicy) {
     let mut words = policy.filters.upstream_words.as_deref().cloned().unwrap_or_default();
     set(&mut words.cookie_domain, source.get("proxy-cookie-domain", pair));
     set(&mut words.cookie_path, source.get("proxy-cookie-path", pair));
-    let from = source.get("proxy-redirect-from", plain);
-    let to = source.get("proxy-redirect-to", plain);
+    let from = source.get("proxy-redirect-from", word);
+    let to = source.get("proxy-redirect-to", word);
     words.redirect = match (from, to) {
         (None, _) => words.redirect,
-        (Some(from), _) if matches!(&*from, "off" | "default") => None,
-        (Some(from), Some(to)) if &*to != "off" => Some((from, to)),
+        (Some(from), _) if matches!(from.as_literal(), Some("off" | "default")) => None,
+        (Some(from), Some(to)) if to.as_literal() != Some("off") => Some(Replacement { from, to }),
         (Some(_), _) => None,
     };
     policy.filters.upstream_words = (words != UpstreamWords::default()).then(|| words.into());
 }
 
-/// From, to.
-type Pair = (Box<str>, Box<str>);
-
 /// `off`, or two texts.
-fn pair(text: &str) -> Result<Option<Pair>, Expected> {
-    const EXPECTED: Expected = "off, or two texts without variables and patterns";
+fn pair(text: &str) -> Result<Option<Replacement>, Expected> {
+    const EXPECTED: Expected = "off, or two texts without patterns, with variables of the supported list";
     if text == "off" {
         return Ok(None);
     }
     let (from, to) = text.split_once(' ').ok_or(EXPECTED)?;
-    let (from, to) = (plain(from), plain(to.trim()));
-    from.and_then(|from| Ok(Some((from, to?)))).map_err(|_| EXPECTED)
+    let (from, to) = (word(from), word(to.trim()));
+    from.and_then(|from| Ok(Some(Replacement { from, to: to? }))).map_err(|_| EXPECTED)
 }
 
-/// Visible text that means itself.
-fn plain(text: &str) -> Result<Box<str>, Expected> {
-    let fits = text.bytes().all(|b| b.is_ascii_graphic() && b != b'$') && !text.starts_with('~');
-    if fits && !text.is_empty() { Ok(text.into()) } else { Err("a text without variables and patterns") }
+/// Visible text that is no pattern.
+fn word(text: &str) -> Result<Template, Expected> {
+    const EXPECTED: Expected = "a text without patterns, with variables of the supported list";
+    let fits = text.bytes().all(|b| b.is_ascii_graphic()) && !text.starts_with('~') && !text.is_empty();
+    if fits { Template::parse(text).map_err(|_| EXPECTED) } else { Err(EXPECTED) }
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {
@@ -205,10 +203,13 @@ mod tests {
             ("proxy-redirect-to", "/"),
         ]);
         let words = UpstreamWords::clone(&policy.filters.upstream_words.unwrap());
-        assert_eq!((words.cookie_domain, words.cookie_path), (Some(("in.test".into(), "out.test".into())), None));
-        assert_eq!((words.redirect, findings), (Some(("http://in.test/".into(), "/".into())), 0));
+        let pair = |from, to| Some(Replacement { from: Template::literal(from), to: Template::literal(to) });
+        assert_eq!((words.cookie_domain, words.cookie_path), (pair("in.test", "out.test"), None));
+        assert_eq!((words.redirect, findings), (pair("http://in.test/", "/"), 0));
+        let (policy, findings) = read_from(&[("proxy-cookie-domain", "in.test $host")]);
+        assert_eq!((policy.filters.upstream_words.map(|words| words.has_variables()), findings), (Some(true), 0));
         for (name, value) in
-            [("proxy-cookie-path", "/"), ("proxy-redirect-from", "~^/x"), ("proxy-cookie-domain", "a $host")]
+            [("proxy-cookie-path", "/"), ("proxy-redirect-from", "~^/x"), ("proxy-cookie-domain", "a $nothing")]
         {
             let (policy, findings) = read_from(&[(name, value)]);
             assert_eq!((policy.filters.upstream_words, findings), (None, 1), "{name} {value}");

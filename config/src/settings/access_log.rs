@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::snapshot::{AccessLogSettings, Escape, LogFormat, LogValue, StreamLogSettings};
+use crate::snapshot::{AccessLogSettings, Escape, LogFormat, LogShare, LogValue, StreamLogSettings};
 use crate::value::{self, Expected, Source};
 
 /// What the image of ingress-nginx links to standard output.
@@ -22,6 +22,7 @@ pub(super) fn read(keys: &mut impl Source) -> AccessLogSettings {
         format: format(keys, "log-format-upstream"),
         skipped: skipped(keys),
         unmatched,
+        share: keys.get("access-log-sampling", value::log_share).unwrap_or(LogShare::ALL),
     }
 }
 

@@ -15,8 +15,8 @@ use crate::intent::{BalancingWish, RoutePolicy};
 use crate::model::{ConfigMap, Kind, ObjectKey, ObjectRef};
 use crate::options::Options;
 use crate::snapshot::{
-    CipherList, ClientSettings, ExternalAuth, FieldSettings, ForwardedSettings, Settings, StreamSettings, Template,
-    TicketKey, TlsSettings, TlsVersions, Tries, UpstreamSettings, parse_groups,
+    CipherList, ClientSettings, ExternalAuth, FieldSettings, ForwardedSettings, OwnLogLevel, Settings, StreamSettings,
+    Template, TicketKey, TlsSettings, TlsVersions, Tries, UpstreamSettings, parse_groups,
 };
 use crate::value::{self, Expected, Source};
 
@@ -74,6 +74,7 @@ impl Globals {
             fields: field_settings(&mut keys),
             access_log: access_log::read(&mut keys),
             stream_log: access_log::read_streams(&mut keys),
+            own_log: keys.get("error-log-level", own_log_level).unwrap_or_default(),
             tracing: tracing::read(&mut keys),
             compression: compression::read(&mut keys),
             blocks: blocks::read(&mut keys),
@@ -328,6 +329,17 @@ fn object_key(text: &str) -> Result<ObjectKey, Expected> {
 
 fn risk(text: &str) -> Result<Risk, Expected> {
     Risk::parse(text).ok_or("Low, Medium, High or Critical")
+}
+
+/// A level of nginx' error log.
+fn own_log_level(text: &str) -> Result<OwnLogLevel, Expected> {
+    match text {
+        "debug" => Ok(OwnLogLevel::Debug),
+        "info" | "notice" => Ok(OwnLogLevel::Info),
+        "warn" => Ok(OwnLogLevel::Warn),
+        "error" | "crit" | "alert" | "emerg" => Ok(OwnLogLevel::Error),
+        _ => Err("debug, info, notice, warn, error, crit, alert or emerg"),
+    }
 }
 
 /// Starts of paths.

@@ -55,6 +55,18 @@ fn the_defaults_of_the_table_are_the_defaults_that_act() {
 }
 
 #[test]
+fn levels_of_the_error_log_are_nginx_s() {
+    use crate::snapshot::OwnLogLevel::{Debug, Error, Info, Warn};
+    let all = [("debug", Debug), ("info", Info), ("notice", Info), ("warn", Warn), ("error", Error), ("emerg", Error)];
+    for (text, level) in all {
+        let (globals, findings) = read(&[("error-log-level", text)]);
+        assert_eq!((globals.settings.own_log, findings.len()), (level, 0), "{text}");
+    }
+    let (globals, findings) = read(&[("error-log-level", "loud")]);
+    assert_eq!((globals.settings.own_log, findings.len()), (Info, 1));
+}
+
+#[test]
 fn compression_is_off_until_a_coding_is_switched_on() {
     let compression = |pairs: &[(&str, &str)]| {
         let (globals, findings) = read(pairs);

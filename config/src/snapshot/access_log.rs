@@ -18,6 +18,37 @@ pub struct AccessLogSettings {
     pub skipped: Box<[Box<str>]>,
     /// Requests that no rule is for get a line too.
     pub unmatched: bool,
+    /// How many of the requests get a line, where their route says nothing else.
+    pub share: LogShare,
+}
+
+/// How many of the requests get a line, in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogShare(u32);
+
+impl LogShare {
+    /// Every request.
+    pub const ALL: Self = Self(Self::WHOLE);
+
+    const WHOLE: u32 = 1_000_000;
+
+    /// A percentage with up to four decimals.
+    pub(crate) fn of_percent(text: &str) -> Option<Self> {
+        let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(whole) || !is_number(part) || part.len() > 4 {
+            return None;
+        }
+        let part: u32 = format!("{part:0<4}").parse().ok()?;
+        let millionths = whole.parse::<u32>().ok()?.checked_mul(Self::WHOLE / 100)?.checked_add(part)?;
+        (millionths <= Self::WHOLE).then_some(Self(millionths))
+    }
+
+    /// Whether a request is among them. `draw` gives a number below the one that it is given.
+    #[inline]
+    pub fn takes(self, draw: impl FnOnce(u32) -> u32) -> bool {
+        self == Self::ALL || draw(Self::WHOLE) < self.0
+    }
 }
 
 /// What a line of a request can name.
@@ -99,7 +130,7 @@ pub enum LogVariable {
 impl Default for AccessLogSettings {
     fn default() -> Self {
         let format = LogFormat::default();
-        Self { enabled: true, path: None, format, skipped: Box::default(), unmatched: false }
+        Self { enabled: true, path: None, format, skipped: Box::default(), unmatched: false, share: LogShare::ALL }
     }
 }
 
@@ -195,6 +226,20 @@ mod tests {
         let (format, _) = LogFormat::parse("$http_x_y$request_uri", Escape::Hex);
         let (field, uri) = (Variable::Field("x-y".into()), Variable::RequestUri);
         assert_eq!(*format.parts(), [field, uri].map(|variable| LogPart::Value(RequestValue::Request(variable))));
+    }
+
+    #[test]
+    fn a_share_is_a_percentage() {
+        let takes = |text: &str, drawn| LogShare::of_percent(text).map(|share| share.takes(|_| drawn));
+        assert_eq!(
+            (takes("0", 0), takes("100", 999_999), takes("100.0", 999_999)),
+            (Some(false), Some(true), Some(true))
+        );
+        assert_eq!((takes("0.5", 4_999), takes("0.5", 5_000)), (Some(true), Some(false)));
+        assert_eq!((takes("12.3456", 123_455), takes("12.3456", 123_456)), (Some(true), Some(false)));
+        for bad in ["", "x", "-1", "+1", "100.1", "101", "1.", ".5", "1.23456", "5%", "1e1", "99999999999"] {
+            assert_eq!(LogShare::of_percent(bad), None, "{bad}");
+        }
     }
 
     #[test]

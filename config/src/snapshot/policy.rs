@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{ClientAuth, ClusterId, RouteTracing, Search, Template};
+use super::{ClientAuth, ClusterId, LogShare, RouteTracing, Search, Template};
 
 /// All policies of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct Policies {
     pub rate: Option<ResponseRate>,
     /// No line in the access log.
     pub unlogged: bool,
+    /// How many of the requests have one, where it is not as everywhere.
+    pub log_share: Option<LogShare>,
     /// Whether and how its requests are traced, where it is not as everywhere.
     pub tracing: Option<Arc<RouteTracing>>,
 }
@@ -383,12 +385,30 @@ impl FieldRules {
 /// Rewriting of `Location`, `Refresh` and `Set-Cookie` of the upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamWords {
-    /// Start of `Location` and `Refresh`: from, to.
-    pub redirect: Option<(Box<str>, Box<str>)>,
-    /// `Domain` of cookies: from, to.
-    pub cookie_domain: Option<(Box<str>, Box<str>)>,
-    /// `Path` of cookies: from, to.
-    pub cookie_path: Option<(Box<str>, Box<str>)>,
+    /// Start of `Location` and `Refresh`.
+    pub redirect: Option<Replacement>,
+    /// `Domain` of cookies.
+    pub cookie_domain: Option<Replacement>,
+    /// `Path` of cookies.
+    pub cookie_path: Option<Replacement>,
+}
+
+/// What is replaced, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    /// What an upstream says.
+    pub from: Template,
+    /// What the client is told.
+    pub to: Template,
+}
+
+impl UpstreamWords {
+    /// Whether what they say depends on the request.
+    pub fn has_variables(&self) -> bool {
+        let all = [&self.redirect, &self.cookie_domain, &self.cookie_path];
+        let varies = |text: &Template| text.as_literal().is_none();
+        all.into_iter().flatten().any(|pair| varies(&pair.from) || varies(&pair.to))
+    }
 }
 
 /// Answers replaced by those of an error backend (reference 3.6).

@@ -28,6 +28,8 @@ pub struct Settings {
     pub access_log: AccessLogSettings,
     /// The log of TCP and UDP sessions.
     pub stream_log: StreamLogSettings,
+    /// Least severity of the process' own log, when no flag says otherwise (`error-log-level`).
+    pub own_log: OwnLogLevel,
     /// Tracing of requests; `None` when no collector is named.
     pub tracing: Option<Box<Tracing>>,
     /// Compression of responses; `None` compresses nothing.
@@ -38,6 +40,20 @@ pub struct Settings {
     pub streams: StreamSettings,
     /// Bound of a drain when no flag says otherwise (`worker-shutdown-timeout`).
     pub drain_timeout: Option<Duration>,
+}
+
+/// Least severity of the process' own log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnLogLevel {
+    /// Failures only.
+    Error,
+    /// And what an operator should look at.
+    Warn,
+    /// And what happens.
+    #[default]
+    Info,
+    /// And why.
+    Debug,
 }
 
 /// Limits and times of client connections.

@@ -49,7 +49,8 @@ impl Workers {
             threads.push(std::thread::spawn(move || worker.run()));
             links.push(WorkerLink { snapshots, stale, wake: Box::new(|| {}) });
         }
-        let publisher = Publisher { workers: links, adopted, retired, current: Arc::clone(&current) };
+        let (current_of, announce) = (Arc::clone(&current), Box::new(|_: &_| {}));
+        let publisher = Publisher { workers: links, adopted, retired, current: current_of, announce };
         (Self { current, serving, stuck, ended, threads }, publisher)
     }
 

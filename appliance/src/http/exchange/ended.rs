@@ -181,7 +181,8 @@ impl Exchange<'_> {
             trace: self.trace.as_deref(),
         };
         if is_logged {
-            self.core.access_log.write(&self.core, settings, &entry);
+            let share = self.route.and_then(|route| route.policies.as_ref()?.log_share);
+            self.core.access_log.write(&self.core, settings, share, &entry);
         }
         if let Some((trace, tracing)) = self.trace.as_deref().zip(self.snapshot.settings.tracing.as_ref()) {
             trace.finish(&self.core, tracing, self.route, &entry);
@@ -277,5 +278,5 @@ pub(super) fn log_refusal(core: &Rc<Core>, client: &Client, ended: Ended) {
         trail: &Trail::default(),
         trace: None,
     };
-    core.access_log.write(core, settings, &entry);
+    core.access_log.write(core, settings, None, &entry);
 }

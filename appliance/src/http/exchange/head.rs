@@ -6,7 +6,7 @@ use super::super::field::{Changes, FieldId};
 use super::super::respond::{Respond, Written, write_response};
 use super::Exchange;
 use crate::coding::{self, Coding, Encoder, Verdict};
-use crate::policy::Rewritten;
+use crate::policy::{Rewritten, Words};
 use crate::relay::response::{Pace, Treatment};
 use crate::upstream::Session;
 use crate::worker::Scratch;
@@ -37,7 +37,10 @@ impl Exchange<'_> {
         let policies = self.route.and_then(|route| route.policies.as_deref());
         let (asked_for, mut own) = (&self.shaping.response, Changes::default());
         if let Some(words) = policies.and_then(|policies| policies.upstream_words.as_ref()) {
-            let rewritten = Rewritten::of(words, &scratch.response, received);
+            let rewritten = match &self.shaping.words {
+                Some(rendered) => Rewritten::of(rendered, &scratch.response, received),
+                None => Rewritten::of(&Words::of(words, |_, _| {}), &scratch.response, received),
+            };
             rewritten.iter().for_each(|rewritten| rewritten.join(asked_for, &mut own));
         }
         self.tell_server(&mut own, scratch.response.has(FieldId::Server));

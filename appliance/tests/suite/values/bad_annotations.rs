@@ -171,6 +171,7 @@ pub(super) const BAD: &[Bad] = &[
     bad("mirror-request-body", "maybe", &[("mirror-target", "http://{yes}/")]),
     bad("mirror-host", "a b;", &[("mirror-target", "http://{yes}/")]),
     bad("enable-access-log", "maybe", &[]),
+    bad("ringress.io/access-log-sampling", "all", &[]),
     bad("enable-opentelemetry", "maybe", &[]),
     bad("opentelemetry-trust-incoming-span", "maybe", &[]),
     bad("client-body-buffer-size", "8x", &[]),

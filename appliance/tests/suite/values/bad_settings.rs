@@ -46,6 +46,7 @@ pub(super) const BAD: &[Bad] = &[
     bad("annotations-risk-level", "Extreme", &[], Default),
     bad("hide-headers", "a b", &[], Default),
     bad("access-log-path", "syslog:server=x", &[], Default),
+    bad("access-log-sampling", "101", &[], Default),
     bad("enable-access-log-for-default-backend", "maybe", &[], Default),
     bad("client-header-timeout", "60s", &[], Default),
     bad("client-body-timeout", "1m", &[], Default),

@@ -217,6 +217,10 @@ pub(super) const EFFECTS: &[Effect] = &[
     on("proxy-cookie-domain", &[("proxy-cookie-domain", "in.test out.test")], &[get("/", &[], &[Said("set-cookie", "a=1; Path=/; Domain=out.test")])]),
     on("proxy-redirect-from", &[("proxy-redirect-from", "http://in.test/"), ("proxy-redirect-to", "https://out.test/")], &[get("/", &[], &[Said("location", "https://out.test/x")])]),
     on("proxy-redirect-to", &[("proxy-redirect-from", "http://in.test/"), ("proxy-redirect-to", "off")], &[get("/", &[], &[Said("location", "http://in.test/x")])]),
+    on("proxy-redirect-to", &[("proxy-redirect-from", "http://in.test/"), ("proxy-redirect-to", "$scheme://$host/$service_name/")], &[get("/", &[], &[Said("location", "http://{host}/main/x")]), secure("/", &[], &[Said("location", "https://{host}/main/x")])]),
+    on("proxy-redirect-from", &[("proxy-redirect-from", "$scheme://$arg_in/"), ("proxy-redirect-to", "/")], &[get("/?in=in.test", &[], &[Said("location", "/x")]), get("/?in=on.test", &[], &[Said("location", "http://in.test/x")])]),
+    on("proxy-cookie-domain", &[("proxy-cookie-domain", "in.test $host")], &[get("/", &[], &[Said("set-cookie", "a=1; Path=/; Domain={host}")])]),
+    on("proxy-cookie-path", &[("proxy-cookie-path", "/ /$service_name/")], &[get("/", &[], &[Said("set-cookie", "a=1; Path=/main/; Domain=in.test")])]),
     on("backend-protocol", &[("backend-protocol", "http")], &[get("/", &[], &[From("main")])]),
     on("backend-protocol", &[("backend-protocol", "FCGI")], &[get("/", &[], &[Status(503)])]),
 ];
