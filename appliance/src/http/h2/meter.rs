@@ -14,6 +14,10 @@ use std::rc::Rc;
 use h2::Reason;
 
 const FRAME_HEADER_BYTES: usize = 9;
+/// Of a WINDOW_UPDATE what it grants is looked at, too.
+const WINDOW_UPDATE_BYTES: usize = FRAME_HEADER_BYTES + 4;
+/// A window that is opened by less brings next to nothing. Clients add up what they have read, to kilobytes.
+const GRANT_MIN: u32 = 256;
 const PREFACE_BYTES: usize = 24;
 /// Such frames that may come at once: more than any client was seen to send in a burst.
 const BURST: u64 = 1000;
@@ -101,7 +105,7 @@ impl Crowd {
 
 /// Follows the frames of one connection.
 pub(super) struct Meter {
-    header: [u8; FRAME_HEADER_BYTES],
+    header: [u8; WINDOW_UPDATE_BYTES],
     /// Bytes of `header` that are there.
     filled: usize,
     /// Bytes until the next frame begins.
@@ -130,7 +134,7 @@ impl Meter {
         let credit = Credit::new(BURST, PER_SECOND, now_ms);
         let crowded = Credit::new(CROWDED_BURST, CROWDED_PER_SECOND, now_ms);
         Self {
-            header: [0; FRAME_HEADER_BYTES],
+            header: [0; WINDOW_UPDATE_BYTES],
             filled: 0,
             skip: PREFACE_BYTES,
             begun: false,
@@ -155,12 +159,12 @@ impl Meter {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
             bytes = &bytes[skipped..];
-            let taken = (FRAME_HEADER_BYTES - self.filled).min(bytes.len());
+            let taken = (self.wanted() - self.filled).min(bytes.len());
             self.header[self.filled..][..taken].copy_from_slice(&bytes[..taken]);
             self.filled += taken;
             bytes = &bytes[taken..];
-            if self.filled == FRAME_HEADER_BYTES {
-                let at = (received - bytes.len()).saturating_sub(FRAME_HEADER_BYTES);
+            if self.filled >= FRAME_HEADER_BYTES && self.filled == self.wanted() {
+                let at = (received - bytes.len()).saturating_sub(self.filled);
                 self.frame().map_err(|reason| Refusal { reason, at })?;
             }
         }
@@ -172,16 +176,33 @@ impl Meter {
         self.pieces > CRUMBS_MIN
     }
 
+    /// Bytes that say what the next frame is.
+    fn wanted(&self) -> usize {
+        let is_grant = self.filled >= FRAME_HEADER_BYTES && self.header[3] == WINDOW_UPDATE && self.length() == 4;
+        if is_grant { WINDOW_UPDATE_BYTES } else { FRAME_HEADER_BYTES }
+    }
+
+    fn length(&self) -> usize {
+        let [high, middle, low, ..] = self.header;
+        u32::from_be_bytes([0, high, middle, low]) as usize
+    }
+
+    fn grant(&self) -> u32 {
+        let [.., a, b, c, d] = self.header;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
     /// A frame begins.
     fn frame(&mut self) -> Result<(), Reason> {
-        let [high, middle, low, kind, flags, ..] = self.header;
-        (self.skip, self.filled) = (u32::from_be_bytes([0, high, middle, low]) as usize, 0);
+        let (length, kind, flags) = (self.length(), self.header[3], self.header[4]);
+        self.skip = length + FRAME_HEADER_BYTES - self.filled;
+        self.filled = 0;
         // RFC 9113 3.4.
         if !std::mem::replace(&mut self.begun, true) && (kind != SETTINGS || flags & ACK != 0) {
             return Err(Reason::PROTOCOL_ERROR);
         }
         self.pieces += usize::from(kind == DATA);
-        if has_wrong_size(kind, flags, self.skip) {
+        if has_wrong_size(kind, flags, length) {
             return Err(Reason::FRAME_SIZE_ERROR);
         }
         if self.bears(kind, flags) { Ok(()) } else { Err(Reason::ENHANCE_YOUR_CALM) }
@@ -191,7 +212,9 @@ impl Meter {
     fn bears(&mut self, kind: u8, flags: u8) -> bool {
         let brings_something = match kind {
             DATA => self.skip > 0 || flags & END_STREAM != 0,
-            HEADERS | RST_STREAM | WINDOW_UPDATE => true,
+            HEADERS | RST_STREAM => true,
+            // The highest bit says nothing (RFC 9113 6.9).
+            WINDOW_UPDATE => self.grant() & (u32::MAX >> 1) >= GRANT_MIN,
             _ => false,
         };
         if brings_something {
@@ -301,6 +324,22 @@ mod tests {
         );
         let mut alone = begun();
         assert!((0..3000).step_by(20).all(|now_ms| alone.take(&ping, now_ms).is_ok()));
+    }
+
+    #[test]
+    fn windows_that_are_opened_by_next_to_nothing_are_counted() {
+        let update = |grant: u32| [&[0, 0, 4, WINDOW_UPDATE, 0, 0, 0, 0, 1][..], &grant.to_be_bytes()].concat();
+        let mut meter = begun();
+        assert!((0..10 * BURST).all(|_| meter.take(&update(GRANT_MIN), 0).is_ok()));
+        let taken = (0..10 * BURST).take_while(|_| meter.take(&update(1 | 1 << 31), 0).is_ok()).count();
+        assert_eq!(taken as u64, BURST - 1, "the SETTINGS of the beginning was one");
+        // However it is cut to pieces, and whatever follows it.
+        let bytes = [update(1), update(GRANT_MIN), frame(PING, 0, 8), update(7)].concat();
+        for size in 1..bytes.len() {
+            let mut meter = begun();
+            assert!(bytes.chunks(size).all(|piece| meter.take(piece, 0).is_ok()));
+            assert_eq!(spent(&meter), 4, "pieces of {size}");
+        }
     }
 
     #[test]
