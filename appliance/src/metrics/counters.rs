@@ -89,6 +89,8 @@ impl Refused {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct CoreCounters {
+    /// The kernel's number of its thread; 0 before that runs.
+    pub thread: Gauge,
     /// Connections accepted.
     pub accepted: Counter,
     /// Connections open.

@@ -51,6 +51,13 @@ struct Usage {
     started_after_boot: f64,
 }
 
+/// What a thread of this process has had of a CPU (proc(5), schedstat).
+pub(super) fn cpu_seconds_of_thread(thread: u64) -> Option<f64> {
+    let schedstat = std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
+    let nanoseconds: f64 = schedstat.split_whitespace().next()?.parse().ok()?;
+    Some(nanoseconds / 1e9)
+}
+
 /// When the machine was booted, seconds since 1970.
 fn booted() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;

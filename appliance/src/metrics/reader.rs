@@ -158,6 +158,10 @@ impl Reader {
         for (name, help, read) in CORE_GAUGES {
             page.gauges(name, help, self.by_core(&numbers, *read));
         }
+        let busy = numbers.iter().zip(self.counters.iter()).filter_map(|(number, core)| {
+            Some((vec![("worker", number.as_str())], process::cpu_seconds_of_thread(core.thread.get())?))
+        });
+        page.counters("ringress_worker_cpu_seconds_total", "CPU time of the worker's thread", busy);
         let refused = Refused::ALL.into_iter().map(|reason| {
             let total = self.counters.iter().map(|core| core.refused(reason)).sum();
             (vec![("reason", reason.as_str())], float(total))

@@ -49,6 +49,7 @@ fn run(seat: &Arc<Seat>) -> std::io::Result<()> {
 
 async fn serve(seat: &Arc<Seat>) -> std::io::Result<()> {
     let metrics = seat.settings.metrics.core(seat.index);
+    metrics.thread.set(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs().into());
     let Some(snapshot) = first_snapshot(seat, &metrics).await else {
         seat.orders.stopped.fetch_add(1, Ordering::AcqRel);
         return Ok(());
