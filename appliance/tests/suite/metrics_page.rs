@@ -62,18 +62,19 @@ fn listed(text: &str) -> Served {
 }
 
 /// All that makes a metric appear: the webhook, the lead, checks, an orphan, and each has been asked.
-fn eventful(ringress: &Ringress, server: &ApiServer) {
+fn eventful(ringress: &Ringress, server: &ApiServer) -> String {
     for host in ["a.test", "lost.test"] {
         ringress.get(host, "/");
     }
     let all = ["nginx_ingress_controller_requests", "ringress_propagation_seconds", "ringress_checked_endpoints"];
-    let mut changes = 0;
+    let (mut changes, mut page) = (0, String::new());
     eventually("what needs an occasion is there", || {
         changes += 1;
         server.put(fixtures::ingress("default", "again", &format!("again-{changes}.test")));
-        let page = ringress.metrics();
+        page = ringress.metrics();
         all.iter().all(|name| page.contains(&format!("\n# TYPE {name} ")))
     });
+    page
 }
 
 #[test]
@@ -87,8 +88,7 @@ fn every_metric_is_listed_and_every_listed_one_is_served() {
         lost["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = json!("nobody");
         server.put_all([checked, lost]);
         let ringress = with_webhook(driver, &server, &folder, port.address);
-        eventful(&ringress, &server);
-        let (page, text) = (ringress.metrics(), text());
+        let (page, text) = (eventful(&ringress, &server), text());
         let (served, listed) = (served(&page), listed(&text));
         let row =
             |(name, (kind, labels)): (&String, &(String, String))| format!("| `{name}` | {kind} | {labels} | … |");
