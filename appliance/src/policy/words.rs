@@ -51,11 +51,13 @@ pub(crate) struct Rewritten {
 }
 
 impl Rewritten {
-    /// What is to be written in place of the upstream's fields; `None` when it sent none of them.
-    pub(crate) fn of(words: &Words<'_>, head: &ResponseHead, bytes: &[u8]) -> Option<Self> {
-        if ![FieldId::Location, FieldId::Refresh, FieldId::SetCookie].iter().any(|id| head.has(*id)) {
-            return None;
-        }
+    /// Whether a response has any of these fields; most have not.
+    pub(crate) fn is_of(head: &ResponseHead) -> bool {
+        [FieldId::Location, FieldId::Refresh, FieldId::SetCookie].iter().any(|id| head.has(*id))
+    }
+
+    /// What is to be written in place of the upstream's fields.
+    pub(crate) fn of(words: &Words<'_>, head: &ResponseHead, bytes: &[u8]) -> Self {
         let mut rewritten = Self::default();
         if let Some((from, to)) = &words.redirect {
             let replaced = |text: &[u8]| Some([&to[..], text.strip_prefix(&from[..])?].concat());
@@ -73,7 +75,7 @@ impl Rewritten {
                 rewritten.cookies = cookies;
             }
         }
-        Some(rewritten)
+        rewritten
     }
 
     /// Adds itself to what is changed; what the operator says of a field is not the upstream's word any more.

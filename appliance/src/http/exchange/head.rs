@@ -36,12 +36,13 @@ impl Exchange<'_> {
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| over_tls);
         let policies = self.route.and_then(|route| route.policies.as_deref());
         let (asked_for, mut own) = (&self.shaping.response, Changes::default());
-        if let Some(words) = policies.and_then(|policies| policies.upstream_words.as_ref()) {
+        let has_words = || Rewritten::is_of(&scratch.response);
+        if let Some(words) = policies.and_then(|policies| policies.upstream_words.as_ref()).filter(|_| has_words()) {
             let rewritten = match &self.shaping.words {
                 Some(rendered) => Rewritten::of(rendered, &scratch.response, received),
                 None => Rewritten::of(&Words::of(words, |_, _| {}), &scratch.response, received),
             };
-            rewritten.iter().for_each(|rewritten| rewritten.join(asked_for, &mut own));
+            rewritten.join(asked_for, &mut own);
         }
         self.tell_server(&mut own, scratch.response.has(FieldId::Server));
         if let Some(cookie) = self.hint.session().and_then(Session::set_cookie) {
