@@ -20,6 +20,10 @@ const WRITE_QUIET: Duration = Duration::from_millis(50);
 /// …or when writing has gone on for this long.
 const WRITE_MAX: Duration = Duration::from_secs(1);
 
+/// A file without a byte that was not closed is read after this long: most often a shell has just emptied it for a command
+/// that has yet to write (`kubectl get … >a.yaml`), and what it held is served until then.
+const EMPTY_MAX: Duration = Duration::from_secs(30);
+
 /// The notices so far.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
@@ -38,11 +42,26 @@ struct Pending {
 struct Writing {
     first: Instant,
     last: Instant,
+    /// Held nothing when it was looked at after the last write.
+    empty: bool,
 }
 
 impl Writing {
+    fn begun(now: Instant) -> Self {
+        Self { first: now, last: now, empty: false }
+    }
+
     fn due(self) -> Instant {
-        (self.last + WRITE_QUIET).min(self.first + WRITE_MAX)
+        if self.empty { self.first + EMPTY_MAX } else { (self.last + WRITE_QUIET).min(self.first + WRITE_MAX) }
+    }
+
+    /// Whether it is to be read now.
+    fn is_due(&mut self, path: &Path, now: Instant) -> bool {
+        if now < self.due() {
+            return false;
+        }
+        self.empty = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);
+        now >= self.due()
     }
 }
 
@@ -107,7 +126,7 @@ impl Notices {
 
     /// The file changed so recently that somebody may still be writing to it: looked at later.
     pub(crate) fn defer(&self, path: PathBuf, now: Instant) {
-        self.lock().writing.entry(path).or_insert(Writing { first: now, last: now });
+        self.lock().writing.entry(path).or_insert(Writing::begun(now));
     }
 
     /// Takes what is due.
@@ -115,7 +134,7 @@ impl Notices {
         let mut pending = self.lock();
         let Pending { rescan, changed, writing } = &mut *pending;
         writing.retain(|path, written| {
-            let due = written.due() <= now;
+            let due = written.is_due(path, now);
             if due {
                 changed.insert(path.clone());
             }
@@ -171,9 +190,9 @@ impl Pending {
     fn being_written(&mut self, paths: &[PathBuf], now: Instant) -> bool {
         for path in paths {
             if let Some(writing) = self.writing.get_mut(path) {
-                writing.last = now;
+                *writing = Writing { first: writing.first, ..Writing::begun(now) };
             } else if self.writing.len() < PATHS_MAX {
-                self.writing.insert(path.clone(), Writing { first: now, last: now });
+                self.writing.insert(path.clone(), Writing::begun(now));
             } else {
                 self.rescan = true;
             }
@@ -221,6 +240,25 @@ mod tests {
             now += WRITE_QUIET / 2;
         }
         assert!(notices.take(start + WRITE_MAX).changed.contains(Path::new("/m/a.yaml")));
+    }
+
+    #[test]
+    fn an_emptied_file_is_left_alone_until_it_holds_something_or_is_closed_or_long_empty() {
+        let (notices, now) = (Notices::default(), Instant::now());
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let name = file.path().to_str().expect("a name");
+        let read_at = |at: Duration| notices.take(now + at).changed.contains(file.path());
+        notices.note(event(WRITE, name), now);
+        assert!(!read_at(WRITE_QUIET) && !read_at(EMPTY_MAX - WRITE_QUIET) && read_at(EMPTY_MAX));
+        notices.note(event(WRITE, name), now);
+        assert!(!read_at(WRITE_MAX));
+        notices.note(event(CLOSE, name), now);
+        assert!(read_at(WRITE_MAX));
+        notices.note(event(WRITE, name), now);
+        assert!(!read_at(WRITE_MAX));
+        std::fs::write(file.path(), "a").expect("a write");
+        notices.note(event(WRITE, name), now + WRITE_MAX);
+        assert!(read_at(WRITE_MAX + WRITE_QUIET));
     }
 
     #[test]
