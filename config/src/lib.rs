@@ -17,7 +17,6 @@ mod intent;
 pub mod manifest;
 pub mod model;
 pub mod options;
-pub mod places;
 pub mod reference;
 pub mod selector;
 pub mod settings;

@@ -12,6 +12,7 @@ mod handle;
 mod names;
 mod once;
 mod pace;
+pub mod places;
 mod publish;
 mod reading;
 mod regular;

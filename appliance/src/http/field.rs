@@ -25,6 +25,12 @@ pub struct Field {
     pub(super) marks: u8,
 }
 
+/// Values of all fields of a name that the proxy may not know, in order.
+pub(super) fn named<'b>(fields: &[Field], buf: &'b [u8], name: &str) -> impl Iterator<Item = &'b [u8]> {
+    let is_same = move |field: &&Field| field.name.of(buf).eq_ignore_ascii_case(name.as_bytes());
+    fields.iter().filter(is_same).map(|field| field.value.of(buf))
+}
+
 /// The name has an underscore.
 const UNDERSCORE: u8 = 1 << 1;
 /// The name has a token character other than letters, digits, `-` and `_`.

@@ -1,7 +1,7 @@
 //! The head of a client's request.
 
 use super::connection::{ConnectionOptions, is_forwardable_upgrade};
-use super::field::{Field, FieldId, FieldSet};
+use super::field::{self, Field, FieldId, FieldSet};
 use super::framing::{BodyFraming, Declared};
 use super::head::{HeadError, HeadLimits, Progress, Span, Version};
 use super::host::Host;
@@ -360,8 +360,7 @@ impl RequestHead {
 
     /// Values of all fields of a name that the proxy may not know, in order.
     pub fn find_named<'b>(&self, buf: &'b [u8], name: &str) -> impl Iterator<Item = &'b [u8]> {
-        let is_same = move |field: &&Field| field.name.of(buf).eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().filter(is_same).map(|field| field.value.of(buf))
+        field::named(&self.fields, buf, name)
     }
 
     /// Values of all fields of that name, in order.

@@ -1,7 +1,7 @@
 //! The head of an upstream's response.
 
 use super::connection::ConnectionOptions;
-use super::field::{Field, FieldId, FieldSet};
+use super::field::{self, Field, FieldId, FieldSet};
 use super::framing::{Declared, ResponseBody};
 use super::head::{HeadError, HeadLimits, Progress, Span, Version};
 use super::scan::LineScan;
@@ -172,8 +172,7 @@ impl ResponseHead {
 
     /// Values of all fields of a name that the proxy may not know, in order.
     pub(crate) fn find_named<'b>(&self, buf: &'b [u8], name: &str) -> impl Iterator<Item = &'b [u8]> {
-        let is_same = move |field: &&Field| field.name.of(buf).eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().filter(is_same).map(|field| field.value.of(buf))
+        field::named(&self.fields, buf, name)
     }
 }
 

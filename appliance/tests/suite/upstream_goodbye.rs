@@ -7,27 +7,16 @@ use std::time::{Duration, Instant};
 use crate::support::client::Connection;
 use crate::support::frame_origin::FrameOrigin;
 use crate::support::frames::{
-    CANCEL, DATA, END_STREAM, Frames, GOAWAY, INTERNAL_ERROR, REFUSED_STREAM, Seen, frame, get, headers, post, pseudo,
-    reset,
+    CANCEL, DATA, END_STREAM, Frames, GOAWAY, INTERNAL_ERROR, REFUSED_STREAM, Seen, frame, get, headers, no_content,
+    post, pseudo, reset,
 };
-use crate::support::manifests::{file, ingress, service};
-use crate::support::process::{Driver, Ringress, on_each_driver};
+use crate::support::process::{Ringress, on_each_driver};
 
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello";
 
 /// Says that no stream beyond `last` is, or will be, processed.
 fn goodbye(last: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[last.to_be_bytes(), 0_u32.to_be_bytes()].concat())
-}
-
-fn no_content(stream: u32) -> Vec<u8> {
-    headers(stream, END_STREAM, &[(":status", "204")])
-}
-
-fn in_front_of(driver: Driver, origin: &FrameOrigin) -> Ringress {
-    let mut objects = service("origin", &[origin.address]);
-    objects.push(ingress("a").prefix("a.test", "/", "origin").annotation("backend-protocol", "GRPC").build());
-    Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start()
 }
 
 fn status_of(ringress: &Ringress, request: &[u8]) -> u16 {
@@ -49,7 +38,7 @@ fn a_goodbye_with_a_stream_open_sends_what_comes_next_another_way() {
             peer.send(&frame(DATA, 0, stream, b"held"))?;
             peer.send(&goodbye(stream))
         });
-        let ringress = in_front_of(driver, &origin);
+        let ringress = origin.behind(driver, &[]);
         let mut held = Connection::plain(ringress.http).expect("connect");
         held.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect("send");
         assert_eq!(held.head().expect("an answer").0, 200);
@@ -74,7 +63,7 @@ fn what_was_not_processed_is_sent_again_whatever_it_asks_for() {
                 0 => peer.send(&refusal(stream)),
                 _ => peer.send(&no_content(stream)),
             });
-            let ringress = in_front_of(driver, &origin);
+            let ringress = origin.behind(driver, &[]);
             assert_eq!(status_of(&ringress, POST), 204);
             assert_eq!(origin.connections(), 2);
             assert_eq!(ringress.metric("ringress_retries_total"), 0.0, "the connection was at fault");
@@ -92,12 +81,12 @@ fn what_was_not_processed_is_sent_again_whatever_it_asks_for() {
 fn an_upstream_that_takes_nothing_is_not_asked_for_ever() {
     on_each_driver(|driver| {
         let origin = FrameOrigin::with(|peer, stream| peer.send(&reset(stream, REFUSED_STREAM)));
-        let ringress = in_front_of(driver, &origin);
+        let ringress = origin.behind(driver, &[]);
         assert_eq!(status_of(&ringress, POST), 502);
         assert!(origin.connections() <= 4, "{} connections", origin.connections());
         // Any other end may be one of a request that was carried out.
         let cancelled = FrameOrigin::with(|peer, stream| peer.send(&reset(stream, INTERNAL_ERROR)));
-        let ringress = in_front_of(driver, &cancelled);
+        let ringress = cancelled.behind(driver, &[]);
         assert_eq!(status_of(&ringress, POST), 502);
         assert_eq!(cancelled.connections(), 1);
     });
@@ -112,7 +101,7 @@ fn a_client_is_told_why_its_stream_was_broken_off_where_it_cannot_take_that_for_
                 peer.send(&frame(DATA, 0, stream, b"begun"))?;
                 peer.send(&reset(stream, code))
             });
-            let ringress = in_front_of(driver, &origin);
+            let ringress = origin.behind(driver, &[]);
             let mut frames = Frames::open(ringress.https);
             frames.send(&get(1)).expect("send");
             assert_eq!(frames.outcome(1), Seen::Reset(told), "{code}");

@@ -8,29 +8,17 @@ use crate::support::client::Connection;
 use crate::support::eventually;
 use crate::support::frame_origin::FrameOrigin;
 use crate::support::frames::{
-    CANCEL, DATA, END_STREAM, Frames, REFUSED_STREAM, frame, get, headers, post, pseudo, reset,
+    CANCEL, DATA, END_STREAM, Frames, REFUSED_STREAM, frame, get, headers, no_content, post, pseudo, reset,
 };
-use crate::support::manifests::{file, ingress, options, service};
+use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::Origin;
-use crate::support::process::{Driver, Ringress, on_each_driver};
+use crate::support::process::{Ringress, on_each_driver};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
-
-fn no_content(stream: u32) -> Vec<u8> {
-    headers(stream, END_STREAM, &[(":status", "204")])
-}
 
 /// The head of an answer whose body follows.
 fn begun(stream: u32) -> Vec<u8> {
     headers(stream, 0, &[(":status", "200")])
-}
-
-fn in_front_of(driver: Driver, origin: &FrameOrigin, keys: &[(&str, &str)]) -> Ringress {
-    let mut objects = service("origin", &[origin.address]);
-    objects.push(ingress("a").prefix("a.test", "/", "origin").annotation("backend-protocol", "GRPC").build());
-    objects.push(options(keys));
-    let builder = Ringress::on(driver).workers(1).flag("--configmap=default/options");
-    builder.manifest("all.json", file(objects)).start()
 }
 
 fn asking(ringress: &Ringress) -> Connection {
@@ -49,7 +37,7 @@ fn thousands_of_small_frames_in_one_burst_are_a_body_as_any_other() {
             pieces.collect::<Vec<_>>().concat()
         };
         let down = FrameOrigin::with(move |peer, stream| peer.send(&[begun(stream), crumbs(stream)].concat()));
-        let ringress = in_front_of(driver, &down, &[]);
+        let ringress = down.behind(driver, &[]);
         let answer = asking(&ringress).response(false).expect("an answer");
         assert_eq!(answer.body.len(), 15 * PIECES);
         // And up, where the same are of a client.
@@ -78,7 +66,7 @@ fn clients_that_do_not_read_keep_nobody_else_waiting() {
             let pieces = [&frame(DATA, 0, stream, &[7; 16 << 10])[..]; 3].concat();
             peer.send(&[begun(stream), pieces, frame(DATA, 0, stream, &[7; 16_383])].concat())
         });
-        let ringress = in_front_of(driver, &origin, &[]);
+        let ringress = origin.behind(driver, &[]);
         // Each has a window of its own that it does not open: its answer stays in the proxy.
         let slow: Vec<_> = (0..SLOW)
             .map(|_| {
@@ -113,7 +101,7 @@ fn what_still_comes_for_clients_that_left_harms_nobody() {
             peer.send(&late.collect::<Vec<_>>().concat())?;
             peer.send(&no_content(stream))
         });
-        let ringress = in_front_of(driver, &origin, &[]);
+        let ringress = origin.behind(driver, &[]);
         let mut clients: Vec<_> = (0..LEAVE).map(|_| asking(&ringress)).collect();
         clients.iter_mut().for_each(|client| assert_eq!(client.head().expect("a head").0, 200));
         drop(clients);
@@ -129,7 +117,7 @@ fn what_still_comes_for_clients_that_left_harms_nobody() {
 fn a_burst_of_requests_opens_no_more_sessions_than_it_needs() {
     on_each_driver(|driver| {
         let origin = FrameOrigin::with(|peer, stream| peer.send(&no_content(stream)));
-        let ringress = in_front_of(driver, &origin, &[]);
+        let ringress = origin.behind(driver, &[]);
         let mut clients: Vec<_> = (0..250).map(|_| Connection::plain(ringress.http).expect("connect")).collect();
         clients.iter_mut().for_each(|client| client.send(GET).expect("send"));
         for client in &mut clients {
@@ -143,13 +131,13 @@ fn a_burst_of_requests_opens_no_more_sessions_than_it_needs() {
 fn a_session_serves_as_many_requests_and_as_long_as_a_connection_may() {
     on_each_driver(|driver| {
         let origin = FrameOrigin::with(|peer, stream| peer.send(&no_content(stream)));
-        let ringress = in_front_of(driver, &origin, &[("upstream-keepalive-requests", "3")]);
+        let ringress = origin.behind(driver, &[("upstream-keepalive-requests", "3")]);
         for _ in 0..12 {
             assert_eq!(asking(&ringress).response(false).expect("an answer").status, 204);
         }
         assert_eq!(origin.connections(), 4);
         let origin = FrameOrigin::with(|peer, stream| peer.send(&no_content(stream)));
-        let ringress = in_front_of(driver, &origin, &[("upstream-keepalive-time", "1s")]);
+        let ringress = origin.behind(driver, &[("upstream-keepalive-time", "1s")]);
         let (began, mut asked) = (Instant::now(), 0);
         while origin.connections() < 2 {
             assert_eq!(asking(&ringress).response(false).expect("an answer").status, 204);
@@ -173,7 +161,7 @@ fn a_call_whose_message_comes_later_is_sent_again_when_it_was_refused() {
                 peer.send(&[begun(stream), body].concat())
             }
         });
-        let ringress = in_front_of(driver, &origin, &[]);
+        let ringress = origin.behind(driver, &[]);
         let mut frames = Frames::open(ringress.https);
         let call = [&pseudo("POST", "/test.Echo/Unary")[..], &[("content-type", "application/grpc")]].concat();
         frames.send(&headers(1, 0, &call)).expect("send");

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::client::Stream;
 use super::frames::{ACK, Frames, HEADERS, PREFACE, SETTINGS, frame, settings};
-use super::process::own_address;
+use super::manifests::{file, ingress, options, service};
+use super::process::{Driver, Ringress, own_address};
 
 /// What is said to a request: the connection, and the stream that it came on.
 type Handler = dyn Fn(&mut Frames, u32) -> io::Result<()> + Send + Sync;
@@ -32,6 +33,15 @@ impl FrameOrigin {
             }
         });
         Self { address, connections }
+    }
+
+    /// A proxy whose `a.test` is this origin, with these keys of the ConfigMap.
+    pub(crate) fn behind(&self, driver: Driver, keys: &[(&str, &str)]) -> Ringress {
+        let mut objects = service("origin", &[self.address]);
+        objects.push(ingress("a").prefix("a.test", "/", "origin").annotation("backend-protocol", "GRPC").build());
+        objects.push(options(keys));
+        let builder = Ringress::on(driver).workers(1).flag("--configmap=default/options");
+        builder.manifest("all.json", file(objects)).start()
     }
 
     /// How many connections it has accepted.

@@ -93,6 +93,11 @@ pub(crate) fn pseudo(method: &'static str, path: &'static str) -> Vec<(&'static 
     vec![(":method", method), (":scheme", "https"), (":path", path), (":authority", "a.test")]
 }
 
+/// A whole answer of 204.
+pub(crate) fn no_content(stream: u32) -> Vec<u8> {
+    headers(stream, END_STREAM, &[(":status", "204")])
+}
+
 /// HEADERS with these fields, whole.
 pub(crate) fn headers(stream: u32, flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, flags | END_HEADERS, stream, &hpack::encode(fields.iter().copied()))
