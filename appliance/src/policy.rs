@@ -21,6 +21,7 @@ use ringress_config::snapshot::{Access, Backend, ClusterId, HttpsRedirect, Polic
 
 use crate::http::edge::Scheme;
 use crate::http::forward::TraceFields;
+use crate::http::framing::BodyFraming;
 use crate::http::request::RequestHead;
 use crate::metrics::Refused;
 use crate::route::Found;
@@ -141,10 +142,10 @@ pub(crate) fn at_once<'s>(
             None => Ok(unguarded(core, snapshot, (route, policies), request, shaping)),
         };
     }
-    let verdict = match to_https(snapshot, route, request) {
+    let verdict = fits(core, route, request).and_then(|()| match to_https(snapshot, route, request) {
         Some(answer) => Err(answer),
         None => backend(route, &mut core.random.borrow_mut()),
-    };
+    });
     let hint = match &verdict {
         Ok(main) => hint_of(snapshot, route, *main, request),
         Err(_) => Hint::default(),
@@ -240,7 +241,11 @@ fn admit<'s>(
     if request.secured.is_tls() {
         check_certificate(core, policies, request, route)?;
     }
+    fits(core, route, request)?;
     by_request(snapshot, (route, policies), request, shaping).map_err(|(_, answer)| answer)?;
+    if policies.access.is_some() || policies.limits.is_some() || policies.mirror.is_some() {
+        serviceable(snapshot, route, policies)?;
+    }
     let in_flight = match &policies.limits {
         Some(limits) => core.limits.admit(limits, request.client)?,
         None => None,
@@ -309,6 +314,35 @@ fn open_to_all<'s>(
 /// What a phase answers, if anything.
 fn at(phase: Phase, answer: Option<Answer>) -> Result<(), (Phase, Answer)> {
     answer.map_or(Ok(()), |answer| Err((phase, answer)))
+}
+
+/// A body that is said to be larger than the route takes is refused before anything else, as nginx does where it has found
+/// the location.
+#[inline]
+fn fits(core: &Core, route: &Route, request: &Request<'_>) -> Result<(), Answer> {
+    match (request.head.framing, route.body.bytes_max) {
+        (BodyFraming::Length(bytes), Some(max)) if bytes > max => {
+            core.metrics.refuse(Refused::BodyTooLarge);
+            Err(Answer::status(413))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether anybody can serve the route. Asked before limits, access and copies, none of which such a request is worth; where
+/// the route has none of them, the attempt to forward it finds the same, and says so in log and metrics.
+fn serviceable(snapshot: &Snapshot, route: &Route, policies: &Policies) -> Result<(), Answer> {
+    // A default backend without endpoints answers 404 in its own turn.
+    if route.empty_status != 503 {
+        return Ok(());
+    }
+    let is_main_served = match &route.backend {
+        Backend::Cluster(main) => is_served(snapshot, *main),
+        Backend::Weighted(parts) => parts.iter().any(|part| is_served(snapshot, part.cluster)),
+        Backend::Status(status) => *status != 503,
+    };
+    let takes_over = || policies.error_pages.as_ref().is_some_and(|p| p.takes_over && is_served(snapshot, p.cluster));
+    if is_main_served || takes_over() { Ok(()) } else { Err(Answer::status(503)) }
 }
 
 /// The cluster that is asked: the route's own, a canary's, or that of its error pages.

@@ -273,10 +273,11 @@ pub(crate) fn read_all(annotations: &mut Annotations<'_>, globals: &Globals, pol
     policy.filters.tracing = telemetry::read(annotations, globals.settings.tracing.is_some());
     policy.filters.mirror = mirror::read(annotations);
     custom_errors::read(annotations, &mut policy.errors);
+    let place = redirect::place(policy);
     change_access(policy, |access| {
         access::read(annotations, access);
         auth_basic::read(annotations, access);
-        auth_external::read(annotations, globals, access);
+        auth_external::read(annotations, globals, place, access);
     });
     let rewrite = rewrite::read(annotations);
     if rewrite.uses_regex() && policy.filters.affinity.as_ref().is_some_and(|affinity| affinity.path.is_none()) {

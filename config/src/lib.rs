@@ -17,6 +17,7 @@ mod intent;
 pub mod manifest;
 pub mod model;
 pub mod options;
+pub mod places;
 pub mod reference;
 pub mod selector;
 pub mod settings;

@@ -42,6 +42,19 @@ pub(crate) trait Source {
             }
         }
     }
+
+    /// The parts of a list. One that cannot be read is reported and left out, and costs the others nothing.
+    fn parts<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Expected>) -> Option<Box<[T]>> {
+        let text = self.text(name)?.to_owned();
+        let mut parts = Vec::new();
+        for part in list(&text) {
+            match parse(part) {
+                Ok(value) => parts.push(value),
+                Err(expected) => self.warn(name, format!("{}; it is left out", is_not(part, expected))),
+            }
+        }
+        Some(parts.into())
+    }
 }
 
 /// Go's `ParseBool`.
@@ -161,10 +174,16 @@ pub(crate) fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// Addresses and networks between commas; an address is the network of itself.
+/// Addresses and networks between commas.
 pub(crate) fn networks(text: &str) -> Result<Box<[IpNet]>, Expected> {
-    let network = |part: &str| part.parse().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from));
-    list(text).map(network).collect::<Option<_>>().ok_or("a list of addresses and networks, such as 10.0.0.0/8, ::1")
+    let all: Result<_, Expected> = list(text).map(network).collect();
+    all.map_err(|_| "a list of addresses and networks, such as 10.0.0.0/8, ::1")
+}
+
+/// A network; an address is the network of itself.
+pub(crate) fn network(text: &str) -> Result<IpNet, Expected> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address).ok_or("an address or a network, such as 10.0.0.0/8 or ::1")
 }
 
 #[cfg(test)]

@@ -109,6 +109,8 @@ enum Answer {
 
 struct Location {
     text: String,
+    /// The path that it is a place of, as the Ingress has it.
+    written: String,
     is_exact: bool,
     owner: String,
     wants_regex: bool,
@@ -183,12 +185,10 @@ fn locations(objects: &[Ingress], host: &str) -> Vec<Location> {
         let wants_regex = !is_catch_all && wants_regex(ingress, &text);
         let is_broken = text.contains("(?!");
         let owner = format!("{owner} {}", target(&served, host, ingress, &owner));
+        let written = text.clone();
         let mut add = |text: String, is_exact: bool| {
-            // A place that is taken keeps its owner; the mode of the host comes from every rule.
-            match locations.iter_mut().find(|l| l.text == text && l.is_exact == is_exact) {
-                Some(taken) => taken.wants_regex |= wants_regex,
-                None => locations.push(Location { text, is_exact, owner: owner.clone(), wants_regex, is_broken }),
-            }
+            let (written, owner) = (written.clone(), owner.clone());
+            locations.push(Location { text, written, is_exact, owner, wants_regex, is_broken });
         };
         // In regex mode a text that is no pattern stands for its literal part, once.
         if is_exact || text == "/" || wants_regex || is_broken {
@@ -234,8 +234,8 @@ fn answer(objects: &[Ingress], host: &str, path: &str) -> Answer {
     let mut locations = locations(objects, &host);
     if locations.iter().any(|l| l.wants_regex) {
         locations.sort_by(|a, b| {
-            let rank = |l: &Location| (l.text == "/", l.is_broken, std::cmp::Reverse(l.text.len()));
-            rank(a).cmp(&rank(b)).then_with(|| b.text.cmp(&a.text))
+            let rank = |l: &Location| (l.text == "/", l.is_broken, std::cmp::Reverse(l.written.len()));
+            rank(a).cmp(&rank(b)).then_with(|| b.written.cmp(&a.written)).then_with(|| b.text.len().cmp(&a.text.len()))
         });
         let matches = |l: &&Location| match l.is_broken {
             true => path.to_lowercase().starts_with(&l.text.split('(').next().unwrap().to_lowercase()),
@@ -248,6 +248,9 @@ fn answer(objects: &[Ingress], host: &str, path: &str) -> Answer {
             _ => Answer::Route(l.owner.clone()),
         });
     }
+    // A place that is taken keeps its owner.
+    let mut taken = std::collections::HashSet::new();
+    locations.retain(|l| taken.insert((l.text.clone(), l.is_exact)));
     if let Some(exact) = locations.iter().find(|l| l.is_exact && l.text == path) {
         return Answer::Route(exact.owner.clone());
     }

@@ -12,7 +12,6 @@ mod handle;
 mod names;
 mod once;
 mod pace;
-pub mod places;
 mod publish;
 mod reading;
 mod regular;

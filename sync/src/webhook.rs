@@ -24,6 +24,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use ringress_config::model::{Kind, Object, ObjectKey};
+use ringress_config::places::{Bounds, Place, Places, Refused};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -32,7 +33,6 @@ use tracing::{debug, error, info, warn};
 
 use crate::SyncError;
 use crate::handle::Command;
-use crate::places::{Bounds, Place, Places};
 use crate::reading::Question;
 use crate::watch::Change;
 use certificate::{Files, Shown};
@@ -43,6 +43,9 @@ const THREAD_NAME: &str = "ringress-hook";
 /// Connections at the same time. A newcomer beyond them has the place of who has been longest without a question. An API
 /// server opens one for each question that it has at a time, and all of them may come from one address.
 const BOUNDS: Bounds = Bounds { all: 192, of_client: 128 };
+
+/// How often a place is looked for while questions are in work on all of them, and the end of the last one.
+const PLACE_POLL: Duration = Duration::from_millis(10);
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 128;
@@ -274,18 +277,21 @@ fn bind(address: SocketAddr, beside: bool) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
+/// What a connection leaves at its place: dropped when it shall close.
+type Close = oneshot::Sender<()>;
+
 /// What every connection needs.
 struct Serving {
     acceptor: TlsAcceptor,
     router: Router,
     ending: watch::Receiver<()>,
-    places: Places,
+    places: Places<Close>,
 }
 
 impl Serving {
     /// Serves a connection, perhaps in the place of another one.
     async fn begin(&self, stream: TcpStream, client: IpAddr) {
-        let Some((place, closed)) = self.places.take(Some(client)).await else { return };
+        let Some((place, closed)) = self.take_place(client).await else { return };
         let serving = serve(stream, self.acceptor.clone(), self.router.clone(), self.ending.clone(), place);
         tokio::spawn(async move {
             tokio::select! {
@@ -295,6 +301,18 @@ impl Serving {
                 _ = closed => {}
             }
         });
+    }
+
+    /// None for a client that has enough. Questions in work are bounded in time.
+    async fn take_place(&self, client: IpAddr) -> Option<(Place<Close>, oneshot::Receiver<()>)> {
+        loop {
+            let (close, closed) = oneshot::channel();
+            match self.places.take(Some(client), close) {
+                Ok(place) => return Some((place, closed)),
+                Err(Refused::Client) => return None,
+                Err(Refused::AllInWork) => tokio::time::sleep(PLACE_POLL).await,
+            }
+        }
     }
 }
 
@@ -335,7 +353,9 @@ async fn accept(
             }
         }
     }
-    serving.places.emptied().await;
+    while !serving.places.is_empty() {
+        tokio::time::sleep(PLACE_POLL).await;
+    }
 }
 
 async fn serve(
@@ -343,7 +363,7 @@ async fn serve(
     acceptor: TlsAcceptor,
     router: Router,
     mut ending: watch::Receiver<()>,
-    place: Place,
+    place: Place<Close>,
 ) -> io::Result<()> {
     let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
     let (asked, first, place) = (Notify::new(), Notify::new(), Arc::new(place));

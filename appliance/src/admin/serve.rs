@@ -10,16 +10,19 @@ use axum::Router;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use ringress_sync::places::{Bounds, Place, Places as Table};
+use ringress_config::places::{Bounds, Place, Places as Table, Refused};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::guard;
 use super::listen::AdminListener;
 
 /// Connections of one listener. A newcomer beyond them has the place of who has been longest without a request.
 const BOUNDS: Bounds = Bounds { all: 64, of_client: 16 };
+
+/// How often a place is looked for while requests are in work on all of them, and the end of the last one.
+const PLACE_POLL: Duration = Duration::from_millis(10);
 
 /// Bytes of one request head.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -51,10 +54,13 @@ pub(super) fn closed() -> [(&'static str, u64); 2] {
     [("health", &HEALTH_CLOSED), ("admin", &ADMIN_CLOSED)].map(|(name, closed)| (name, closed.load(Ordering::Relaxed)))
 }
 
+/// What a connection leaves at its place: dropped when it shall close.
+type Close = oneshot::Sender<()>;
+
 /// Places of connections, of both listeners.
 pub(super) struct Places {
-    health: Table,
-    admin: Table,
+    health: Table<Close>,
+    admin: Table<Close>,
 }
 
 impl Places {
@@ -66,8 +72,9 @@ impl Places {
     /// Waits until no connection is left, but not for long.
     pub(super) async fn emptied(&self) {
         let free = async {
-            self.health.emptied().await;
-            self.admin.emptied().await;
+            while !(self.health.is_empty() && self.admin.is_empty()) {
+                tokio::time::sleep(PLACE_POLL).await;
+            }
         };
         // Who has not asked anything by then gets no answer.
         let _ = tokio::time::timeout(FAREWELL, free).await;
@@ -115,7 +122,7 @@ async fn tcp(listener: &TcpListener) -> io::Result<(tokio::net::TcpStream, Optio
 async fn accept<S>(
     next: impl AsyncFn() -> io::Result<(S, Option<IpAddr>)>,
     router: Router,
-    places: &Table,
+    places: &Table<Close>,
     mut leaving: Leaving,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -129,7 +136,7 @@ async fn accept<S>(
         };
         match accepted {
             Ok((stream, client)) => {
-                if let Some((place, closed)) = places.take(client).await {
+                if let Some((place, closed)) = take_place(places, client).await {
                     let connection = serve(stream, router.clone(), leaving.clone(), place);
                     tokio::spawn(async move {
                         tokio::select! {
@@ -149,6 +156,18 @@ async fn accept<S>(
     }
 }
 
+/// A place, and what ends when it is wanted back; none for a client that has enough. Requests in work are bounded.
+async fn take_place(places: &Table<Close>, client: Option<IpAddr>) -> Option<(Place<Close>, oneshot::Receiver<()>)> {
+    loop {
+        let (close, closed) = oneshot::channel();
+        match places.take(client, close) {
+            Ok(place) => return Some((place, closed)),
+            Err(Refused::Client) => return None,
+            Err(Refused::AllInWork) => tokio::time::sleep(PLACE_POLL).await,
+        }
+    }
+}
+
 /// Returns when another process serves.
 async fn left(leaving: &mut Leaving) {
     if leaving.wait_for(|left| *left).await.is_err() {
@@ -158,7 +177,12 @@ async fn left(leaving: &mut Leaving) {
 }
 
 /// Errors of a connection are its client's business: it has gone or does not speak HTTP.
-fn serve<S>(stream: S, router: Router, mut leaving: Leaving, place: Place) -> impl Future<Output = ()> + Send + 'static
+fn serve<S>(
+    stream: S,
+    router: Router,
+    mut leaving: Leaving,
+    place: Place<Close>,
+) -> impl Future<Output = ()> + Send + 'static
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -16,7 +16,7 @@ pub struct Respond<'a> {
     pub trailers: bool,
     /// IMF-fixdate of now (29 bytes), used when the upstream sent no Date.
     pub date: &'a [u8],
-    /// Strict-Transport-Security in place of the upstream's.
+    /// [`HSTS`] in place of the upstream's.
     pub hsts: Option<&'a [u8]>,
     /// The upstream's Server passes.
     pub keep_server: bool,
@@ -38,6 +38,9 @@ pub struct Written {
     pub trailers: bool,
 }
 
+/// What the route says of it comes before what is said on every host.
+pub(super) const HSTS: &[u8] = b"Strict-Transport-Security";
+
 /// Upstream fields that never pass, with orders to the proxy.
 const NEVER_PASSES: FieldSet = NEVER_RELAYED.with(FieldSet::of(&[FieldId::XAccel]));
 
@@ -49,7 +52,8 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8], respon
     out.reserve(head.consumed + 256);
     write_status_line(out, head, buf);
     write_upstream_fields(out, head, buf, respond);
-    if !head.has(FieldId::Date) {
+    let says = |name: &[u8]| respond.changes.iter().any(|changes| changes.sets(name));
+    if !head.has(FieldId::Date) && !says(b"Date") {
         write_date(out, respond.date);
     }
     write_framing(out, head, written.body);
@@ -58,8 +62,8 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8], respon
     } else {
         write_connection(out, respond.version, written.keep_alive);
     }
-    if let Some(hsts) = respond.hsts {
-        field::write_new(out, &[(b"Strict-Transport-Security", hsts)]);
+    if let Some(hsts) = respond.hsts.filter(|_| !says(HSTS)) {
+        field::write_new(out, &[(HSTS, hsts)]);
     }
     respond.changes.iter().for_each(|changes| out.extend_from_slice(changes.lines()));
     out.extend_from_slice(b"\r\n");

@@ -4,7 +4,7 @@
 use super::field::{self, Changes};
 use super::framing::write_length_line;
 use super::head::Version;
-use super::respond::{write_connection, write_date};
+use super::respond::{HSTS, write_connection, write_date};
 
 /// A self-made answer.
 #[derive(Clone, Copy, Debug)]
@@ -39,17 +39,22 @@ pub fn write_synthetic(out: &mut Vec<u8>, answer: &Synthetic<'_>) -> usize {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(title.as_bytes());
     out.extend_from_slice(b"\r\n");
-    write_date(out, answer.date);
+    let says = |name: &[u8]| answer.changes.iter().any(|changes| changes.sets(name));
+    if !says(b"Date") {
+        write_date(out, answer.date);
+    }
     if has_page {
-        out.extend_from_slice(b"Content-Type: text/html\r\n");
+        if !says(b"Content-Type") {
+            out.extend_from_slice(b"Content-Type: text/html\r\n");
+        }
         write_length_line(out, page.len() as u64);
     }
     write_connection(out, answer.version, answer.keep_alive);
-    if let Some(location) = answer.location {
+    if let Some(location) = answer.location.filter(|_| !says(b"Location")) {
         field::write_new(out, &[(b"Location", location)]);
     }
-    if let Some(hsts) = answer.hsts {
-        field::write_new(out, &[(b"Strict-Transport-Security", hsts)]);
+    if let Some(hsts) = answer.hsts.filter(|_| !says(HSTS)) {
+        field::write_new(out, &[(HSTS, hsts)]);
     }
     answer.changes.iter().for_each(|changes| out.extend_from_slice(changes.lines()));
     out.extend_from_slice(b"\r\n");

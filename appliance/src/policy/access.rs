@@ -12,8 +12,24 @@ use super::{Answer, Request, Shaping};
 use crate::http::field::FieldId;
 use crate::worker::Core;
 
-/// Lets a request pass, or says how it is refused.
+/// Lets a request pass, or says how it is refused. Where there is a page to sign in at, that is where every challenge leads,
+/// whoever makes it.
 pub(super) async fn run<'s>(
+    core: &Rc<Core>,
+    access: &'s Access,
+    route: &Route,
+    request: &Request<'_>,
+    shaping: &mut Shaping<'s>,
+) -> Result<(), Answer> {
+    let passes = judge(core, access, route, request, shaping).await;
+    passes.map_err(|answer| {
+        let external = access.external.as_ref().filter(|_| answer.status == 401);
+        let signin = external.and_then(|external| external::signin(external, route, request));
+        signin.map_or(answer, |location| Answer::redirect(302, location))
+    })
+}
+
+async fn judge<'s>(
     core: &Rc<Core>,
     access: &'s Access,
     route: &Route,
@@ -45,7 +61,10 @@ pub(super) async fn run<'s>(
         // Boxed: a request of its own, and its state would make every connection's larger.
         match Box::pin(external::ask(core, external, route, request, shaping)).await {
             Ok(()) => return Ok(()),
-            Err(answer) => return Err(answer),
+            // As with nginx, a challenge stays: the client may yet know the password.
+            Err(answer) => {
+                return Err(refused.filter(|before| before.status == 401 && answer.status == 403).unwrap_or(answer));
+            }
         }
     }
     match refused {

@@ -1,6 +1,7 @@
 //! A replaced target (reference 3.5): the whole path becomes the template's text, the query stays.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 
 use ringress_config::snapshot::{Groups, Rewrite, Route};
 
@@ -21,14 +22,20 @@ pub(super) fn run<'s>(
 ) -> Result<(), Answer> {
     let Some(groups) = rewrite.pattern.groups(request.path) else { return Ok(()) };
     let mut target = Vec::with_capacity(TARGET_BYTES);
-    // The groups are of the decoded path: what would end a path or begin an escape there is written as an escape again.
-    // All of them lie in the first, which nearly always is clean.
-    if is_clean(groups[0]) {
+    // The groups are of the decoded path: what would end a path or begin an escape there is written as an escape again, and
+    // in a redirect whatever is none of a URL. All of them lie in the first, which nearly always is clean.
+    let is_redirect = rewrite.target.is_url();
+    let fits = if is_redirect { fits_url } else { fits_path };
+    let is_clean = match is_redirect {
+        true => groups[0].iter().all(|byte| fits_url(*byte)),
+        false => memchr::memchr3(b'?', b'#', b'%', groups[0]).is_none(),
+    };
+    if is_clean {
         template::render(&rewrite.target, request, route, Some(&groups), &mut target);
     } else {
-        let escaped = groups.map(escape_in_path);
-        let in_path: Groups<'_> = std::array::from_fn(|n| &*escaped[n]);
-        template::render(&rewrite.target, request, route, Some(&in_path), &mut target);
+        let escaped = groups.map(|text| escape(text, fits));
+        let fitting: Groups<'_> = std::array::from_fn(|n| &*escaped[n]);
+        template::render(&rewrite.target, request, route, Some(&fitting), &mut target);
     }
     if let Some(prefix) = &rewrite.prefix {
         let render = |out: &mut Vec<u8>| template::render(prefix, request, route, Some(&groups), out);
@@ -38,7 +45,7 @@ pub(super) fn run<'s>(
         target.push(if memchr::memchr(b'?', &target).is_some() { b'&' } else { b'?' });
         target.extend_from_slice(query);
     }
-    if target.starts_with(b"http://") || target.starts_with(b"https://") {
+    if is_redirect {
         return Err(Answer::redirect(302, target));
     }
     if !target.starts_with(b"/") {
@@ -48,23 +55,26 @@ pub(super) fn run<'s>(
     Ok(())
 }
 
-/// Whether a part of a decoded path is written as it stands.
-fn is_clean(text: &[u8]) -> bool {
-    memchr::memchr3(b'?', b'#', b'%', text).is_none()
+/// Whether a byte of a decoded path is written as it stands in another path.
+fn fits_path(byte: u8) -> bool {
+    !matches!(byte, b'?' | b'#' | b'%')
 }
 
-/// `?`, `#` and `%` of a decoded path as escapes.
-fn escape_in_path(text: &[u8]) -> Cow<'_, [u8]> {
-    if is_clean(text) {
+/// Whether it is in a URL that a client is sent to.
+fn fits_url(byte: u8) -> bool {
+    fits_path(byte) && byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)
+}
+
+/// A part of a decoded path, with what does not fit as escapes.
+fn escape(text: &[u8], fits: fn(u8) -> bool) -> Cow<'_, [u8]> {
+    if text.iter().all(|byte| fits(*byte)) {
         return Cow::Borrowed(text);
     }
     let mut escaped = Vec::with_capacity(text.len() + 8);
     for &byte in text {
-        match byte {
-            b'?' => escaped.extend_from_slice(b"%3F"),
-            b'#' => escaped.extend_from_slice(b"%23"),
-            b'%' => escaped.extend_from_slice(b"%25"),
-            other => escaped.push(other),
+        match fits(byte) {
+            true => escaped.push(byte),
+            false => drop(write!(escaped, "%{byte:02X}")),
         }
     }
     Cow::Owned(escaped)

@@ -115,10 +115,13 @@ impl<'s> Shaping<'s> {
     }
 }
 
-/// Changes what the rules say, but for the fields that are the proxy's own.
+/// Changes what the rules say, but for the fields that are the proxy's own. What a policy has set for this very request
+/// stays, as with nginx, where the fields of CORS are set behind those of `custom-headers`.
 fn apply<'s>(rules: &'s FieldRules, changes: &mut Changes<'s>, render: impl Fn(&Template, &mut Vec<u8>)) {
     for (name, value) in rules.set.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {
-        changes.set_token_with(name.as_bytes(), |out| render(value, out));
+        if !changes.sets(name.as_bytes()) {
+            changes.set_token_with(name.as_bytes(), |out| render(value, out));
+        }
     }
     for (name, value) in rules.add.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {
         changes.add_token_with(name.as_bytes(), |out| render(value, out));

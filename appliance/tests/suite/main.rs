@@ -51,6 +51,7 @@ mod outage;
 mod own_annotations;
 mod parity;
 mod passthrough;
+mod precedence;
 mod probes;
 mod report;
 mod reread;

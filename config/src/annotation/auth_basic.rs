@@ -31,6 +31,10 @@ pub(super) fn read(annotations: &mut Annotations<'_>, access: &mut Access) {
         return;
     }
     let Some(secret) = annotations.secret("auth-secret") else { return };
+    if form == Form::File && lines(secret).is_some_and(|mut lines| lines.any(|line| !line.contains(':'))) {
+        let message = format!("Secret {} has lines without `:` in data.auth, which name nobody", secret.meta.key);
+        annotations.warn("auth-secret", message);
+    }
     match users(secret, form) {
         Ok(users) => access.basic = Some(BasicAuth { realm, users }),
         Err(fault) => annotations.deny("auth-secret", format!("{fault} of Secret {}", secret.meta.key)),
@@ -58,18 +62,23 @@ fn realm(text: &str) -> Result<Box<str>, Expected> {
     if text.contains(odd) { Err("text without \" \\ $ ; { }") } else { Ok(text.into()) }
 }
 
+/// What is said in the lines of a file of users.
+fn lines(secret: &Secret) -> Option<impl Iterator<Item = &str>> {
+    let text = std::str::from_utf8(secret.data.get("auth")?).ok()?;
+    Some(text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')))
+}
+
 /// The users of a Secret, or what is wrong with which key. The text never becomes part of the fault.
 fn users(secret: &Secret, form: Form) -> Result<Users, String> {
     match form {
         Form::File => {
-            let text = secret.data.get("auth").ok_or("there is no data.auth")?;
-            let text = std::str::from_utf8(text).map_err(|_| "there is no text in data.auth")?;
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let lines = lines(secret).ok_or("there is no text in data.auth")?;
+            // As nginx has it: a line that names nobody lets nobody in, and costs the others nothing.
             let user = |line: &str| {
                 let (name, rest) = line.split_once(':')?;
                 Some((name.into(), rest.split(':').next().unwrap_or_default().into()))
             };
-            lines.map(user).collect::<Option<_>>().ok_or_else(|| "a line without `:` is in data.auth".into())
+            Ok(lines.filter_map(user).collect())
         }
         Form::Map => {
             let user = |(name, hash): (&Arc<str>, &Arc<[u8]>)| {
@@ -125,7 +134,8 @@ mod tests {
         }
         let pairs = [TYPE, ("auth-secret", "users")];
         assert_eq!(basic(&pairs, &[("other", "ann:x")]).1, Some(503));
-        assert_eq!(basic(&pairs, &[("auth", "ann")]).1, Some(503));
+        let (found, deny, _) = basic(&pairs, &[("auth", "ann\n")]);
+        assert_eq!((found.unwrap().users.len(), deny), (0, None), "a line that names nobody lets nobody in");
     }
 
     #[test]

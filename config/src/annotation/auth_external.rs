@@ -49,7 +49,8 @@ const GLOBAL: Names = Names {
     cache_duration: "global-auth-cache-duration",
 };
 
-pub(super) fn read(annotations: &mut Annotations<'_>, globals: &Globals, access: &mut Access) {
+/// `place` goes before a page to sign in at that is a path.
+pub(super) fn read(annotations: &mut Annotations<'_>, globals: &Globals, place: Option<&str>, access: &mut Access) {
     let is_of_url = |byte| is_basic(byte) || b",?&=$".contains(&byte);
     annotations.is_legal(OWN.url, is_of_url, "a URL of letters, digits, variables and - . _ ~ : / , ? & =");
     let wants_global = annotations.get("enable-global-auth", value::bool).unwrap_or(true);
@@ -58,6 +59,11 @@ pub(super) fn read(annotations: &mut Annotations<'_>, globals: &Globals, access:
         None => globals.external_auth.clone().filter(|_| wants_global),
     };
     let Some(external) = &mut access.external else { return };
+    if let (Some(signin), Some(place)) = (&mut external.signin, place.and_then(|place| Template::parse(place).ok()))
+        && signin.url.is_path()
+    {
+        signin.url = place.join(&signin.url);
+    }
     if let Some(config_map) = annotations.config_map("auth-proxy-set-headers") {
         match headers::fields_of(config_map, value::template) {
             Ok(fields) => external.request_fields = fields,
@@ -169,7 +175,7 @@ mod tests {
         let (ingress, object) = (annotated(pairs), reference());
         let mut annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
         let mut access = Access::default();
-        read(&mut annotations, globals, &mut access);
+        read(&mut annotations, globals, Some("$scheme://$host"), &mut access);
         (access.external, annotations.outcome().deny)
     }
 
@@ -219,7 +225,7 @@ mod tests {
             let (ingress, object) = (annotated(&[("auth-url", value)]), reference());
             let annotations = Annotations::new(&ingress, &object, "nginx.ingress.kubernetes.io");
             let mut annotations = annotations.validating(validates);
-            read(&mut annotations, &Globals::default(), &mut Access::default());
+            read(&mut annotations, &Globals::default(), None, &mut Access::default());
             annotations.outcome()
         };
         for odd in "\"'{}`\\<>;#%+@|^!*()[]\u{e9}".chars() {

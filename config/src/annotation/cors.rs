@@ -59,7 +59,16 @@ fn origins(text: &str) -> Result<(Origins, Vec<Box<str>>), Expected> {
             None => left_out.push(part.into()),
         }
     }
-    if list.is_empty() { Err(EXPECTED) } else { Ok((Origins::List(list.into()), left_out)) }
+    // As with ingress-nginx: what its validation refuses leaves the default, and other slips leave nobody.
+    let is_refused = list.is_empty() && !left_out.iter().all(|part: &Box<str>| resembles_origin(part));
+    if is_refused { Err(EXPECTED) } else { Ok((Origins::List(list.into()), left_out)) }
+}
+
+/// Whether it has the letters of an origin, though perhaps no scheme.
+fn resembles_origin(text: &str) -> bool {
+    let authority = text.split_once("://").map_or(text, |(_, authority)| authority);
+    let authority = authority.strip_prefix("*.").unwrap_or(authority);
+    authority.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:".contains(&b))
 }
 
 fn origin(text: &str) -> Option<OriginPattern> {
@@ -119,9 +128,16 @@ mod tests {
     }
 
     #[test]
+    fn annotation_cors_allow_origin_of_slips_alone_allows_nobody() {
+        for (slips, number) in [("one.test", 1), ("*.one.test, foo.test:80", 2)] {
+            let (cors, findings) = cors(&[("cors-allow-origin", slips)]);
+            assert_eq!((&cors.unwrap().origins, findings), (&Origins::List(Box::default()), number), "{slips}");
+        }
+    }
+
+    #[test]
     fn annotation_cors_bad_values_leave_the_default_with_a_warning() {
         for (name, value) in [
-            ("cors-allow-origin", "one.test"),
             ("cors-allow-origin", "https://*"),
             ("cors-allow-methods", "GET; PUT"),
             ("cors-max-age", "1h"),

@@ -8,33 +8,44 @@ use crate::model::{ObjectKey, Transport};
 use crate::snapshot::{ClusterKey, PortKey};
 use crate::value::{self, Expected, Source};
 
-/// What annotations and the ConfigMap name alike; a list replaces that of the ConfigMap.
-fn read_shared(source: &mut impl Source, least: u16, errors: &mut ErrorIntent) {
-    const EXPECTED: [Expected; 2] = ["a list of statuses from 300 to 599", "a list of statuses from 400 to 599"];
-    let status = |text: &str| text.parse().ok().filter(|status| (least..600).contains(status));
-    let statuses = |text: &str| {
-        let mut all: Vec<u16> =
-            value::list(text).map(status).collect::<Option<_>>().ok_or(EXPECTED[usize::from(least == 400)])?;
-        all.sort_unstable();
-        all.dedup();
-        Ok(all.into())
-    };
-    if let Some(statuses) = source.get("custom-http-errors", statuses) {
-        errors.statuses = statuses;
+const STATUSES: &str = "custom-http-errors";
+
+/// The defaults that the ConfigMap sets.
+pub(super) fn read_global(source: &mut impl Source, errors: &mut ErrorIntent) {
+    let status = |text: &str| status(text, 300).ok_or("a status from 300 to 599");
+    if let Some(statuses) = source.parts(STATUSES, status) {
+        errors.statuses = in_order(statuses.into());
     }
+    read_own_only(source, errors);
+}
+
+fn read_own_only(source: &mut impl Source, errors: &mut ErrorIntent) {
     if let Some(own_only) = source.get("disable-proxy-intercept-errors", value::bool) {
         errors.own_only = own_only;
     }
 }
 
-/// The defaults that the ConfigMap sets.
-pub(super) fn read_global(source: &mut impl Source, errors: &mut ErrorIntent) {
-    read_shared(source, 300, errors);
+fn status(text: &str, least: u16) -> Option<u16> {
+    text.parse().ok().filter(|status| (least..600).contains(status))
 }
 
+fn in_order(mut statuses: Vec<u16>) -> Box<[u16]> {
+    statuses.sort_unstable();
+    statuses.dedup();
+    statuses.into()
+}
+
+/// The list of an Ingress replaces that of the ConfigMap, and one slip refuses all of it.
 pub(super) fn read(annotations: &mut Annotations<'_>, errors: &mut ErrorIntent) {
     const BACKEND: &str = "default-backend";
-    read_shared(annotations, 400, errors);
+    let statuses = |text: &str| {
+        let all: Option<_> = value::list(text).map(|text| status(text, 400)).collect();
+        all.map(in_order).ok_or("a list of statuses from 400 to 599")
+    };
+    if let Some(statuses) = annotations.get(STATUSES, statuses) {
+        errors.statuses = statuses;
+    }
+    read_own_only(annotations, errors);
     let Some(name) = annotations.get(BACKEND, service_name) else { return };
     let service = ObjectKey { namespace: Arc::clone(&annotations.key().namespace), name };
     let key = ClusterKey { service, port: PortKey::First, transport: Transport::Tcp };

@@ -184,8 +184,8 @@ impl Patterns {
     }
 }
 
-/// The table of a host in regex mode: by length of the text, longest first, then by text, descending. A path that is
-/// no usable pattern comes last, before `/`: it stands for its literal part and takes nothing from others.
+/// The table of a host in regex mode: by length of the path as it is written, longest first, then by its text, descending,
+/// and of the two places of a prefix the one below it first (reference 3.3). A path that is no usable pattern comes last, before `/`: it stands for its literal part and takes nothing from others.
 pub(super) fn patterns(placed: &[Placed], patterns: &mut Patterns) -> PathTable {
     let mut entries: Vec<(bool, Arc<str>, &Placed)> = Vec::new();
     let exact: BTreeSet<&str> = placed.iter().filter(|p| p.kind == PathKind::Exact).map(|p| &**p.path()).collect();
@@ -200,9 +200,9 @@ pub(super) fn patterns(placed: &[Placed], patterns: &mut Patterns) -> PathTable 
         let own = own.filter(|path| !is_twin || !exact.contains(&**path));
         entries.extend(own.into_iter().chain(under).map(|text| (false, text, place)));
     }
-    entries.sort_by_key(|(broken, text, _)| {
-        let is_root = &**text == "/";
-        (is_root, *broken, Reverse(text.len()), Reverse(Arc::clone(text)))
+    entries.sort_by_key(|(broken, text, place)| {
+        let (path, is_root) = (place.path(), &**text == "/");
+        (is_root, *broken, Reverse(path.len()), Reverse(Arc::clone(path)), Reverse(text.len()))
     });
     PathTable::Patterns(PatternTable::new(entries.into_iter().map(|(broken, text, place)| {
         let usable = if broken { None } else { patterns.get(&text).ok() };

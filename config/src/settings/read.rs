@@ -96,7 +96,7 @@ impl Globals {
         }
         let config_maps = fields(&mut keys, objects, &mut policy);
         let external_auth = annotation::read_global_auth(&mut keys);
-        let allowed = keys.get("global-allowed-response-headers", value::field_names);
+        let allowed = keys.parts("global-allowed-response-headers", value::field_name);
         let globals = Self {
             settings: Arc::new(settings),
             policy,
@@ -106,10 +106,12 @@ impl Globals {
             snippets_admitted,
             strict_path_types: keys.get("strict-validate-path-type", value::bool).unwrap_or(true),
             redirect_status: keys.get("http-redirect-code", redirect_status).unwrap_or(defaults.redirect_status),
-            no_redirect_paths: keys.get("no-tls-redirect-locations", paths).unwrap_or(defaults.no_redirect_paths),
+            no_redirect_paths: keys
+                .parts_if_set("no-tls-redirect-locations", path)
+                .unwrap_or(defaults.no_redirect_paths),
             missing: keys.denied.then_some(503),
             external_auth,
-            no_auth_paths: keys.get("no-auth-locations", paths).unwrap_or(defaults.no_auth_paths),
+            no_auth_paths: keys.parts_if_set("no-auth-locations", path).unwrap_or(defaults.no_auth_paths),
             allowed_response_fields: allowed.unwrap_or_default(),
             cross_namespace: keys.get("allow-cross-namespace-resources", value::bool).unwrap_or(false),
             proxy_ssl_location_only: keys.get("proxy-ssl-location-only", value::bool).unwrap_or(false),
@@ -172,7 +174,8 @@ fn forwarded(keys: &mut Keys<'_>) -> ForwardedSettings {
     ForwardedSettings {
         trust,
         real_ip: flag(keys, "enable-real-ip"),
-        trusted: keys.get("proxy-real-ip-cidr", value::networks).unwrap_or(default.trusted),
+        // A list of slips trusts nobody: the default would be everybody.
+        trusted: keys.parts_if_set("proxy-real-ip-cidr", value::network).unwrap_or(default.trusted),
         proxy_protocol: flag(keys, "use-proxy-protocol"),
         address_field: other_than("X-Forwarded-For", keys.get("forwarded-for-header", value::field_name)),
         host_field: other_than("X-Forwarded-Host", keys.get("forwarded-host-header", value::field_name)),
@@ -304,7 +307,7 @@ fn fields(keys: &mut Keys<'_>, objects: &dyn Objects, policy: &mut RoutePolicy) 
         }
         named.push(key);
     }
-    if let Some(hidden) = keys.get("hide-headers", value::field_names) {
+    if let Some(hidden) = keys.parts("hide-headers", value::field_name) {
         filters.response_fields.remove = hidden;
     }
     named.into()
@@ -342,10 +345,9 @@ fn own_log_level(text: &str) -> Result<OwnLogLevel, Expected> {
     }
 }
 
-/// Starts of paths.
-fn paths(text: &str) -> Result<Box<[Box<str>]>, Expected> {
-    let path = |part: &str| part.starts_with('/').then(|| part.into());
-    value::list(text).map(path).collect::<Option<_>>().ok_or("a list of paths that begin with a slash")
+/// The start of a path.
+fn path(text: &str) -> Result<Box<str>, Expected> {
+    if text.starts_with('/') { Ok(text.into()) } else { Err("a path that begins with a slash") }
 }
 
 fn redirect_status(text: &str) -> Result<u16, Expected> {
@@ -384,6 +386,12 @@ impl Source for Keys<'_> {
 }
 
 impl Keys<'_> {
+    /// The parts of a list whose default opens something: set to nothing, it opens nothing.
+    fn parts_if_set<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Expected>) -> Option<Box<[T]>> {
+        let is_empty = self.config_map.data.get(name).is_some_and(|text| text.trim().is_empty());
+        if is_empty { Some(Box::default()) } else { self.parts(name, parse) }
+    }
+
     /// A finding for each key that does less than its author may expect.
     fn report(&mut self) {
         for (name, value) in &self.config_map.data {

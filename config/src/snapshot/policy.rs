@@ -418,6 +418,8 @@ pub struct ErrorPages {
     pub statuses: Box<[u16]>,
     /// Who is asked.
     pub cluster: ClusterId,
+    /// Who is asked while that one has no endpoint.
+    pub otherwise: Option<ClusterId>,
     /// Only for errors that the proxy makes itself.
     pub own_only: bool,
     /// It serves the route's requests while the route's own cluster has no endpoint.

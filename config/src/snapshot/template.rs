@@ -183,6 +183,25 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::Variable(variable) if variable.is_noted()))
     }
 
+    /// Whether it begins as a URL does, in nginx' eyes: with a scheme, or with the variable of it.
+    pub fn is_url(&self) -> bool {
+        match self.parts.first() {
+            Some(Part::Text(text)) => text.starts_with("http://") || text.starts_with("https://"),
+            Some(Part::Variable(variable)) => *variable == Variable::Scheme,
+            None => false,
+        }
+    }
+
+    /// Whether it begins as the path of some host does.
+    pub(crate) fn is_path(&self) -> bool {
+        matches!(self.parts.first(), Some(Part::Text(text)) if text.starts_with('/') && !text.starts_with("//"))
+    }
+
+    /// One behind the other.
+    pub(crate) fn join(&self, end: &Self) -> Self {
+        Self { parts: self.parts.iter().chain(&end.parts).cloned().collect() }
+    }
+
     /// The text when there is no variable in it.
     pub fn as_literal(&self) -> Option<&str> {
         match &*self.parts {

@@ -57,7 +57,8 @@ impl<'s> Exchange<'s> {
         let mut out = self.core.buffers.head();
         let mut own = Changes::default();
         self.tell_server(&mut own, false);
-        answer.field.iter().for_each(|(name, value)| own.add(name, value));
+        let field = answer.field.iter().filter(|(name, _)| !self.shaping.response.sets(name));
+        field.for_each(|(name, value)| own.add(name, value));
         self.shaping.add_cookies(answer.status, &mut own);
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| client.facts.secured.is_tls());
         let to_grpc = answer.status >= 400 && grpc::is_grpc(head, inbox);

@@ -32,11 +32,13 @@ impl<'s> Exchange<'s> {
     pub(super) fn error_backend(&self, status: u16, by_upstream: bool) -> Option<Target<'s>> {
         let route = self.route?;
         let pages = route.policies.as_ref()?.error_pages.as_ref()?;
-        let is_asked = self.is_page || self.cluster.is_some_and(|cluster| cluster.id == pages.cluster);
-        if is_asked || (by_upstream && pages.own_only) || pages.statuses.binary_search(&status).is_err() {
+        if self.is_page || (by_upstream && pages.own_only) || pages.statuses.binary_search(&status).is_err() {
             return None;
         }
-        Some((route, self.snapshot.clusters.get(pages.cluster)?))
+        let own = self.snapshot.clusters.get(pages.cluster);
+        let otherwise = || self.snapshot.clusters.get(pages.otherwise?);
+        let backend = own.filter(|cluster| !cluster.endpoints.is_empty()).or_else(otherwise)?;
+        self.cluster.is_none_or(|cluster| cluster.id != backend.id).then_some((route, backend))
     }
 
     /// Sends what the error backend says; when it says nothing, the answer that it was asked in place of.

@@ -1,6 +1,11 @@
 //! What configuration, policies and other services change in the fields of a head.
 
+use std::ops::Range;
+
 use super::{is_listed, is_token, write_mended};
+
+const SEPARATOR: &[u8] = b": ";
+const LINE_END: &[u8] = b"\r\n";
 
 /// Bytes of lines that a head gets without growing; most need less.
 const LINES_BYTES: usize = 256;
@@ -50,9 +55,10 @@ impl<'a> Changes<'a> {
 
     /// The same for a name that is known to be a token, as those of rules are, which were checked when they were read.
     pub(crate) fn set_token_with(&mut self, name: &'a [u8], value: impl FnOnce(&mut Vec<u8>)) {
+        self.take_back(name);
         let before = self.lines.len();
         self.add_token_with(name, value);
-        if self.lines.len() - before == name.len() + b": \r\n".len() {
+        if self.lines.len() - before == name.len() + SEPARATOR.len() + LINE_END.len() {
             self.lines.truncate(before);
         }
         self.remove(name);
@@ -77,9 +83,39 @@ impl<'a> Changes<'a> {
             self.lines = Vec::with_capacity(LINES_BYTES);
         }
         self.lines.extend_from_slice(name);
-        self.lines.extend_from_slice(b": ");
+        self.lines.extend_from_slice(SEPARATOR);
         write_mended(&mut self.lines, value);
-        self.lines.extend_from_slice(b"\r\n");
+        self.lines.extend_from_slice(LINE_END);
+    }
+
+    /// Whether a field of this name is written in place of others.
+    #[inline]
+    pub(crate) fn sets(&self, name: &[u8]) -> bool {
+        self.stop(name) && self.line_of(name).is_some()
+    }
+
+    /// Lines of this name that were set are not written after all.
+    fn take_back(&mut self, name: &[u8]) {
+        while self.stop(name)
+            && let Some(line) = self.line_of(name)
+        {
+            self.lines.drain(line);
+        }
+    }
+
+    /// Where the first line of this name stands.
+    #[cold]
+    fn line_of(&self, name: &[u8]) -> Option<Range<usize>> {
+        let mut from = 0;
+        while let Some(end) = memchr::memmem::find(&self.lines[from..], LINE_END) {
+            let line = from..from + end + LINE_END.len();
+            let parts = self.lines[line.clone()].split_at_checked(name.len());
+            if parts.is_some_and(|(start, rest)| start.eq_ignore_ascii_case(name) && rest.starts_with(SEPARATOR)) {
+                return Some(line);
+            }
+            from = line.end;
+        }
+        None
     }
 
     /// Fields of this name do not pass.
@@ -126,6 +162,22 @@ mod tests {
         for (name, stops) in [("x-one", true), ("X-TWO", true), ("Vary", false), ("X-Six", false), ("", false)] {
             assert_eq!(changes.stop(name.as_bytes()), stops, "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_set_last_is_set_and_what_is_only_removed_is_not() {
+        let mut changes = Changes::default();
+        changes.add(b"Vary", b"Origin");
+        changes.set(b"X-One", b"1");
+        changes.set(b"A", b"a");
+        changes.set(b"x-one", b"2");
+        changes.remove(b"X-Two");
+        assert_eq!(changes.lines(), b"Vary: Origin\r\nA: a\r\nx-one: 2\r\n");
+        for (name, sets) in [("X-One", true), ("a", true), ("X-Two", false), ("Vary", false), ("X", false)] {
+            assert_eq!(changes.sets(name.as_bytes()), sets, "{name}");
+        }
+        changes.set(b"X-One", b"");
+        assert!(!changes.sets(b"X-One") && changes.stop(b"X-One"));
     }
 
     #[test]

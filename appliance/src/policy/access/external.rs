@@ -99,7 +99,7 @@ pub(super) async fn ask<'s>(
         && let Some(decision) = core.auth_answers.find(key, core.auth_answers.now_ms())
     {
         core.metrics.auth_cached.increment();
-        return carry_out(&decision, auth, route, request, shaping);
+        return carry_out(&decision, auth, shaping);
     }
     // Nothing is kept of a service that could not be asked.
     let (head, bytes) = exchange(core, auth, &url, route, request).await.map_err(|failure| {
@@ -107,7 +107,7 @@ pub(super) async fn ask<'s>(
         Answer::status(500)
     })?;
     let decision = Arc::new(Decision::read(auth, &head, &bytes));
-    let outcome = carry_out(&decision, auth, route, request, shaping);
+    let outcome = carry_out(&decision, auth, shaping);
     if let Some((cache, key)) = key {
         let ms = decision.lifetime_ms(cache, &head, &bytes);
         core.auth_answers.keep(key, decision, (core.auth_answers.now_ms(), ms));
@@ -116,13 +116,7 @@ pub(super) async fn ask<'s>(
 }
 
 /// Does what was decided.
-fn carry_out<'s>(
-    decision: &Decision,
-    auth: &'s ExternalAuth,
-    route: &Route,
-    request: &Request<'_>,
-    shaping: &mut Shaping<'s>,
-) -> Result<(), Answer> {
+fn carry_out<'s>(decision: &Decision, auth: &'s ExternalAuth, shaping: &mut Shaping<'s>) -> Result<(), Answer> {
     let passes = matches!(decision.status, 200..=299);
     if auth.always_set_cookie {
         decision.cookies.iter().for_each(|cookie| shaping.response.add(b"Set-Cookie", cookie));
@@ -138,9 +132,6 @@ fn carry_out<'s>(
                 }
             }
             Ok(())
-        }
-        401 if auth.signin.is_some() => {
-            Err(Answer { location: Some(signin(auth, route, request)), ..Answer::status(302) })
         }
         status @ (401 | 403) => {
             let answer = Answer::status(status);
@@ -289,15 +280,15 @@ fn passes(field: &Field, auth: &ExternalAuth, bytes: &[u8]) -> bool {
 }
 
 /// The page to sign in at, with the original URL as a parameter.
-fn signin(auth: &ExternalAuth, route: &Route, request: &Request<'_>) -> Vec<u8> {
+pub(super) fn signin(auth: &ExternalAuth, route: &Route, request: &Request<'_>) -> Option<Vec<u8>> {
     let mut location = Vec::new();
-    let Some(signin) = &auth.signin else { return location };
+    let signin = auth.signin.as_ref()?;
     template::render(&signin.url, request, route, None, &mut location);
     let parameter = format!("{}=", signin.parameter);
     let has_query = location.contains(&b'?');
     let query = location.split(|b| *b == b'?').nth(1).unwrap_or_default();
     if query.split(|b| *b == b'&').any(|pair| pair.starts_with(parameter.as_bytes())) {
-        return location;
+        return Some(location);
     }
     location.push(if has_query { b'&' } else { b'?' });
     location.extend_from_slice(parameter.as_bytes());
@@ -305,5 +296,5 @@ fn signin(auth: &ExternalAuth, route: &Route, request: &Request<'_>) -> Vec<u8> 
     location.extend_from_slice(b"://");
     location.extend_from_slice(request.head.authority(request.bytes));
     template::escape(request.head.path_and_query(request.bytes), &mut location);
-    location
+    Some(location)
 }

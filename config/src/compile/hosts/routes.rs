@@ -67,6 +67,7 @@ impl RouteBuilder<'_> {
         let is_default = route.backend == BackendIntent::Default;
         let policies = self.policies(winner);
         let policies = self.guarded(policies);
+        let policies = if is_default { policies.map(in_the_clear) } else { policies };
         // Where annotations deny, `refuse` says so among the policies.
         let policies = match (self.deny.or(unmatchable), policies) {
             (Some(status), policies) => Some(Arc::new(refusing(status, policies.as_deref()))),
@@ -83,8 +84,10 @@ impl RouteBuilder<'_> {
             redirect_keeps_slash: policy.https.keep_slash,
             backend,
             empty_status: if is_default { 404 } else { 503 },
-            protocol: policy.protocol,
+            // The default backend is no Ingress' own: it speaks plain HTTP whatever theirs do.
+            protocol: if is_default { Some(UpstreamProtocol::Http) } else { policy.protocol },
             upstream_tls: match policy.protocol {
+                _ if is_default => None,
                 Some(UpstreamProtocol::Http | UpstreamProtocol::Grpc) if !policy.filters.tls_as_client => None,
                 // Without a word of the route the port may say TLS.
                 _ => policy.upstream_tls.clone().or_else(|| self.upstream_tls.clone()),
@@ -132,9 +135,17 @@ impl RouteBuilder<'_> {
             None if route.backend == BackendIntent::Default => return None,
             None => (clusters.default_backend()?, false),
         };
-        let cluster = clusters.id(key).filter(|_| takes_over || !statuses.is_empty())?;
+        if statuses.is_empty() && !takes_over {
+            return None;
+        }
+        let global = || clusters.default_backend().and_then(|key| clusters.id(key));
+        // A Service that is missing or has no endpoint is as none.
+        let (cluster, otherwise, takes_over) = match clusters.id(key) {
+            Some(own) => (own, global().filter(|global| *global != own), takes_over),
+            None => (global()?, None, false),
+        };
         let (statuses, own_only) = (statuses.clone(), *own_only);
-        Some(Arc::new(ErrorPages { statuses, cluster, own_only, takes_over }))
+        Some(Arc::new(ErrorPages { statuses, cluster, otherwise, own_only, takes_over }))
     }
 
     /// The route of hosts that no rule names, when there is a default backend service and no other claim, or something to
@@ -250,6 +261,11 @@ impl RouteBuilder<'_> {
         self.new.insert(key, id);
         id
     }
+}
+
+/// The same for a backend that is never spoken to over TLS.
+fn in_the_clear(policies: Arc<Policies>) -> Arc<Policies> {
+    if policies.tls_as_client { Arc::new(Policies { tls_as_client: false, ..(*policies).clone() }) } else { policies }
 }
 
 /// What stays of a route's policies where the whole host is refused, or the path cannot be matched: neither redirects nor
