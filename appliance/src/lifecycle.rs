@@ -114,33 +114,47 @@ enum Leave {
     Replaced(u32),
 }
 
-/// The signals of the contract.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+/// The signals that ask something of a process which goes on. What comes from its beginning on is done once it serves; without
+/// this, one that meets it while it starts, as `logrotate` may, would end it.
+pub struct Asked {
     hangup: Signal,
     reopen: Signal,
     upgrade: Signal,
 }
 
-impl Signals {
-    fn new() -> io::Result<Self> {
+impl Asked {
+    /// Notes them from now on; within the runtime that [`run`] will be on.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn note() -> io::Result<Self> {
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined1())?,
             upgrade: signal(SignalKind::user_defined2())?,
         })
+    }
+}
+
+/// The signals of the contract.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    asked: Asked,
+}
+
+impl Signals {
+    fn new(asked: Asked) -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, asked })
     }
 
     async fn next(&mut self) -> Order {
         tokio::select! {
             _ = self.terminate.recv() => Order::Stop(SignalKind::terminate().as_raw_value()),
             _ = self.interrupt.recv() => Order::Stop(SignalKind::interrupt().as_raw_value()),
-            _ = self.reopen.recv() => Order::Reopen,
-            _ = self.upgrade.recv() => Order::Upgrade,
-            _ = self.hangup.recv() => Order::Reread,
+            _ = self.asked.reopen.recv() => Order::Reopen,
+            _ = self.asked.upgrade.recv() => Order::Upgrade,
+            _ = self.asked.hangup.recv() => Order::Reread,
         }
     }
 
@@ -163,8 +177,9 @@ pub async fn run(
     sources: &Sources,
     configuration: &Configuration,
     succession: &Succession,
+    asked: Asked,
 ) -> io::Result<End> {
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::new(asked)?;
     let left = tokio::select! {
         leave = upgrade::orders(&mut signals, process, sources, (succession, configuration)) => Some(leave),
         () = serve(process, sources, succession) => None,

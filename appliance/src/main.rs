@@ -165,6 +165,7 @@ fn serve(
     succession: &mut Succession,
     on_ready: impl Fn(&Serving),
 ) -> Result<End, BoxError> {
+    let (runtime, asked) = own_runtime()?;
     let log = logging::start(settings.log)?;
     memory::without_huge_pages();
     for warning in &settings.warnings {
@@ -223,13 +224,21 @@ fn serve(
     let access_log = access_log.as_ref();
     let control = succession.control.as_ref();
     let running = Running { workers: &workers, serving, admin: &admin, admin_sockets, control, access_log, on_ready };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let configuration = Configuration::of(settings);
-    let end = runtime.block_on(lifecycle::run(&running, &sources, &configuration, succession))?;
+    let end = runtime.block_on(lifecycle::run(&running, &sources, &configuration, succession, asked))?;
     // After a resignation nothing is unsaid that the successor says.
     sync.stop();
     drop(admin);
     Ok(end)
+}
+
+/// The runtime of the main thread, and what signals ask from its beginning on.
+fn own_runtime() -> io::Result<(tokio::runtime::Runtime, lifecycle::Asked)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let within = runtime.enter();
+    let asked = lifecycle::Asked::note()?;
+    drop(within);
+    Ok((runtime, asked))
 }
 
 fn admin_settings(settings: &RunSettings, succession: &Succession) -> AdminSettings {

@@ -118,7 +118,8 @@ impl<'b> Believed<'b> {
         Self {
             scheme: first(FieldId::XForwardedProto).and_then(|value| match value {
                 _ if value.eq_ignore_ascii_case(b"http") => Some(Scheme::Http),
-                _ if value.eq_ignore_ascii_case(b"https") => Some(Scheme::Https),
+                // The handshake of a WebSocket over TLS, by the name that some proxies give it.
+                _ if value.eq_ignore_ascii_case(b"https") || value.eq_ignore_ascii_case(b"wss") => Some(Scheme::Https),
                 _ => None,
             }),
             port: first(FieldId::XForwardedPort)

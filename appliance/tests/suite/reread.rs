@@ -112,3 +112,20 @@ fn what_can_change_does_and_what_cannot_is_named() {
         drop(lasting);
     });
 }
+
+#[test]
+fn what_is_asked_of_a_process_that_starts_does_not_end_it() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("origin");
+        let mut objects = service("origin", &[origin.address]);
+        objects.push(ingress("a").prefix("a.test", "/", "origin").build());
+        let mut ringress = Ringress::on(driver).manifest("all.json", file(objects)).launch();
+        ringress.wait_logged("\"starting\"");
+        for asked in [Signal::HUP, Signal::USR1] {
+            ringress.signal(asked);
+        }
+        ringress.wait_ready();
+        ringress.assert_alive();
+        assert_eq!(ringress.get("a.test", "/").status, 200);
+    });
+}

@@ -11,6 +11,9 @@ use crate::model::{ConfigMap, Ingress, Kind, ObjectKey, ObjectRef, Secret};
 use crate::snapshot::CipherList;
 use crate::value::{self, Expected, Source};
 
+/// What the annotations begin with that ingress-nginx does not have, whatever the prefix of the others is.
+const OWN_PREFIX: &str = "ringress.io/";
+
 /// The objects that annotations and ConfigMap keys may name.
 pub(crate) trait Objects {
     fn secret(&self, key: &ObjectKey) -> Option<&Secret>;
@@ -121,6 +124,7 @@ impl<'a> Annotations<'a> {
             let own = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/'));
             match own {
                 Some(short) => Some((short, value.trim(), find(short))),
+                None if name.starts_with(OWN_PREFIX) => Some((&**name, value.trim(), find(name))),
                 None => find(name).filter(|row| row.name.contains('/')).map(|row| (&**name, value.trim(), Some(row))),
             }
         });
@@ -255,7 +259,8 @@ impl<'a> Annotations<'a> {
                 continue;
             }
             let Some(row) = row else {
-                self.warn(name, "is no annotation of ingress-nginx; it has no effect".into());
+                let whose = if name.starts_with(OWN_PREFIX) { "ringress" } else { "ingress-nginx" };
+                self.warn(name, format!("is no annotation of {whose}; it has no effect"));
                 continue;
             };
             match row.support {

@@ -47,6 +47,14 @@ fn an_annotation_fares_as_its_row_and_its_findings_say() {
 }
 
 #[test]
+fn a_misspelt_annotation_of_our_own_is_said() {
+    let text = ingress("i", "a.test", &["/"], "ringress.io/deny-path: /secret");
+    let ingress = only(&(text + &service("i", &["10.0.0.1"])));
+    assert_eq!(ingress.entries[0].name, "ringress.io/deny-path");
+    assert!(ingress.entries[0].remarks.join("; ").contains("is no annotation of ringress; it has no effect"));
+}
+
+#[test]
 fn other_fields_count_when_they_are_not_served_as_written() {
     let missing = only(&ingress("i", "a.test", &["/"], ""));
     assert_eq!((missing.parity, missing.remarks.len()), (Parity::Same, 1), "ingress-nginx answers 503 too");
