@@ -7,6 +7,7 @@ mod cors;
 mod hint;
 mod limit;
 mod mirror;
+mod preview;
 mod redirect;
 mod rewrite;
 mod shaping;
@@ -20,6 +21,7 @@ use std::rc::Rc;
 use ringress_config::snapshot::{Access, Backend, ClusterId, HttpsRedirect, Policies, Route, Snapshot};
 
 use crate::http::edge::Scheme;
+use crate::http::field::FieldId;
 use crate::http::forward::TraceFields;
 use crate::http::framing::BodyFraming;
 use crate::http::request::RequestHead;
@@ -32,6 +34,7 @@ pub(crate) use access::external::AuthAnswers;
 pub(crate) use access::password::Verified;
 pub(crate) use limit::{InFlight, LimitTable, Places};
 pub(crate) use mirror::MirrorTarget;
+pub(crate) use preview::{Share, preview};
 pub(crate) use shaping::{Answer, Shaping};
 pub(crate) use template::{OfRule, render_variable};
 pub(crate) use url::Url;
@@ -93,6 +96,10 @@ impl Plan<'_> {
 pub(crate) enum Phase {
     /// No rule has the path.
     Rule,
+    /// The operator refuses the client on every host.
+    Blocked,
+    /// The body is larger than the route takes.
+    Length,
     /// A slash is missing behind the path.
     Slash,
     /// A path is denied.
@@ -109,6 +116,10 @@ pub(crate) enum Phase {
     Https,
     /// There is no cluster to ask.
     Backend,
+    /// Nobody serves the clusters.
+    Unserved,
+    /// The address of the client is not one that may pass.
+    Address,
 }
 
 /// A route with policies one of which, who may pass, may have to wait for somebody.
@@ -176,22 +187,12 @@ pub(crate) fn blocked<'s>(
     Plan::answer(Answer::status(403))
 }
 
-/// What [`at_once`] and [`run`] answer before it asks who the client is; for explanations. Chance takes the first way.
-pub(crate) fn preview(
-    snapshot: &Snapshot,
-    found: &Found<'_>,
-    request: &Request<'_>,
-) -> Result<ClusterId, (Phase, Answer)> {
-    let route: &Route = match found {
-        Found::Route(route) => route,
-        Found::AddSlash(route) => return Err((Phase::Slash, add_slash(request, route))),
-        Found::Nothing => return Err((Phase::Rule, Answer::status(404))),
-    };
-    match &route.policies {
-        Some(policies) => by_request(snapshot, (route, policies), request, &mut Shaping::default())?,
-        None => at(Phase::Https, to_https(snapshot, route, request))?,
-    }
-    backend(route, &mut fastrand::Rng::with_seed(0)).map_err(|answer| (Phase::Backend, answer))
+/// Whether the operator refuses this client on every host.
+#[inline]
+pub(crate) fn is_blocked(snapshot: &Snapshot, request: &Request<'_>) -> bool {
+    let Some(blocks) = &snapshot.settings.blocks else { return false };
+    let field = |id| request.head.find(request.bytes, id).unwrap_or_default();
+    blocks.refuse(request.client, field(FieldId::UserAgent), field(FieldId::Referer))
 }
 
 /// A slash is missing behind the path of a route that may itself be refused.
@@ -320,13 +321,16 @@ fn at(phase: Phase, answer: Option<Answer>) -> Result<(), (Phase, Answer)> {
 /// the location.
 #[inline]
 fn fits(core: &Core, route: &Route, request: &Request<'_>) -> Result<(), Answer> {
-    match (request.head.framing, route.body.bytes_max) {
-        (BodyFraming::Length(bytes), Some(max)) if bytes > max => {
-            core.metrics.refuse(Refused::BodyTooLarge);
-            Err(Answer::status(413))
-        }
-        _ => Ok(()),
+    if is_too_large(route, request) {
+        core.metrics.refuse(Refused::BodyTooLarge);
+        return Err(Answer::status(413));
     }
+    Ok(())
+}
+
+#[inline]
+fn is_too_large(route: &Route, request: &Request<'_>) -> bool {
+    matches!((request.head.framing, route.body.bytes_max), (BodyFraming::Length(bytes), Some(max)) if bytes > max)
 }
 
 /// Whether anybody can serve the route. Asked before limits, access and copies, none of which such a request is worth; where

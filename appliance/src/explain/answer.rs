@@ -26,7 +26,7 @@ pub enum Answer {
     },
     /// It goes to one of these clusters.
     Proxied {
-        /// One, or several by weight.
+        /// One, or several by weight, as those of canaries that leave the choice to chance.
         clusters: Vec<Target>,
     },
     /// The proxy answers.
@@ -79,6 +79,12 @@ pub struct Explanation {
     pub host_match: String,
     /// What becomes of the request.
     pub answer: Answer,
+    /// The target that the upstream gets, where it is not the client's.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// What else the rule's annotations do with a request that gets there. Who may pass is not judged but by its address.
+    #[serde(default)]
+    pub policies: Vec<String>,
     /// The clusters that the rule leads to, those of its canaries too, whether or not the request gets there.
     #[serde(default)]
     pub backends: Vec<String>,
@@ -100,6 +106,8 @@ impl Explanation {
             host: String::new(),
             host_match: String::new(),
             answer: Answer::Refused { status: 400, reason: String::new() },
+            target: None,
+            policies: Vec::new(),
             backends: Vec::new(),
             rule: None,
             certificate: None,
@@ -143,6 +151,12 @@ impl fmt::Display for Explanation {
                 }
             }
         }
+        if let Some(target) = &self.target {
+            writeln!(f, "  target   {target}")?;
+        }
+        for policy in &self.policies {
+            writeln!(f, "  policy   {policy}")?;
+        }
         for other in &self.others {
             writeln!(f, "  not      {other}")?;
         }
@@ -153,6 +167,10 @@ impl fmt::Display for Explanation {
 /// `Ingress shop/web spec.rules[0].http.paths[0], prefix /shop: why`.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}, {} {}: {}", self.object, self.field, self.kind, self.path, self.why)
+        f.write_str(&self.object)?;
+        if !self.field.is_empty() {
+            write!(f, " {}", self.field)?;
+        }
+        write!(f, ", {} {}: {}", self.kind, self.path, self.why)
     }
 }

@@ -6,7 +6,7 @@ use ringress_config::snapshot::{Backend, HostRoutes, PathKind, Route, Snapshot};
 
 use super::answer::{Answer, Explanation, Rule, Target};
 use super::question::Question;
-use crate::policy::{self, Phase, Request};
+use crate::policy::{self, Phase, Request, Share};
 use crate::route::{self, Found};
 
 /// Routes of the host that are listed beside the one that serves.
@@ -47,7 +47,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
         path,
         scheme: question.scheme(),
         over_tls: question.scheme() == crate::http::edge::Scheme::Https,
-        client: std::net::Ipv4Addr::LOCALHOST.into(),
+        client: question.client().unwrap_or(std::net::Ipv4Addr::LOCALHOST.into()),
         client_port: 0,
         forwarded_for: b"",
         port: if question.scheme() == crate::http::edge::Scheme::Https { 443 } else { 80 },
@@ -57,7 +57,14 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
         suite: crate::tls::Suite::default(),
         trace: None,
     };
-    explanation.answer = answer(snapshot, &found, &request);
+    match policy::preview(snapshot, &found, (&request, question.client().is_some())) {
+        Ok(preview) => {
+            explanation.answer = proxied(snapshot, &preview.shares);
+            explanation.target = preview.target.map(|target| String::from_utf8_lossy(&target).into_owned());
+            explanation.policies = preview.policies.into_iter().map(str::to_owned).collect();
+        }
+        Err((phase, answer)) => explanation.answer = answered(phase, answer),
+    }
     let chosen = match &found {
         Found::Route(route) | Found::AddSlash(route) => Some(*route),
         Found::Nothing => None,
@@ -77,13 +84,8 @@ fn host_match(asked: &str, host: &HostRoutes) -> &'static str {
     }
 }
 
-/// What the policies say. Which part of a weighted backend is met is chance, so all are named.
-fn answer(snapshot: &Snapshot, found: &Found<'_>, request: &Request<'_>) -> Answer {
-    let (phase, answer) = match (policy::preview(snapshot, found, request), found) {
-        (Ok(_), Found::Route(route)) => return proxied(snapshot, route),
-        (Ok(_), _) => (Phase::Rule, policy::Answer::status(404)),
-        (Err(answered), _) => answered,
-    };
+/// What the proxy says itself.
+fn answered(phase: Phase, answer: policy::Answer) -> Answer {
     let (status, reason) = (answer.status, why_answered(phase).to_owned());
     match answer.location {
         Some(location) => {
@@ -104,25 +106,21 @@ fn why_answered(phase: Phase) -> &'static str {
         Phase::Refusal => "the rule says so, or access control that it asks for cannot be had",
         Phase::Rewrite => "the rule rewrites to another URL",
         Phase::Https => "https is asked for",
+        Phase::Unserved => NO_ENDPOINTS,
         Phase::Backend => "the rule has no usable backend",
+        Phase::Blocked => "the operator refuses this client on every host",
+        Phase::Length => "the body is larger than the rule takes",
+        Phase::Address => "the address of the client may not pass",
     }
 }
 
-fn proxied(snapshot: &Snapshot, route: &Route) -> Answer {
-    let target = |id, weight| {
-        let cluster = snapshot.clusters.get(id)?;
+fn proxied(snapshot: &Snapshot, shares: &[Share]) -> Answer {
+    let target = |share: &Share| {
+        let cluster = snapshot.clusters.get(share.cluster)?;
         let endpoints = cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
-        Some(Target { cluster: cluster.name.to_string(), weight, endpoints })
+        Some(Target { cluster: cluster.name.to_string(), weight: share.weight, endpoints })
     };
-    let clusters: Vec<Target> = match &route.backend {
-        Backend::Cluster(id) => target(*id, 1).into_iter().collect(),
-        Backend::Weighted(parts) => parts.iter().filter_map(|part| target(part.cluster, part.weight)).collect(),
-        Backend::Status(_) => Vec::new(),
-    };
-    if clusters.iter().all(|cluster| cluster.endpoints.is_empty()) {
-        return Answer::Status { status: route.empty_status, reason: NO_ENDPOINTS.into() };
-    }
-    Answer::Proxied { clusters }
+    Answer::Proxied { clusters: shares.iter().filter_map(target).collect() }
 }
 
 /// The names of the clusters of a route, those of its canaries too.

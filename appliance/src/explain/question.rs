@@ -15,6 +15,8 @@ pub struct Question {
     line: String,
     bytes: Vec<u8>,
     https: bool,
+    /// Where it comes from, when that was said.
+    client: Option<IpAddr>,
 }
 
 /// A question that makes no request.
@@ -67,9 +69,9 @@ impl Question {
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         let target = if target.starts_with('?') { format!("/{target}") } else { target.to_owned() };
         let bytes = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n").into_bytes();
-        let client = client.map(|address| format!(" from {address}")).unwrap_or_default();
-        let line = format!("{method} {}://{host}{target}{client}", if https { "https" } else { "http" });
-        Ok(Self { line, bytes, https })
+        let from = client.map(|address| format!(" from {address}")).unwrap_or_default();
+        let line = format!("{method} {}://{host}{target}{from}", if https { "https" } else { "http" });
+        Ok(Self { line, bytes, https, client })
     }
 
     /// Reads the query of `/api/explain`.
@@ -94,6 +96,10 @@ impl Question {
 
     pub(super) fn line(&self) -> &str {
         &self.line
+    }
+
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        self.client
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

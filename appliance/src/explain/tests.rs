@@ -62,6 +62,67 @@ spec:
 ---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
+metadata:
+  name: guarded
+  namespace: shop
+  annotations:
+    nginx.ingress.kubernetes.io/denylist-source-range: 192.0.2.0/24
+    nginx.ingress.kubernetes.io/proxy-body-size: "5"
+    nginx.ingress.kubernetes.io/auth-url: http://auth.test/
+    nginx.ingress.kubernetes.io/rewrite-target: /new
+spec:
+  ingressClassName: nginx
+  rules:
+  - host: g.test
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: covered, namespace: shop, annotations: {nginx.ingress.kubernetes.io/default-backend: web}}
+spec:
+  ingressClassName: nginx
+  rules:
+  - host: f.test
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: api, port: {number: 80}}}}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: split, namespace: shop}
+spec:
+  ingressClassName: nginx
+  rules:
+  - host: c.test
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: canary
+  namespace: shop
+  annotations:
+    nginx.ingress.kubernetes.io/canary: "true"
+    nginx.ingress.kubernetes.io/canary-by-header: X-C
+    nginx.ingress.kubernetes.io/canary-weight: "30"
+spec:
+  ingressClassName: nginx
+  rules:
+  - host: c.test
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: next, port: {number: 80}}}}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: next, namespace: shop}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: next-1, namespace: shop, labels: {kubernetes.io/service-name: next}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.3]}]
+ports: [{port: 8080}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
 metadata: {name: moved, namespace: shop, annotations: {nginx.ingress.kubernetes.io/permanent-redirect: "http://b.test/"}}
 spec:
   ingressClassName: nginx
@@ -75,10 +136,15 @@ fn ask(url: &str) -> Explanation {
 }
 
 fn ask_with(url: &str, method: &str, fields: &[String]) -> Explanation {
+    ask_from(None, url, method, fields)
+}
+
+fn ask_from(client: Option<&str>, url: &str, method: &str, fields: &[String]) -> Explanation {
+    let client = client.map(|address| address.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.yaml"), MANIFESTS).unwrap();
     let checked = check::read(&[folder.path().to_path_buf()], Options { assume_class: true, ..Options::default() });
-    explain(&checked.snapshot.unwrap(), &Question::new(url, method, fields, None).unwrap())
+    explain(&checked.snapshot.unwrap(), &Question::new(url, method, fields, client).unwrap())
 }
 
 fn why<'a>(explanation: &'a Explanation, path: &str) -> &'a str {
@@ -156,4 +222,37 @@ fn an_explanation_survives_the_way_through_the_api() {
     let json = serde_json::to_string(&explanation).unwrap();
     assert_eq!(serde_json::from_str::<Explanation>(&json).unwrap(), explanation);
     assert_eq!(escape("a b&c=é"), "a%20b%26c%3D%C3%A9");
+}
+
+#[test]
+fn the_client_s_address_and_what_else_it_meets_are_said() {
+    let refused = ask_from(Some("192.0.2.7"), "http://g.test/x", "GET", &[]);
+    let reason = "the address of the client may not pass".into();
+    assert_eq!(refused.answer, Answer::Status { status: 403, reason });
+    for client in [None, Some("198.51.100.1")] {
+        let passes = ask_from(client, "http://g.test/x", "GET", &[]);
+        assert!(matches!(passes.answer, Answer::Proxied { .. }), "{client:?}: {passes}");
+        assert_eq!(passes.target.as_deref(), Some("/new"));
+        assert_eq!(passes.policies, ["lists of addresses", "a service is asked who the client is"]);
+        assert!(passes.to_string().contains("  policy   lists of addresses\n"), "{passes}");
+    }
+    let large = ask_with("http://g.test/x", "POST", &["Content-Length: 6".into()]);
+    assert!(matches!(large.answer, Answer::Status { status: 413, .. }), "{large}");
+}
+
+#[test]
+fn every_way_that_a_request_may_take_is_named_with_its_share() {
+    let clusters = |fields: &[String]| match ask_with("http://c.test/", "GET", fields).answer {
+        Answer::Proxied { clusters } => clusters.into_iter().map(|to| (to.cluster, to.weight)).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let (main, canary) = ("shop-web-80".to_owned(), "shop-next-80".to_owned());
+    assert_eq!(clusters(&[]), [(main.clone(), 7), (canary.clone(), 3)]);
+    assert_eq!(clusters(&["X-C: always".into()]), [(canary, 1)]);
+    assert_eq!(clusters(&["X-C: never".into()]), [(main, 1)]);
+    let covered = ask("http://f.test/");
+    assert!(
+        matches!(&covered.answer, Answer::Proxied { clusters } if clusters[0].cluster == "shop-web-first"),
+        "{covered}"
+    );
 }

@@ -26,7 +26,6 @@ use ringress_config::snapshot::{ClientSettings, Cluster, FieldSettings, Route, S
 
 use super::client::{Client, Facts};
 use super::edge::EdgeFields;
-use super::field::FieldId;
 use super::forward::{TraceFields, client_request_id, new_request_id};
 use super::framing::BodyFraming;
 use super::request::RequestHead;
@@ -233,18 +232,10 @@ fn plan_at_once<'s>(
     request: &policy::Request<'_>,
     shaping: &mut Shaping<'s>,
 ) -> Result<Plan<'s>, policy::Guarded<'s>> {
-    match is_blocked(snapshot, request) {
+    match policy::is_blocked(snapshot, request) {
         true => Ok(policy::blocked(core, found, request, shaping)),
         false => policy::at_once(core, snapshot, found, request, shaping),
     }
-}
-
-/// Whether the operator refuses this client on every host.
-#[inline]
-fn is_blocked(snapshot: &Pinned, request: &policy::Request<'_>) -> bool {
-    let Some(blocks) = &snapshot.settings.blocks else { return false };
-    let field = |id| request.head.find(request.bytes, id).unwrap_or_default();
-    blocks.refuse(request.client, field(FieldId::UserAgent), field(FieldId::Referer))
 }
 
 /// How a connection ends behind a whole answer: at once when the client asked for that and has said all it had to, as a

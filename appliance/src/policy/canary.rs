@@ -14,7 +14,7 @@ pub(super) fn choose<'s>(
     cookie: Option<&[u8]>,
     random: &mut fastrand::Rng,
 ) -> Option<&'s Canary> {
-    let is_for = |canary: &&Canary| canary.matches.as_ref().is_none_or(|matches| is_met(matches, request));
+    let is_for = |canary: &&Canary| is_for(canary, request);
     let decided = |canary: &&'s Canary| canary.matches.is_some() && canary.takes_all() && is_for(canary);
     if let Some(canary) = canaries.iter().find(decided) {
         return Some(canary);
@@ -31,6 +31,41 @@ pub(super) fn choose<'s>(
     }
     let mut draw = Draw { point: random.u32(..), below: 0 };
     canaries.iter().filter(is_for).find(|canary| takes(canary, request, &mut draw))
+}
+
+/// Which canaries may take the request and what share of the requests each does, in thousandths of a per cent; one that the
+/// request itself asks for takes all that is left. For explanations: affinity is left out.
+pub(super) fn shares<'s>(
+    (snapshot, canaries): (&'s Snapshot, &'s [Canary]),
+    request: &'s Request<'_>,
+) -> impl Iterator<Item = (ClusterId, u32)> + 's {
+    let decided =
+        canaries.iter().find(|canary| canary.matches.is_some() && canary.takes_all() && is_for(canary, request));
+    let candidates = decided.map_or(canaries, std::slice::from_ref);
+    let mut left = ALL;
+    candidates.iter().filter_map(move |canary| {
+        let share = match says(canary, request) {
+            Some(true) => left,
+            Some(false) => 0,
+            None => part(canary.weight, canary.total).min(left),
+        };
+        let is_asked = share > 0 && is_for(canary, request);
+        let taken = is_asked.then_some(share)?;
+        left -= taken;
+        super::is_served(snapshot, canary.cluster).then_some((canary.cluster, taken))
+    })
+}
+
+/// All requests, in thousandths of a per cent.
+pub(super) const ALL: u32 = 100_000;
+
+fn part(weight: u32, total: u32) -> u32 {
+    let part = u64::from(weight) * u64::from(ALL) / u64::from(total.max(1));
+    u32::try_from(part).map_or(ALL, |part| part.min(ALL))
+}
+
+fn is_for(canary: &Canary, request: &Request<'_>) -> bool {
+    canary.matches.as_ref().is_none_or(|matches| is_met(matches, request))
 }
 
 /// One lot for all canaries, so that each weight is a share of all requests.
@@ -57,8 +92,13 @@ fn is_met(matches: &RequestMatch, request: &Request<'_>) -> bool {
         && matches.arguments.iter().all(|(name, wanted)| has(request.argument(name), wanted))
 }
 
-/// Header, then cookie, then weight; the first that says yes or no decides.
+/// What the request says decides, else chance by weight.
 fn takes(canary: &Canary, request: &Request<'_>, draw: &mut Draw) -> bool {
+    says(canary, request).unwrap_or_else(|| draw.falls_on(canary.weight, canary.total))
+}
+
+/// Header, then cookie; the first that says yes or no decides.
+fn says(canary: &Canary, request: &Request<'_>) -> Option<bool> {
     let by_header = canary.header.as_ref().and_then(|(name, rule)| {
         let value = request.field(name)?;
         match rule {
@@ -69,7 +109,7 @@ fn takes(canary: &Canary, request: &Request<'_>, draw: &mut Draw) -> bool {
         }
     });
     let by_cookie = || canary.cookie.as_ref().and_then(|name| always_or_never(request.cookie_of_any_case(name)?));
-    by_header.or_else(by_cookie).unwrap_or_else(|| draw.falls_on(canary.weight, canary.total))
+    by_header.or_else(by_cookie)
 }
 
 fn always_or_never(value: &[u8]) -> Option<bool> {
