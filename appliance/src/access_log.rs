@@ -140,7 +140,7 @@ impl CoreLog {
 }
 
 fn is_skipped(settings: &AccessLogSettings, entry: &Entry<'_>) -> bool {
-    let Some(request) = entry.request.filter(|_| !settings.skipped.is_empty()) else { return false };
+    let Some(request) = entry.request.ok().filter(|_| !settings.skipped.is_empty()) else { return false };
     let target = request.head.path_and_query(request.bytes);
     settings.skipped.iter().any(|skipped| skipped.as_bytes().eq_ignore_ascii_case(target))
 }

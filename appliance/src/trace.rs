@@ -151,7 +151,7 @@ fn own_rule(route: Option<&Route>) -> Option<&RouteTracing> {
 }
 
 fn render(template: &Template, entry: &Entry<'_>, out: &mut Vec<u8>) {
-    let Some(request) = entry.request else { return };
+    let Ok(request) = entry.request else { return };
     for part in template.parts() {
         match part {
             Part::Text(text) => out.extend_from_slice(text.as_bytes()),

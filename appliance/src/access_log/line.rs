@@ -20,8 +20,8 @@ const DEFAULT_BACKEND: &[u8] = b"upstream-default-backend";
 
 /// A request that ended.
 pub(crate) struct Entry<'a> {
-    /// The request; `None` when its head could not be read.
-    pub(crate) request: Option<&'a policy::Request<'a>>,
+    /// The request; what came of it when its head could not be read.
+    pub(crate) request: Result<&'a policy::Request<'a>, &'a [u8]>,
     /// The connection's other end.
     pub(crate) peer: SocketAddr,
     /// Of the route that it met.
@@ -52,6 +52,9 @@ impl<'a> Entry<'a> {
         OfRule { labels: self.labels, client_auth: self.client_auth }
     }
 }
+
+/// Bytes of a request line that could not be read, or of what stood in its place.
+const UNREAD_BYTES_MAX: usize = 1024;
 
 /// One try at an endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -235,11 +238,11 @@ fn is_missed(wanted: &RequestValue) -> bool {
 
 fn of_request(variable: &Variable, entry: &Entry<'_>, value: &mut Vec<u8>) {
     match (entry.request, variable) {
-        (Some(request), _) => render_variable(variable, request, &entry.of_rule(), None, value),
+        (Ok(request), _) => render_variable(variable, request, &entry.of_rule(), None, value),
         // Writing to a Vec cannot fail, here and below.
-        (None, Variable::RemoteAddr) => drop(write!(value, "{}", entry.peer.ip().to_canonical())),
-        (None, Variable::RemotePort) => drop(write!(value, "{}", entry.peer.port())),
-        (None, _) => {}
+        (Err(_), Variable::RemoteAddr) => drop(write!(value, "{}", entry.peer.ip().to_canonical())),
+        (Err(_), Variable::RemotePort) => drop(write!(value, "{}", entry.peer.port())),
+        (Err(_), _) => {}
     }
 }
 
@@ -259,7 +262,7 @@ fn of_outcome(variable: &LogVariable, entry: &Entry<'_>, clock: &Clock, value: &
         LogVariable::BytesSent => write!(value, "{}", entry.bytes_sent),
         LogVariable::ServerProtocol => value.write_all(entry.protocol.as_bytes()),
         LogVariable::Https => {
-            let is_https = entry.request.is_some_and(|request| request.over_tls);
+            let is_https = entry.request.is_ok_and(|request| request.over_tls);
             value.write_all(if is_https { b"on" } else { b"" })
         }
         LogVariable::ConnectionRequests => write!(value, "{}", entry.connection_requests),
@@ -306,12 +309,21 @@ fn of_trace(entry: &Entry<'_>, value: &mut Vec<u8>, read: impl Fn(&Active) -> &[
 }
 
 fn request_line(entry: &Entry<'_>, value: &mut Vec<u8>) {
-    let Some(request) = entry.request else { return };
+    let request = match entry.request {
+        Ok(request) => request,
+        Err(received) => return value.extend_from_slice(first_line(received)),
+    };
     value.extend_from_slice(request.head.method_bytes(request.bytes));
     value.push(b' ');
     value.extend_from_slice(request.head.target(request.bytes));
     value.push(b' ');
     value.extend_from_slice(entry.protocol.as_bytes());
+}
+
+/// Of what was refused, as nginx has it: so much of its first line as a line of the log should hold.
+fn first_line(received: &[u8]) -> &[u8] {
+    let line = memchr::memchr2(b'\r', b'\n', received).map_or(received, |end| &received[..end]);
+    &line[..line.len().min(UNREAD_BYTES_MAX)]
 }
 
 fn upstream_name(labels: Option<&RouteLabels>, value: &mut Vec<u8>) {

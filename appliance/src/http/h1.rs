@@ -86,7 +86,7 @@ async fn serve_ready(core: &Rc<Core>, client: &mut Client, work: &mut Work) -> O
                 return Some(Next::Http2);
             }
             Head::Refused(error) => {
-                refuse(core, client, error).await;
+                refuse(core, client, &work.inbox, error).await;
                 return Some(Next::Closed);
             }
         }
@@ -182,9 +182,9 @@ fn limits(core: &Core) -> HeadLimits {
 }
 
 /// Answers a head that is no unambiguous request, and ends the connection: nothing behind it is trusted.
-async fn refuse(core: &Rc<Core>, client: &mut Client, error: HeadError) {
+async fn refuse(core: &Rc<Core>, client: &mut Client, received: &[u8], error: HeadError) {
     let reason = if matches!(error.status(), 414 | 431) { Refused::HeadTooLarge } else { Refused::BadRequest };
     core.metrics.refuse(reason);
     tracing::debug!(client = %client.facts.peer, reason = error.label(), "request refused");
-    exchange::answer_refusal(core, client, error.status()).await;
+    exchange::answer_refusal(core, client, received, error.status()).await;
 }

@@ -84,7 +84,7 @@ impl Word {
 impl Span {
     /// What is to be told of a request. Words are cut at [`SPAN_WORD_BYTES_MAX`].
     pub(super) fn new(active: &Active, name: &[u8], entry: &Entry<'_>) -> Self {
-        let request = entry.request;
+        let request = entry.request.ok();
         let label =
             |read: fn(&ringress_config::snapshot::RouteLabels) -> &str| entry.labels.map_or("", read).as_bytes();
         let target = request.map_or(&b""[..], |request| request.head.path_and_query(request.bytes));
@@ -144,7 +144,7 @@ impl Span {
     #[cfg(test)]
     pub(super) fn example() -> Self {
         let entry = Entry {
-            request: None,
+            request: Err(b""),
             peer: "192.0.2.1:4711".parse().expect("an address"),
             labels: None,
             client_auth: None,

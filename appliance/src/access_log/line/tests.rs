@@ -46,7 +46,7 @@ fn line(format: &LogFormat<RequestValue>, change: impl Fn(&mut Entry<'_>)) -> St
     *trail.open().unwrap() =
         Attempt { status: 200, length: 7, response: Some(Duration::from_millis(1040)), ..*trail.open().unwrap() };
     let mut entry = Entry {
-        request: Some(&request),
+        request: Ok(&request),
         peer: address(),
         labels: Some(&labels),
         client_auth: None,
@@ -83,7 +83,7 @@ fn the_default_form_is_that_of_ingress_nginx() {
     let (mut text, mut value) = (Vec::new(), Vec::new());
     let trail = Trail::default();
     let entry = Entry {
-        request: None,
+        request: Err(b"PUT /\xff x\r\nmore"),
         peer: address(),
         labels: None,
         client_auth: None,
@@ -104,7 +104,7 @@ fn the_default_form_is_that_of_ingress_nginx() {
     write(&mut text, &mut value, &LogFormat::default(), &clock, &entry);
     assert_eq!(
         String::from_utf8(text).unwrap(),
-        "192.0.2.1 - - [01/Jan/1970:00:00:00 +0000] \"\" 400 0 \"-\" \"-\" 0 0.000 [upstream-default-backend] [] \
+        "192.0.2.1 - - [01/Jan/1970:00:00:00 +0000] \"PUT /\\xFF x\" 400 0 \"-\" \"-\" 0 0.000 [upstream-default-backend] [] \
          - - - - -\n"
     );
 }
@@ -144,7 +144,7 @@ fn what_a_client_sends_cannot_end_a_value() {
 
 #[test]
 fn the_built_in_json_form_is_json_for_every_request() {
-    let changes: [fn(&mut Entry<'_>); 3] = [|_| {}, |entry| entry.request = None, |entry| entry.labels = None];
+    let changes: [fn(&mut Entry<'_>); 3] = [|_| {}, |entry| entry.request = Err(b""), |entry| entry.labels = None];
     for change in changes {
         let text = line(&LogFormat::json(), change);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -162,7 +162,7 @@ fn the_trace_of_a_request_has_its_variables() {
     let line = |traced: bool| {
         let (mut line, mut value) = (Vec::new(), Vec::new());
         let entry = Entry {
-            request: None,
+            request: Err(b"PUT /\xff x\r\nmore"),
             peer: address(),
             labels: None,
             client_auth: None,
@@ -184,4 +184,15 @@ fn the_trace_of_a_request_has_its_variables() {
     let (trace_id, span_id) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
     assert_eq!(line(true), format!("{trace_id} {span_id} 00-{trace_id}-{span_id}-01 1\n"));
     assert_eq!(line(false), "- - - -\n");
+}
+
+#[test]
+fn of_a_head_that_could_not_be_read_the_first_line_is_told() {
+    let line = |received: &'static [u8]| {
+        let (format, _) = LogFormat::parse("\"$request\" $status", Escape::Hex);
+        line(&format, |entry| entry.request = Err(received))
+    };
+    assert_eq!(line(b"GET /a\xff \"x\r\nHost: a\r\n"), "\"GET /a\\xFF \\x22x\" 200\n");
+    assert_eq!(line(b""), "\"\" 200\n");
+    assert_eq!(line(&[b'a'; 5000]).len(), "\"\" 200\n".len() + UNREAD_BYTES_MAX);
 }

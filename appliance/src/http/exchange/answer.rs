@@ -109,8 +109,8 @@ fn skip_body(head: &RequestHead, inbox: &mut Vec<u8>) -> bool {
     }
 }
 
-/// Answers a head that could not be parsed, and ends the connection.
-pub(crate) async fn answer_refusal(core: &Rc<Core>, client: &mut Client, status: u16) {
+/// Answers a head that could not be parsed, of which so much was received, and ends the connection.
+pub(crate) async fn answer_refusal(core: &Rc<Core>, client: &mut Client, received: &[u8], status: u16) {
     let mut out = core.buffers.head();
     let mut own = Changes::default();
     if core.pin().settings.fields.own_server {
@@ -134,7 +134,7 @@ pub(crate) async fn answer_refusal(core: &Rc<Core>, client: &mut Client, status:
     let ended = Ended { status, bytes: out.len() as u64, body_bytes: page as u64 };
     let (sent, out) = relay::send(&mut client.stream, out, CLIENT_SEND).await;
     core.buffers.put(out);
-    ended::log_refusal(core, client, ended);
+    ended::log_refusal(core, client, received, ended);
     if sent.is_ok() {
         client::linger(core, &mut client.stream).await;
     }

@@ -164,7 +164,7 @@ impl Exchange<'_> {
         };
         let settings = &self.snapshot.settings.access_log;
         let entry = Entry {
-            request: Some(&request),
+            request: Ok(&request),
             peer,
             labels: self.route.map(|route| &*route.labels),
             client_auth: self.route.and_then(|route| route.policies.as_ref()?.client_auth.as_deref()),
@@ -253,8 +253,8 @@ pub(crate) fn taken_back(
     exchange.record(request, inbox, Ended { status: answered.unwrap_or(499), bytes: 0, body_bytes: 0 });
 }
 
-/// A head that could not be read was answered.
-pub(super) fn log_refusal(core: &Rc<Core>, client: &Client, ended: Ended) {
+/// A head that could not be read was answered; `received` is what came of it.
+pub(super) fn log_refusal(core: &Rc<Core>, client: &Client, received: &[u8], ended: Ended) {
     let snapshot = core.pin();
     let settings = &snapshot.settings.access_log;
     if !core.access_log.is_on(settings) {
@@ -262,7 +262,7 @@ pub(super) fn log_refusal(core: &Rc<Core>, client: &Client, ended: Ended) {
     }
     let noted = settings.format.is_noted().then(|| Noted::new(settings, &client.facts, false, b""));
     let entry = Entry {
-        request: None,
+        request: Err(received),
         peer: client.facts.peer,
         labels: None,
         client_auth: None,
@@ -272,7 +272,7 @@ pub(super) fn log_refusal(core: &Rc<Core>, client: &Client, ended: Ended) {
         status: ended.status,
         bytes_sent: ended.bytes,
         body_bytes_sent: ended.body_bytes,
-        bytes_received: 0,
+        bytes_received: received.len() as u64,
         duration: Duration::ZERO,
         alternative: None,
         trail: &Trail::default(),
