@@ -52,7 +52,7 @@ fn origins(text: &str) -> Result<(Origins, Vec<Box<str>>), Expected> {
     if parts.contains(&"*") {
         return Ok((Origins::Any, Vec::new()));
     }
-    let (mut list, mut left_out) = (Vec::new(), Vec::new());
+    let (mut list, mut left_out) = (Vec::new(), Vec::<Box<str>>::new());
     for part in parts {
         match origin(part) {
             Some(origin) => list.push(origin),
@@ -60,7 +60,7 @@ fn origins(text: &str) -> Result<(Origins, Vec<Box<str>>), Expected> {
         }
     }
     // As with ingress-nginx: what its validation refuses leaves the default, and other slips leave nobody.
-    let is_refused = list.is_empty() && !left_out.iter().all(|part: &Box<str>| resembles_origin(part));
+    let is_refused = list.is_empty() && !left_out.iter().all(|part| resembles_origin(part));
     if is_refused { Err(EXPECTED) } else { Ok((Origins::List(list.into()), left_out)) }
 }
 
