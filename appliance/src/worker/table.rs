@@ -24,7 +24,7 @@ use super::Gate;
 use super::listeners::{BindError, Group};
 use super::plan::{Door, ListenPlan, ListenerKind, Purpose};
 use crate::handover::{Given, Inherited, Keeper};
-use crate::limits::{LISTENER_LEAVES, LISTENER_LEAVES_MAX};
+use crate::limits::{LISTEN_AGAIN, LISTENER_LEAVES, LISTENER_LEAVES_MAX};
 
 /// The sockets of all doors, shared by the workers.
 pub(super) struct ListenTable {
@@ -39,6 +39,8 @@ struct State {
     /// Of the snapshot that the table follows.
     generation: u64,
     doors: BTreeMap<Door, Result<Arc<Group>, BindError>>,
+    /// When all that could not be had was last tried: one worker a second is enough.
+    tried: Option<Instant>,
     /// What it wants and is listened on nowhere.
     unserved: BTreeSet<(Purpose, u16)>,
     /// What is no longer wanted and has a queue.
@@ -108,6 +110,9 @@ impl ListenTable {
         if state.closed || state.lent || snapshot.generation < state.generation {
             return !state.leaving.is_empty();
         }
+        let is_new = snapshot.generation > state.generation;
+        let tries = is_new || state.tried.is_none_or(|tried| tried.elapsed() >= LISTEN_AGAIN);
+        state.tried = if tries { Some(Instant::now()) } else { state.tried };
         state.generation = snapshot.generation;
         let settings = &snapshot.settings.listen;
         let (mut wanted, serves) = (self.plan.http(settings), self.gate.is_open());
@@ -115,8 +120,9 @@ impl ListenTable {
             wanted.extend(self.plan.streams(snapshot));
         }
         let per_door = if settings.socket_per_worker { self.cores } else { 1 };
-        for door in &wanted {
-            state.want(*door, if door.purpose.transport() == Transport::Tcp { per_door } else { self.cores });
+        let untried = |door: &&Door| tries || !state.doors.contains_key(*door);
+        for door in wanted.iter().filter(untried).copied().collect::<Vec<_>>() {
+            state.want(door, if door.purpose.transport() == Transport::Tcp { per_door } else { self.cores });
         }
         state.unserved = state.unserved(&wanted);
         state.take_what_was(&wanted, serves);

@@ -1,5 +1,6 @@
 //! Keys of the listening sockets.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 
@@ -10,6 +11,9 @@ use crate::value::{self, Expected, Source};
 const BIND: &str = "bind-address";
 const NO_IPV6: &str = "disable-ipv6";
 const WORKERS: &str = "worker-processes";
+
+/// More addresses than a host has: each costs a socket for every worker, and a try a second while it cannot be had.
+const ADDRESSES_MAX: usize = 64;
 
 pub(super) fn read(keys: &mut impl Source, options: &Options) -> ListenSettings {
     let ipv6 = !keys.get(NO_IPV6, value::bool).unwrap_or(false);
@@ -28,7 +32,11 @@ pub(super) fn read(keys: &mut impl Source, options: &Options) -> ListenSettings 
 /// The addresses of `bind-address`. As in ingress-nginx, one that is none leaves the others.
 fn named(keys: &mut impl Source) -> Option<Box<[IpAddr]>> {
     let parts: Vec<_> = value::list(keys.text(BIND)?).map(|part| (part.to_owned(), address(part))).collect();
-    let addresses: Box<[IpAddr]> = parts.iter().filter_map(|(_, address)| *address).collect();
+    let all: BTreeSet<IpAddr> = parts.iter().filter_map(|(_, address)| *address).collect();
+    if all.len() > ADDRESSES_MAX {
+        keys.warn(BIND, format!("names {} addresses; the first {ADDRESSES_MAX} of them are listened on", all.len()));
+    }
+    let addresses: Box<[IpAddr]> = all.into_iter().take(ADDRESSES_MAX).collect();
     let rest = if addresses.is_empty() { "the default is used" } else { "the others are listened on" };
     if parts.is_empty() {
         keys.warn(BIND, "names no address; the default is used".into());
@@ -99,7 +107,7 @@ mod tests {
     #[test]
     fn addresses_are_those_that_are_named_in_both_forms() {
         let (settings, findings) = of(&[(BIND, "10.0.0.1, ::1,[2001:db8::1],::ffff:10.0.0.2")]);
-        assert_eq!(settings.addresses, named(&["10.0.0.1", "::1", "2001:db8::1", "10.0.0.2"]));
+        assert_eq!(settings.addresses, named(&["10.0.0.1", "10.0.0.2", "::1", "2001:db8::1"]));
         assert_eq!(findings, [""; 0]);
         let (settings, findings) = of(&[(BIND, "10.0.0.1,[::1]"), (NO_IPV6, "true")]);
         assert_eq!((settings.addresses, findings.len()), (named(&["10.0.0.1"]), 0));
@@ -114,6 +122,16 @@ mod tests {
         for bad in ["localhost", ",", "10.0.0.0/8"] {
             let (settings, findings) = of(&[(BIND, bad)]);
             assert_eq!((settings, findings.len()), (ListenSettings::default(), 1), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_bounded() {
+        let list = |count: usize| (0..count).map(|n| format!("10.0.0.{n}")).collect::<Vec<_>>().join(",");
+        for (count, taken, told) in [(ADDRESSES_MAX, ADDRESSES_MAX, 0), (ADDRESSES_MAX + 1, ADDRESSES_MAX, 1)] {
+            let (settings, findings) = of(&[(BIND, &list(count))]);
+            let ListenAddresses::Named(named) = settings.addresses else { panic!("none") };
+            assert_eq!((named.len(), findings.len()), (taken, told));
         }
     }
 
