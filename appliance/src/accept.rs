@@ -121,9 +121,12 @@ impl Acceptor {
     }
 
     fn emptier(&self) -> Option<&Peer> {
+        // Cores that rest finish what they have and get nothing more.
+        let accepting = self.core.pin().settings.listen.accepting(self.peers.len());
+        let peers = &self.peers[..accepting];
         // What others handed to this core and it has not taken over yet counts as its own.
         let own = self.peers[self.core.index].load();
-        let least = self.peers.iter().min_by_key(|peer| peer.load())?;
+        let least = peers.iter().min_by_key(|peer| peer.load())?;
         (own > least.load() + tolerance(own)).then_some(least)
     }
 

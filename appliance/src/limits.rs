@@ -63,6 +63,13 @@ pub(crate) const IDLE_WITH_BUFFER: Duration = Duration::from_secs(1);
 pub(crate) const REPLACED_IDLE: Duration = Duration::from_secs(5);
 /// A core that ends waits so long for the others to stop accepting, as they may hand it connections.
 pub(crate) const STOP_ACCEPTING: Duration = Duration::from_secs(1);
+/// A listener that goes waits so long for connections that have begun: a round trip, and less than the second after which
+/// a client that was turned away asks again.
+pub(crate) const LISTENER_LEAVES: Duration = Duration::from_millis(500);
+/// One whose queue is not empty by then waits on, so long at most.
+pub(crate) const LISTENER_LEAVES_MAX: Duration = Duration::from_secs(5);
+/// An address that could not be listened on is tried again after so long; a little less than the time between two looks.
+pub(crate) const LISTEN_AGAIN: Duration = Duration::from_millis(900);
 /// Connections of one core that may wait for a request with a buffer. Those beyond it wait for readiness at once, so
 /// that a crowd of connections never costs a buffer each, not even for the second above.
 pub(crate) const WAITING_WITH_BUFFER_MAX: usize = 512;

@@ -3,7 +3,8 @@
 //! The only file that knows `ringress_sync`; it hands what the other crate offers to this one as plain values.
 
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +22,15 @@ use ringress::lifecycle::{self, Configuration, ControlSocket, End, Process, Succ
 use ringress::logging::Follower;
 use ringress::ocsp::{self, Staples};
 use ringress::trace::{self, SpanExporter};
-use ringress::worker::{self, Gate, ListenAddress, ListenerKind, Placement, StreamStatus, WorkerSettings, Workers};
+use ringress::worker::{
+    self, Gate, ListenAddress, ListenPlan, ListenerKind, ListenerStatus, Placement, StreamStatus, WorkerSettings,
+    Workers,
+};
 use ringress::{check, explain, logging, memory, metrics, report, shadow, top, upgrade};
-use ringress_config::options::FileCertificate;
+use ringress_config::diagnostics::Finding;
+use ringress_config::model::{Kind, ObjectKey, ObjectRef};
+use ringress_config::options::{FileCertificate, Options};
+use ringress_config::snapshot::ListenAddresses;
 use ringress_sync::{
     KubeSettings, PodIdentity, Publisher, ResolverSettings, SourceSettings, StatusAddresses, StatusSettings,
     SyncHandle, SyncSettings, WebhookAuthority, WebhookCertificate, WebhookSettings, WebhookSocket, WorkerLink,
@@ -133,7 +140,8 @@ fn run_demo(demo: cli::Demo, start: Start) -> Result<End, BoxError> {
         println!("{message}");
     }
     run(&demo.settings, start, |serving| {
-        let address = |kind| serving.workers.addresses().iter().find(|(k, _)| *k == kind).map(|(_, address)| *address);
+        let listeners = serving.workers.listeners();
+        let address = |kind| listeners.iter().find(|own| own.kind == kind).map(|own| own.address);
         if let (Some(http), Some(https)) = (address(ListenerKind::Http), address(ListenerKind::Https)) {
             print!("{}", demo.instructions(Reached { http, https, admin: serving.admin.as_deref() }));
         }
@@ -184,8 +192,8 @@ fn serve(
     let placement = Placement::choose(settings.workers.count, &settings.workers.cpus)?;
     tracing::info!(workers = placement.workers(), placement = placement.reason(), %driver, "starting");
     let (core_metrics, reader) = metrics::channel(&settings.metrics, placement.workers());
-    let stream_addresses = listen_ips(&settings.listeners);
-    let listen = listen_addresses(&settings.listeners, &stream_addresses, &inherited);
+    let listen = listen_plan(settings, &inherited);
+    let options = Options { workers_started: NonZeroUsize::new(placement.workers()), ..settings.options.clone() };
     let access_log = AccessLog::start(&settings.access_log, settings.access_log_form)?;
     let outlet = access_log.as_ref().map(AccessLog::outlet);
     let staples = Staples::default();
@@ -194,7 +202,6 @@ fn serve(
         placement,
         driver,
         listen,
-        stream_addresses,
         metrics: core_metrics,
         access_log: outlet,
         staples: staples.clone(),
@@ -205,14 +212,15 @@ fn serve(
     let mut workers = worker::start(worker_settings, inherited)?;
     let _exporter = SpanExporter::start(spans_out, Arc::clone(&workers.current))?;
 
-    let sync = ringress_sync::spawn(sync_settings(settings, webhook), publisher(&mut workers, log.follower.clone()))?;
+    let sync =
+        ringress_sync::spawn(sync_settings(settings, options, webhook), publisher(&mut workers, log.follower.clone()))?;
     let sources = Sources {
         control: Arc::new(Control {
             sync: sync.clone(),
             current: Arc::clone(&workers.current),
             lease: lease(settings),
         }),
-        workers: Arc::new(Cores { driver, control: workers.control() }),
+        workers: Arc::new(Cores::new(driver, &workers, settings.options.configmap.clone())),
         metrics: Arc::new(reader),
         phase: Arc::new(Phase::default()),
         staples: staples.clone(),
@@ -305,9 +313,6 @@ impl<F: Fn(&Serving)> Process for Running<'_, F> {
     }
 
     fn ready(&self) {
-        for (kind, address) in self.serving.workers.addresses() {
-            tracing::info!(%kind, %address, "listening");
-        }
         tracing::info!(admin = self.serving.admin.as_deref().unwrap_or("off"), "ready");
         (self.on_ready)(&self.serving);
     }
@@ -344,18 +349,16 @@ fn listen_ips(listeners: &HttpListeners) -> Vec<IpAddr> {
     v4.into_iter().chain(v6.then_some(IpAddr::from(Ipv6Addr::UNSPECIFIED))).collect()
 }
 
-/// Where a service manager listens for clients of a kind, nothing else is listened on for them.
-fn listen_addresses(listeners: &HttpListeners, ips: &[IpAddr], inherited: &Inherited) -> Vec<ListenAddress> {
-    let ports = [(ListenerKind::Http, listeners.http_port), (ListenerKind::Https, listeners.https_port)];
-    let mut listen = Vec::new();
-    for (kind, port) in ports {
-        let mut addresses = inherited.passed(kind);
-        if addresses.is_empty() {
-            addresses.extend(port.into_iter().flat_map(|port| ips.iter().map(move |ip| SocketAddr::new(*ip, port))));
-        }
-        listen.extend(addresses.into_iter().map(|address| ListenAddress { kind, address }));
+/// Where is listened unless the ConfigMap says otherwise.
+fn listen_plan(settings: &RunSettings, inherited: &Inherited) -> ListenPlan {
+    let of_kind = |kind| inherited.passed(kind).into_iter().map(move |address| ListenAddress { kind, address });
+    ListenPlan {
+        ips: listen_ips(&settings.listeners),
+        http_port: settings.listeners.http_port,
+        https_port: settings.listeners.https_port,
+        passed: [ListenerKind::Http, ListenerKind::Https].into_iter().flat_map(of_kind).collect(),
+        awaits_config_map: settings.options.configmap.is_some(),
     }
-    listen
 }
 
 /// Taken before the ports of services are: what nobody wants is closed with them.
@@ -368,7 +371,7 @@ fn webhook_socket(settings: &RunSettings, succession: &Succession, inherited: &m
     }
 }
 
-fn sync_settings(settings: &RunSettings, socket: WebhookSocket) -> SyncSettings {
+fn sync_settings(settings: &RunSettings, options: Options, socket: WebhookSocket) -> SyncSettings {
     let mut source = match &settings.source {
         Source::Folder(path) => SourceSettings::Dir(path.clone()),
         Source::Kube(kube) => SourceSettings::Kube(kube_settings(kube)),
@@ -392,7 +395,7 @@ fn sync_settings(settings: &RunSettings, socket: WebhookSocket) -> SyncSettings 
     {
         write.webhook = authority;
     }
-    let (options, state_dir) = (settings.options.clone(), settings.state_dir_or_default());
+    let state_dir = settings.state_dir_or_default();
     SyncSettings { source, options, state_dir, webhook, resolver: ResolverSettings::default() }
 }
 
@@ -407,7 +410,7 @@ fn kube_settings(kube: &cli::Kube) -> KubeSettings {
 }
 
 /// What a cluster holds, for a report on it.
-fn cluster(kube: &cli::Kube, options: &ringress_config::options::Options) -> Result<report::Read, String> {
+fn cluster(kube: &cli::Kube, options: &Options) -> Result<report::Read, String> {
     let read = ringress_sync::read_cluster(&kube_settings(kube), options, REPORT_PATIENCE);
     let read = read.map_err(|error| error.to_string())?;
     Ok(report::Read { objects: read.objects, findings: read.findings.to_vec() })
@@ -502,6 +505,15 @@ impl ControlPlane for Control {
 struct Cores {
     driver: Driver,
     control: Arc<worker::Control>,
+    current: Arc<arc_swap::ArcSwapOption<ringress_config::snapshot::Snapshot>>,
+    /// Where keys of listeners stand.
+    config_map: Option<ObjectKey>,
+}
+
+impl Cores {
+    fn new(driver: Driver, workers: &Workers, config_map: Option<ObjectKey>) -> Self {
+        Self { driver, control: workers.control(), current: Arc::clone(&workers.current), config_map }
+    }
 }
 
 impl WorkerPlane for Cores {
@@ -512,6 +524,20 @@ impl WorkerPlane for Cores {
     fn failures(&self) -> Vec<String> {
         let failed = self.control.beyond_repair();
         failed.map(|number| format!("worker {number} died and is not replaced any more")).into_iter().collect()
+    }
+
+    fn listeners(&self) -> Vec<ListenerStatus> {
+        self.control.listeners()
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let (Some(key), Some(current)) = (&self.config_map, self.current.load_full()) else { return Vec::new() };
+        if !matches!(current.settings.listen.addresses, ListenAddresses::Named(_)) {
+            return Vec::new();
+        }
+        let object = ObjectRef { kind: Kind::ConfigMap, key: key.clone() };
+        let errors = self.control.listeners().into_iter().filter_map(|listener| listener.error);
+        errors.map(|error| Finding::error(&object, "data.bind-address", error)).collect()
     }
 
     fn streams(&self) -> Vec<StreamStatus> {

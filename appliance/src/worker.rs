@@ -4,22 +4,25 @@ mod admission;
 mod adopt;
 mod clients;
 mod core;
+mod doors;
 mod flag;
 mod gate;
 mod listeners;
 mod pin;
+mod plan;
 mod settings;
-mod streams;
 mod supervise;
+mod table;
 
 pub(crate) use self::admission::Share;
 use self::core::End;
 pub(crate) use self::core::{Core, Pinned, Scratch};
 pub use gate::Gate;
-pub use listeners::{BindError, ListenAddress, ListenerKind};
+pub use listeners::BindError;
 pub use pin::{Placement, PlacementError};
+pub use plan::{ListenAddress, ListenPlan, ListenerKind};
 pub use settings::WorkerSettings;
-pub use streams::StreamStatus;
+pub use table::{ListenerStatus, StreamStatus};
 #[cfg(test)]
 mod tests;
 

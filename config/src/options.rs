@@ -2,6 +2,7 @@
 //!
 //! Field names follow ingress-nginx's flags (`docs/flags.md`); the defaults are theirs.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -135,6 +136,10 @@ pub struct Options {
     pub https_port: Option<u16>,
     /// Ports that this controller listens on itself; no TCP or UDP service may have them.
     pub reserved_ports: Box<[u16]>,
+    /// `--listen-address` names addresses of IPv6 only.
+    pub listens_on_ipv6_only: bool,
+    /// Workers of the process; `None` where there is none, as with `check`.
+    pub workers_started: Option<NonZeroUsize>,
 }
 
 impl Default for Options {
@@ -166,6 +171,8 @@ impl Default for Options {
             health_path: "/healthz".into(),
             https_port: Some(443),
             reserved_ports: Box::default(),
+            listens_on_ipv6_only: false,
+            workers_started: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod access_log;
 mod blocks;
 mod compression;
+mod listen;
 mod of_class;
 mod read;
 mod table;

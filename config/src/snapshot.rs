@@ -15,6 +15,7 @@ mod compression;
 mod distinguished_name;
 mod health_check;
 mod host;
+mod listen;
 mod literal;
 mod log_format;
 mod pattern;
@@ -48,6 +49,7 @@ pub use cluster::{
 pub use compression::{CodingSettings, Compression};
 pub use health_check::{CheckKind, CheckTotals, HealthCheck, Vital, Vitals};
 pub use host::{HostRoutes, HostTls, Hosts, PathMatch, PathTable};
+pub use listen::{ListenAddresses, ListenSettings};
 pub use literal::{Literal, LiteralTable};
 pub use log_format::{Escape, LogFormat, LogPart, LogValue};
 pub use pattern::{Pattern, PatternError, PatternTable};

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::dashboard;
 use super::sources::Sources;
-use crate::worker::StreamStatus;
+use crate::worker::{ListenerStatus, StreamStatus};
 
 /// Bound of `POST /api/sync`.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(60);
@@ -54,11 +54,29 @@ struct Status<'a> {
     adopted: Vec<u64>,
     connections: Vec<u64>,
     objects: &'a std::collections::BTreeMap<&'static str, usize>,
+    listeners: Vec<Listener>,
     streams: Vec<Stream>,
     rejected: Vec<Rejected<'a>>,
     last_change: Option<String>,
     last_change_objects: &'a [String],
     last_change_more: usize,
+}
+
+/// An address of http or https.
+#[derive(Serialize)]
+struct Listener {
+    protocol: String,
+    address: String,
+    listening: bool,
+    error: Option<String>,
+}
+
+impl Listener {
+    fn new(status: ListenerStatus) -> Self {
+        let ListenerStatus { kind, address, error } = status;
+        let (protocol, address) = (kind.to_string(), address.to_string());
+        Self { protocol, address, listening: error.is_none(), error }
+    }
 }
 
 /// A port of a TCP or UDP service.
@@ -101,6 +119,7 @@ impl<'a> Rejected<'a> {
 async fn status(State(sources): State<Arc<Sources>>) -> Response {
     let control = sources.control.status();
     let cores = sources.metrics.counters();
+    let uncarried = sources.workers.findings();
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
         driver: sources.workers.driver(),
@@ -114,8 +133,9 @@ async fn status(State(sources): State<Arc<Sources>>) -> Response {
         adopted: cores.iter().map(|core| core.generation.get()).collect(),
         connections: cores.iter().map(|core| core.connections.get()).collect(),
         objects: &control.objects,
+        listeners: sources.workers.listeners().into_iter().map(Listener::new).collect(),
         streams: sources.workers.streams().into_iter().map(Stream::new).collect(),
-        rejected: control.findings.iter().map(Rejected::new).collect(),
+        rejected: control.findings.iter().chain(&uncarried).map(Rejected::new).collect(),
         last_change: control.last_change.and_then(timestamp),
         last_change_objects: &control.changed,
         last_change_more: control.changed_more,

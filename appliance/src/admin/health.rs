@@ -48,7 +48,14 @@ impl Sources {
         if let Some(behind) = self.metrics.counters().iter().position(|core| core.generation.get() == 0) {
             return Some(format!("worker {behind} serves no snapshot yet"));
         }
-        self.unchecked()
+        self.unserved().or_else(|| self.unchecked())
+    }
+
+    /// Of http and https, what no address is listened on for.
+    fn unserved(&self) -> Option<String> {
+        let listeners = self.workers.listeners();
+        let is_open = |kind| listeners.iter().any(|own| own.kind == kind && own.error.is_none());
+        listeners.iter().filter(|listener| !is_open(listener.kind)).find_map(|listener| listener.error.clone())
     }
 
     /// Whose first health checks are still worth a wait.

@@ -27,7 +27,7 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
     let mut page = Page::default();
     write_process(&mut page, &sources);
-    write_control(&mut page, &sources.control.status(), sources.metrics.settings());
+    write_control(&mut page, &sources, &sources.control.status());
     if let Some(snapshot) = sources.control.snapshot() {
         write_certificates(&mut page, &snapshot, sources.metrics.settings());
         write_orphans(&mut page, &snapshot, sources.metrics.settings());
@@ -67,7 +67,8 @@ fn write_process(page: &mut Page, sources: &Sources) {
     page.gauge("ringress_ready", "1 when /readyz is 200", flag(sources.unready().is_none()));
 }
 
-fn write_control(page: &mut Page, status: &ControlStatus, settings: &RequestMetricsSettings) {
+fn write_control(page: &mut Page, sources: &Sources, status: &ControlStatus) {
+    let settings = sources.metrics.settings();
     page.gauge("ringress_source_reachable", "1 when objects can be read", flag(status.source_reachable));
     page.gauge("ringress_last_known_good", "1 while the saved state serves", flag(status.last_known_good));
     page.gauge("ringress_generation", "Generation of the newest snapshot", float(status.generation));
@@ -79,8 +80,10 @@ fn write_control(page: &mut Page, status: &ControlStatus, settings: &RequestMetr
     }
     let objects = status.objects.iter().map(|(kind, number)| (vec![("kind", *kind)], count(*number)));
     page.gauges("ringress_objects", "Objects by kind", objects);
+    let uncarried = sources.workers.findings();
     let findings = [Severity::Error, Severity::Warning, Severity::Info].map(|severity| {
-        let number = status.findings.iter().filter(|finding| finding.severity == severity).count();
+        let all = status.findings.iter().chain(&uncarried);
+        let number = all.filter(|finding| finding.severity == severity).count();
         (vec![("severity", severity.as_str())], count(number))
     });
     page.gauges("ringress_findings", "Objects refused, changed or remarked on", findings);

@@ -13,7 +13,7 @@ use ringress_config::snapshot::Snapshot;
 
 use crate::metrics::Reader;
 use crate::ocsp::Staples;
-use crate::worker::StreamStatus;
+use crate::worker::{ListenerStatus, StreamStatus};
 
 /// The generation that is served, or why it is not.
 pub type SyncFuture = Pin<Box<dyn Future<Output = Result<u64, String>> + Send>>;
@@ -87,6 +87,12 @@ pub trait WorkerPlane: Send + Sync {
     /// Why the process is not live although all heartbeats are recent: a worker that cannot be replaced, or dies again
     /// and again. One sentence each, naming the worker.
     fn failures(&self) -> Vec<String>;
+
+    /// The addresses of http and https.
+    fn listeners(&self) -> Vec<ListenerStatus>;
+
+    /// Keys of the ConfigMap that could not be carried out.
+    fn findings(&self) -> Vec<Finding>;
 
     /// The ports of TCP and UDP services.
     fn streams(&self) -> Vec<StreamStatus>;

@@ -5,12 +5,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ringress_config::diagnostics::Finding;
 use ringress_config::snapshot::Snapshot;
 
 use super::sources::{ControlPlane, ControlStatus, Phase, Sources, SyncFuture, WorkerPlane};
 use crate::cli::{Command, Surroundings};
 use crate::metrics::{self, CoreMetricsSource};
-use crate::worker::StreamStatus;
+use crate::worker::{ListenerStatus, StreamStatus};
 
 #[derive(Default)]
 pub(crate) struct FakeControl(Mutex<FakeState>);
@@ -76,6 +77,14 @@ impl WorkerPlane for FakeWorkers {
 
     fn failures(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn listeners(&self) -> Vec<ListenerStatus> {
+        Vec::new()
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        Vec::new()
     }
 
     fn streams(&self) -> Vec<StreamStatus> {

@@ -313,6 +313,8 @@ pub(super) fn options(layers: &Layers) -> Result<Options, CliError> {
         health_path: text("health-check-path"),
         https_port: layers.port("https-port"),
         reserved_ports: reserved_ports(layers),
+        listens_on_ipv6_only: listens_on_ipv6_only(layers),
+        workers_started: None,
     })
 }
 
@@ -323,6 +325,12 @@ fn namespace_selector(layers: &Layers) -> Result<Option<LabelSelector>, CliError
         return Err(CliError::setting(NAME, "excludes --watch-namespace"));
     }
     LabelSelector::parse(&text).map(Some).map_err(|fault| CliError::setting(NAME, fault.to_string()))
+}
+
+/// Addresses that cannot be read are refused elsewhere.
+fn listens_on_ipv6_only(layers: &Layers) -> bool {
+    let addresses = layers.list("listen-address");
+    !addresses.is_empty() && addresses.iter().all(|text| listen_address(text).is_ok_and(|address| address.is_ipv6()))
 }
 
 /// The ports that the process listens on whatever the services say.

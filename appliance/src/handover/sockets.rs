@@ -87,7 +87,7 @@ impl Inherited {
         Ok(inherited)
     }
 
-    pub(super) fn add(&mut self, given: Given) {
+    pub(crate) fn add(&mut self, given: Given) {
         self.0.push(given);
     }
 
@@ -103,6 +103,14 @@ impl Inherited {
     /// Takes every socket of an address.
     pub(crate) fn take(&mut self, transport: Transport, address: SocketAddr) -> Vec<Given> {
         self.0.extract_if(.., |given| given.is_at(transport, address)).collect()
+    }
+
+    /// Where the process before or a service manager listens.
+    pub(crate) fn addresses(&self, transport: Transport) -> impl Iterator<Item = SocketAddr> {
+        self.0
+            .iter()
+            .filter_map(Given::address)
+            .filter(move |at| self.0.iter().any(|given| given.is_at(transport, *at)))
     }
 
     /// Takes the socket that listens at an address where no core does.

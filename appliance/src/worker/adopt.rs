@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 use ringress_config::snapshot::{Adopted, Snapshot};
 
 use super::Core;
-use super::streams::Streams;
+use super::doors::Doors;
 
 /// A core's end of the publishing channels.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ impl Inlet {
     }
 
     /// Adopts what waits, if anything does.
-    pub(super) fn adopt(&self, core: &Rc<Core>, streams: &Streams) {
+    pub(super) fn adopt(&self, core: &Rc<Core>, doors: &Doors) {
         let Some(snapshot) = self.newest() else { return };
         let before = core.pin();
         if snapshot.generation <= before.generation {
@@ -44,7 +44,7 @@ impl Inlet {
         let generation = snapshot.generation;
         core.replace_snapshot(snapshot);
         core.upstreams.borrow_mut().adopt(&core.pin().clusters, core.timers.now_ms());
-        streams.follow(core);
+        doors.follow(core);
         self.acknowledge(core, generation);
     }
 

@@ -1,109 +1,126 @@
-//! Listening sockets: one per address and core in a reuse-port group, owned by the supervisor, lent to the workers.
+//! Listening sockets: one per door and core in a reuse-port group, owned by the table, lent to the workers.
 //!
-//! Sockets that were there before this process are as many as they are: each one is accepted on, or its queue would
-//! swallow clients, and none is added, as it would be gone with its clients if this process does not come to serve.
+//! Sockets that were there before this process are as many as they are until it serves: each one is accepted on, or its
+//! queue would swallow clients, and none is added, as it would be gone with its clients if this process does not come
+//! to serve.
 
-use std::fmt;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
 
 use ringress_config::model::Transport;
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
+use super::plan::{Door, Purpose};
 use crate::handover::{Given, Inherited, Keeper};
 use crate::limits::BACKLOG;
 
-/// What a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListenerKind {
-    /// HTTP in the clear.
-    Http,
-    /// HTTP over TLS.
-    Https,
-}
-
-/// `http` or `https`.
-impl fmt::Display for ListenerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        })
-    }
-}
-
-/// An address to listen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListenAddress {
-    /// What is spoken there.
-    pub kind: ListenerKind,
-    /// Where.
-    pub address: SocketAddr,
-}
-
 /// A listener could not be had.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen for {kind} on {address}: {source}{}", hint(source))]
+#[error("cannot listen for {} on {}: {source}{}", .door.purpose, .door.address, hint(*.door, source))]
 pub struct BindError {
-    kind: ListenerKind,
-    address: SocketAddr,
+    pub(super) door: Door,
     source: io::Error,
 }
 
-fn hint(source: &io::Error) -> &'static str {
-    match source.kind() {
-        io::ErrorKind::AddrInUse => {
+fn hint(door: Door, source: &io::Error) -> &'static str {
+    match (source.kind(), door.purpose) {
+        (io::ErrorKind::AddrInUse, Purpose::Http(_)) => {
             " (another process listens there; choose other ports with --http-port, --https-port)"
         }
-        io::ErrorKind::PermissionDenied => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
+        (io::ErrorKind::AddrInUse, Purpose::Stream(_)) => " (another process listens there)",
+        (io::ErrorKind::AddrNotAvailable, _) => " (it is no address of this host)",
+        (io::ErrorKind::PermissionDenied, _) => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
         _ => "",
     }
 }
 
-/// The sockets of one address: one for each core, or as many as there were before.
+/// The sockets of a door: one for each core, or one for all, or as many as there were before.
 #[derive(Debug)]
 pub(super) struct Group {
-    pub(super) kind: ListenerKind,
+    pub(super) door: Door,
+    /// With the port that was found.
     pub(super) address: SocketAddr,
-    keeper: Keeper,
-    cores: usize,
-    sockets: Vec<TcpListener>,
+    pub(super) keeper: Keeper,
+    /// By identity: a core runs one loop for each that it has.
+    pub(super) sockets: Vec<Arc<Socket>>,
 }
 
 impl Group {
-    /// Takes over the sockets of an address, or binds it once for each core.
-    ///
-    /// # Errors
-    /// When it cannot be bound, also when another process already listens there: with `SO_REUSEPORT` the kernel would
-    /// share the clients between the two without a word.
-    pub(super) fn bind(listen: ListenAddress, cores: usize, inherited: &mut Inherited) -> Result<Self, BindError> {
-        let ListenAddress { kind, address } = listen;
-        let taken = inherited.take(Transport::Tcp, address);
-        if let Some(Given { keeper, .. }) = taken.first() {
-            let keeper = *keeper;
-            let sockets = taken.into_iter().map(|given| given.socket.into()).collect();
-            return Ok(Self { kind, address, keeper, cores, sockets });
-        }
-        let failed = |source| BindError { kind, address, source };
-        // The address may name port 0: the first socket finds a port, the others join it.
-        let first = bind(address, Transport::Tcp, false)
-            .and_then(|s| s.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported.into()));
-        let address = first.map_err(failed)?;
-        let sockets = (0..cores)
-            .map(|_| bind(address, Transport::Tcp, true).map(Into::into))
-            .collect::<io::Result<_>>()
-            .map_err(failed)?;
-        Ok(Self { kind, address, keeper: Keeper::Process, cores, sockets })
+    /// The sockets of an address that were there before this process.
+    pub(super) fn inherit(door: Door, inherited: &mut Inherited) -> Option<Self> {
+        let taken = inherited.take(door.purpose.transport(), door.address);
+        let keeper = taken.first()?.keeper;
+        let sockets = taken.into_iter().map(|given| Arc::new(given.socket)).collect();
+        Some(Self { door, address: door.address, keeper, sockets })
     }
 
-    /// Descriptors of a core's sockets; the queues are shared with every other one.
-    pub(super) fn lend(&self, core: usize) -> io::Result<Vec<TcpListener>> {
-        shares(core, self.cores, self.sockets.len()).map(|index| self.sockets[index].try_clone()).collect()
+    /// Binds a door `count` times. `alone`: no socket of this process overlaps, so that one of another process can be
+    /// told: with `SO_REUSEPORT` the kernel would share the clients between the two without a word.
+    ///
+    /// # Errors
+    /// When it cannot be bound, also when another process already listens there.
+    pub(super) fn bind(door: Door, count: usize, alone: bool) -> Result<Self, BindError> {
+        let failed = |source| BindError { door, source };
+        let address = if alone { probe(door).map_err(failed)? } else { door.address };
+        let bound = |_| bind(address, door.purpose.transport(), true).map(Arc::new);
+        let sockets = (0..count).map(bound).collect::<io::Result<_>>().map_err(failed)?;
+        Ok(Self { door, address, keeper: Keeper::Process, sockets })
+    }
+
+    /// Grown by sockets of its own, or shrunk by those that go: the group from now on, and what leaves it.
+    ///
+    /// # Errors
+    /// When it cannot be bound once more. The group stays as it is.
+    pub(super) fn resized(&self, count: usize) -> io::Result<(Self, Option<Self>)> {
+        let transport = self.door.purpose.transport();
+        let of = |sockets: Vec<Arc<Socket>>| Self { sockets, ..*self };
+        let (stay, go) = self.sockets.split_at(count.min(self.sockets.len()));
+        let more = (self.sockets.len()..count).map(|_| bind(self.address, transport, true).map(Arc::new));
+        let stay = stay.iter().cloned().map(Ok).chain(more).collect::<io::Result<_>>()?;
+        Ok((of(stay), (!go.is_empty()).then(|| of(go.to_vec()))))
+    }
+
+    /// The sockets of a core, of which the first `accepting` ones accept for TCP. Sessions of UDP belong to a core: a socket
+    /// that two cores read would mix them.
+    pub(super) fn of_core(&self, core: usize, accepting: usize, cores: usize) -> impl Iterator<Item = &Arc<Socket>> {
+        let count = self.sockets.len();
+        let indexes: Vec<usize> = match self.door.purpose.transport() {
+            Transport::Tcp if core < accepting => shares(core, accepting, count).collect(),
+            Transport::Tcp => Vec::new(),
+            Transport::Udp => (core..count).step_by(cores).collect(),
+        };
+        indexes.into_iter().map(|index| &self.sockets[index])
     }
 
     /// Descriptors for a successor.
     pub(super) fn give(&self) -> impl Iterator<Item = io::Result<Given>> {
-        self.sockets.iter().map(|socket| Ok(Given { socket: socket.try_clone()?.into(), keeper: self.keeper }))
+        self.sockets.iter().map(|socket| Ok(Given { socket: socket.try_clone()?, keeper: self.keeper }))
+    }
+
+    /// Lets no connection begin any more, while those that have begun still come into the queue, so that it can be
+    /// emptied: whoever asks meanwhile asks again a second later, and meets another socket or none.
+    pub(super) fn turn_away(&self) {
+        for socket in &self.sockets {
+            if let Err(error) = socket.attach_filter(&NO_BEGINNINGS) {
+                tracing::debug!(address = %self.address, %error, "a listener closes without a filter");
+            }
+        }
+    }
+
+    /// Takes [`Group::turn_away`] back.
+    pub(super) fn welcome(&self) {
+        for socket in &self.sockets {
+            // One that has no filter is as it should be.
+            let _ = socket.detach_filter();
+        }
+    }
+
+    /// Whether nobody waits to be accepted.
+    pub(super) fn is_drained(&self) -> bool {
+        let mut polled: Vec<_> = self.sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
+        matches!(poll(&mut polled, Some(&Timespec::default())), Ok(0))
     }
 
     /// Stops listening: who connects from now on is refused, instead of waiting in a queue that nobody serves. In the
@@ -113,20 +130,39 @@ impl Group {
             return;
         }
         for socket in &self.sockets {
-            if let Err(error) = socket2::SockRef::from(socket).shutdown(Shutdown::Both) {
+            let closed = socket.shutdown(Shutdown::Both);
+            // A UDP socket without peer reports an error and is shut down all the same.
+            if let (Err(error), Transport::Tcp) = (closed, self.door.purpose.transport()) {
                 tracing::warn!(address = %self.address, %error, "a listener cannot be closed");
             }
         }
     }
 }
 
+/// Drops what begins a connection, a segment with SYN, and nothing else.
+///
+/// In words: load the byte of the flags; if SYN is set take nothing, else all.
+const NO_BEGINNINGS: [SockFilter; 4] = [
+    SockFilter::new(0x30, 0, 0, 13), // BPF_LD | BPF_B | BPF_ABS
+    SockFilter::new(0x45, 0, 1, 2),  // BPF_JMP | BPF_JSET | BPF_K
+    SockFilter::new(0x06, 0, 0, 0),  // BPF_RET | BPF_K
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
+
+/// Binds alone for a moment: whether another process is there. The address may name port 0: a port is found, which the
+/// sockets share.
+fn probe(door: Door) -> io::Result<SocketAddr> {
+    let socket = bind(door.address, door.purpose.transport(), false)?;
+    socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported.into())
+}
+
 /// The sockets of a core: every socket has a core, and every core has one, shared when there are not enough.
-pub(super) fn shares(core: usize, cores: usize, sockets: usize) -> impl Iterator<Item = usize> {
+fn shares(core: usize, cores: usize, sockets: usize) -> impl Iterator<Item = usize> {
     (core..cores.max(sockets)).step_by(cores).map(move |turn| turn % sockets)
 }
 
 /// A bound socket; one of TCP listens.
-pub(super) fn bind(address: SocketAddr, transport: Transport, reuse_port: bool) -> io::Result<Socket> {
+fn bind(address: SocketAddr, transport: Transport, reuse_port: bool) -> io::Result<Socket> {
     let (kind, protocol) = match transport {
         Transport::Tcp => (Type::STREAM, Protocol::TCP),
         Transport::Udp => (Type::DGRAM, Protocol::UDP),
@@ -148,33 +184,4 @@ pub(super) fn bind(address: SocketAddr, transport: Transport, reuse_port: bool) 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_that_another_process_has_is_refused() {
-        let taken = bind("127.0.0.1:0".parse().unwrap(), Transport::Tcp, true).unwrap();
-        let address = taken.local_addr().unwrap().as_socket().unwrap();
-        let listen = ListenAddress { kind: ListenerKind::Http, address };
-        let error = Group::bind(listen, 2, &mut Inherited::default()).unwrap_err();
-        assert!(error.to_string().contains("another process listens there"), "{error}");
-    }
-
-    #[test]
-    fn port_zero_gives_all_cores_the_same_port() {
-        let listen = ListenAddress { kind: ListenerKind::Http, address: "127.0.0.1:0".parse().unwrap() };
-        let group = Group::bind(listen, 2, &mut Inherited::default()).unwrap();
-        assert_ne!(group.address.port(), 0);
-        let [first, second] = [0, 1].map(|core| group.lend(core).unwrap()[0].local_addr().unwrap());
-        assert_eq!(first, second);
-    }
-
-    #[test]
-    fn every_socket_has_a_core_and_every_core_a_socket() {
-        for (cores, sockets) in [(1, 1), (2, 2), (1, 4), (3, 4), (4, 1), (4, 3), (2, 5)] {
-            let all: Vec<Vec<usize>> = (0..cores).map(|core| shares(core, cores, sockets).collect()).collect();
-            assert!(all.iter().all(|own| !own.is_empty()), "{cores} cores, {sockets} sockets: {all:?}");
-            assert!((0..sockets).all(|socket| all.iter().flatten().any(|own| *own == socket)), "{all:?}");
-        }
-    }
-}
+mod tests;

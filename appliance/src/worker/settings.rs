@@ -1,14 +1,12 @@
 //! What the workers need to know at start.
 
-use std::net::IpAddr;
-
 use crate::access_log::Outlet;
 use crate::io::Driver;
 use crate::metrics::CoreMetricsSource;
 use crate::ocsp::Staples;
 use crate::trace::SpanOutlets;
 
-use super::{Gate, ListenAddress, Placement};
+use super::{Gate, ListenPlan, Placement};
 
 /// Settings of all workers.
 pub struct WorkerSettings {
@@ -17,9 +15,7 @@ pub struct WorkerSettings {
     /// What they run on.
     pub driver: Driver,
     /// Where they listen.
-    pub listen: Vec<ListenAddress>,
-    /// Addresses on which TCP and UDP services are listened for.
-    pub stream_addresses: Vec<IpAddr>,
+    pub listen: ListenPlan,
     /// Their counters; made for as many cores as `placement` has.
     pub metrics: CoreMetricsSource,
     /// Where lines of the access log go; `None` is nowhere.

@@ -2,7 +2,6 @@
 
 #![expect(clippy::disallowed_types, reason = "the supervisor is no core")]
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::thread;
@@ -14,9 +13,8 @@ use ringress_config::snapshot::{Adopted, Snapshot};
 
 use super::adopt::Inlet;
 use super::core::Shared;
-use super::listeners::Group;
-use super::streams::{StreamStatus, StreamTable};
-use super::{BindError, Gate, ListenAddress, ListenerKind, Share, WorkerSettings};
+use super::table::{ListenTable, ListenerStatus, StreamStatus};
+use super::{BindError, Gate, Share, WorkerSettings};
 use crate::accept::{Handed, Peer};
 use crate::handover::{Given, Inherited};
 use crate::io::{Wake, WakeReceiver};
@@ -59,8 +57,7 @@ pub struct WorkerLink {
 struct Seat {
     index: usize,
     settings: Arc<WorkerSettings>,
-    groups: Arc<[Group]>,
-    streams: Arc<StreamTable>,
+    table: Arc<ListenTable>,
     inlet: Inlet,
     current: Arc<ArcSwapOption<Snapshot>>,
     retired: Sender<Arc<Snapshot>>,
@@ -141,9 +138,7 @@ pub struct Control {
     gate: Gate,
     wakes: Vec<Wake>,
     metrics: CoreMetricsSource,
-    groups: Arc<[Group]>,
-    streams: Arc<StreamTable>,
-    addresses: Vec<(ListenerKind, SocketAddr)>,
+    table: Arc<ListenTable>,
     restarts: AtomicUsize,
     beyond_repair: AtomicUsize,
 }
@@ -171,8 +166,7 @@ impl Control {
         self.orders.give(Leave::Drain);
         // Before the gate is open another process serves on these sockets.
         if self.gate.is_open() {
-            self.groups.iter().for_each(Group::close);
-            self.streams.close();
+            self.table.close();
         }
         self.wakes.iter().for_each(Wake::wake);
     }
@@ -183,27 +177,25 @@ impl Control {
         self.wakes.iter().for_each(Wake::wake);
     }
 
-    /// Copies of every listening socket for a successor. The ports of services stay as they are until
-    /// [`Control::keep`] or [`Control::hand_over`].
+    /// Copies of every listening socket for a successor. They stay as they are until [`Control::keep`] or
+    /// [`Control::hand_over`].
     ///
     /// # Errors
     /// When there is no descriptor left.
     pub fn give(&self) -> std::io::Result<Vec<Given>> {
-        let mut given: Vec<Given> = self.groups.iter().flat_map(Group::give).collect::<Result<_, _>>()?;
-        given.extend(self.streams.give()?);
-        Ok(given)
+        self.table.give()
     }
 
     /// There will be no successor.
     pub fn keep(&self) {
-        self.streams.keep();
+        self.table.keep();
     }
 
     /// A successor serves on the same sockets: as [`Control::drain`], but they stay open, and a client that is silent
     /// has a while to send the request that it may be sending just now.
     pub fn hand_over(&self) {
         self.orders.give(Leave::Replaced);
-        self.streams.release();
+        self.table.release();
         self.wakes.iter().for_each(Wake::wake);
     }
 
@@ -212,14 +204,14 @@ impl Control {
         (0..self.wakes.len()).map(|i| WorkerStatus { counters: self.metrics.counters(i) }).collect()
     }
 
-    /// Where the listeners are bound, ports found by the system included.
-    pub fn addresses(&self) -> &[(ListenerKind, SocketAddr)] {
-        &self.addresses
+    /// The addresses of http and https, ports found by the system included.
+    pub fn listeners(&self) -> Vec<ListenerStatus> {
+        self.table.listeners()
     }
 
     /// The ports of TCP and UDP services.
     pub fn streams(&self) -> Vec<StreamStatus> {
-        self.streams.status()
+        self.table.streams()
     }
 
     /// Worker threads that died and were replaced since the start.
@@ -233,16 +225,14 @@ impl Control {
     }
 }
 
-/// Binds the listeners, or takes them from `inherited`, and starts a thread for each worker. They accept from their
-/// first snapshot on, once the gate is open.
+/// Binds the listeners, or takes them from `inherited`, unless a ConfigMap may say where they are, and starts a thread for
+/// each worker. They accept from their first snapshot on, once the gate is open.
 ///
 /// # Errors
 /// When a listener cannot be bound or the system refuses a thread.
-pub fn start(settings: WorkerSettings, mut inherited: Inherited) -> Result<Workers, StartError> {
+pub fn start(settings: WorkerSettings, inherited: Inherited) -> Result<Workers, StartError> {
     let cores = settings.placement.workers();
-    let bind = |listen: &ListenAddress| Group::bind(*listen, cores, &mut inherited);
-    let groups: Arc<[Group]> = settings.listen.iter().map(bind).collect::<Result<_, _>>()?;
-    let streams = StreamTable::new(settings.stream_addresses.clone(), cores, settings.gate.clone(), inherited);
+    let table = ListenTable::new(settings.listen.clone(), cores, settings.gate.clone(), inherited)?;
     let settings = Arc::new(settings);
     let (adopted, adopted_out) = bounded(cores * 8);
     let (retired, retired_out) = bounded(1024);
@@ -267,8 +257,7 @@ pub fn start(settings: WorkerSettings, mut inherited: Inherited) -> Result<Worke
         seats.push(Seat {
             index,
             settings: Arc::clone(&settings),
-            groups: Arc::clone(&groups),
-            streams: Arc::clone(&streams),
+            table: Arc::clone(&table),
             inlet: Inlet { snapshots: snapshots_in, adopted: adopted.clone() },
             current: Arc::clone(&current),
             retired: retired.clone(),
@@ -286,9 +275,7 @@ pub fn start(settings: WorkerSettings, mut inherited: Inherited) -> Result<Worke
         gate: settings.gate.clone(),
         wakes: for_control,
         metrics: settings.metrics.clone(),
-        addresses: groups.iter().map(|g| (g.kind, g.address)).collect(),
-        groups,
-        streams,
+        table,
         restarts: AtomicUsize::new(0),
         beyond_repair: AtomicUsize::new(0),
     });

@@ -139,6 +139,11 @@ fn snapshot(generation: u64, endpoints: &[SocketAddr], policies: Option<Policies
     })
 }
 
+/// Nothing is served.
+pub(super) fn empty_snapshot(generation: u64) -> Snapshot {
+    Arc::into_inner(snapshot(generation, &[], None)).expect("nobody else has it")
+}
+
 fn metrics_settings() -> RequestMetricsSettings {
     RequestMetricsSettings {
         recorded: RequestMetrics::all(),
@@ -166,8 +171,7 @@ impl Running {
         let settings = WorkerSettings {
             placement: Placement::choose(NonZeroUsize::new(cores), &[]).unwrap(),
             driver,
-            listen: vec![ListenAddress { kind: ListenerKind::Http, address: "127.0.0.1:0".parse().unwrap() }],
-            stream_addresses: Vec::new(),
+            listen: ListenPlan { ips: vec!["127.0.0.1".parse().unwrap()], http_port: Some(0), ..ListenPlan::default() },
             metrics,
             access_log: None,
             staples: Default::default(),
@@ -175,7 +179,7 @@ impl Running {
             gate: Gate::new(true),
         };
         let workers = start(settings, crate::handover::Inherited::default()).unwrap();
-        let address = workers.control().addresses()[0].1;
+        let address = workers.control().listeners()[0].address;
         let mut running = Self { workers, address, generation: 0 };
         running.publish(endpoints);
         running
@@ -426,6 +430,28 @@ fn connections_are_evened_out_between_cores() {
         let counts = counts();
         assert!(counts.iter().max() <= counts.iter().min().map(|n| n + n / 5).as_ref(), "{counts:?}");
         drop(clients);
+    }
+}
+
+#[test]
+fn a_worker_that_rests_finishes_what_it_has_and_gets_nothing_more() {
+    for driver in drivers() {
+        let mut running = Running::start(driver, 2, &[origin()]);
+        let mut clients: Vec<_> = (0..16).map(|_| running.connect()).collect();
+        let counts =
+            |running: &Running| [0, 1].map(|n| running.workers.control().workers()[n].counters.connections.get());
+        until("all are placed", || counts(&running).iter().sum::<u64>() == 16);
+        let resting = counts(&running)[1];
+        let mut settings = Settings::default();
+        settings.listen.workers = NonZeroUsize::new(1);
+        running.publish_with(&[origin()], settings, None);
+        clients.extend((0..16).map(|_| running.connect()));
+        assert!(clients.iter_mut().all(|client| get(client, "/").is_ok_and(|(status, _)| status == 200)));
+        assert_eq!(counts(&running)[1], resting);
+        running.publish(&[origin()]);
+        clients.extend((0..32).map(|_| running.connect()));
+        assert!(clients.iter_mut().all(|client| get(client, "/").is_ok_and(|(status, _)| status == 200)));
+        assert!(counts(&running)[1] > resting, "{:?}", counts(&running));
     }
 }
 

@@ -42,6 +42,7 @@ mod http2_translation;
 mod http2_windows;
 mod leaving;
 mod limits;
+mod listeners;
 mod malformed;
 mod metrics_page;
 mod mirror;

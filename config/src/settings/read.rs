@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::{CipherSuite, NamedGroup};
 use zeroize::Zeroizing;
 
-use super::{access_log, blocks, compression, find, tracing};
+use super::{access_log, blocks, compression, find, listen, tracing};
 use crate::annotation::{self, Objects, Risk, Support};
 use crate::diagnostics::Finding;
 use crate::intent::{BalancingWish, RoutePolicy};
@@ -79,6 +79,7 @@ impl Globals {
             compression: compression::read(&mut keys),
             blocks: blocks::read(&mut keys),
             streams: streams(&mut keys),
+            listen: listen::read(&mut keys, options),
             drain_timeout: keys.get("worker-shutdown-timeout", value::time),
         };
         report_uncounted(&mut keys, &settings);

@@ -4,10 +4,14 @@ use super::*;
 use crate::annotation::{NoObjects, Objects, Risk};
 use crate::model::{Age, ConfigMap, Meta, ObjectKey, Secret};
 
-fn read(pairs: &[(&str, &str)]) -> (Globals, Vec<String>) {
+pub(super) fn read(pairs: &[(&str, &str)]) -> (Globals, Vec<String>) {
+    read_with(pairs, &Options::default())
+}
+
+pub(super) fn read_with(pairs: &[(&str, &str)], options: &Options) -> (Globals, Vec<String>) {
     let meta = Meta { key: ObjectKey::new("ingress-nginx", "controller"), age: Age::Unknown };
     let data = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-    let (globals, findings) = Globals::read(&ConfigMap { meta, data }, &Options::default(), &NoObjects);
+    let (globals, findings) = Globals::read(&ConfigMap { meta, data }, options, &NoObjects);
     (globals, findings.iter().map(ToString::to_string).collect())
 }
 

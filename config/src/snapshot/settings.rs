@@ -9,7 +9,7 @@ use rustls::{CipherSuite, NamedGroup};
 
 use super::AccessLogSettings;
 use super::TlsVersions;
-use super::{Blocks, Compression, StreamLogSettings, Tracing, Tries};
+use super::{Blocks, Compression, ListenSettings, StreamLogSettings, Tracing, Tries};
 
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Settings {
     pub blocks: Option<Box<Blocks>>,
     /// TCP and UDP services.
     pub streams: StreamSettings,
+    /// Where clients are accepted, and by how many.
+    pub listen: ListenSettings,
     /// Bound of a drain when no flag says otherwise (`worker-shutdown-timeout`).
     pub drain_timeout: Option<Duration>,
 }

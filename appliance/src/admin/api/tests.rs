@@ -115,7 +115,7 @@ fn status_has_the_fields_of_the_contract() {
     let expected = json!({
         "version": env!("CARGO_PKG_VERSION"), "driver": "epoll", "workers": 2, "source": "dir:/m",
         "source_reachable": true, "last_known_good": false, "ready": false, "draining": false, "generation": 7,
-        "adopted": [7, 0], "connections": [0, 0], "objects": {"Ingress": 3}, "streams": [], "last_change": "1970-01-01T00:00:01Z",
+        "adopted": [7, 0], "connections": [0, 0], "objects": {"Ingress": 3}, "listeners": [], "streams": [], "last_change": "1970-01-01T00:00:01Z",
         "last_change_objects": ["Ingress default/a"], "last_change_more": 2,
         "rejected": [{
             "object": "Ingress shop/web", "field": "spec.rules[0].host", "severity": "error", "message": "is not a name"

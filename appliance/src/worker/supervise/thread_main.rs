@@ -1,6 +1,5 @@
 //! The life of one worker thread: pin, wait for a snapshot, accept, serve, drain.
 
-use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,11 +9,12 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use super::{Ended, Leave, Seat};
-use crate::accept::{self, Acceptor, Service};
-use crate::io::{self, Listener, Stopper, Wake, WakeReceiver};
+use crate::accept;
+use crate::io::{self, Wake, WakeReceiver};
 use crate::limits::{REPLACED_IDLE, STOP_ACCEPTING};
 use crate::upstream;
-use crate::worker::streams::Streams;
+use crate::worker::doors::Doors;
+use crate::worker::table::ListenTable;
 use crate::worker::{Core, End};
 
 /// Time between looks at what has no event of its own: counters to hand over, pooled connections that aged.
@@ -67,66 +67,20 @@ async fn serve(seat: &Arc<Seat>) -> std::io::Result<()> {
     let turns = Rc::clone(&core);
     core.spawn(follow_wakes(rung, move || turns.handshake_turns.call_next()));
 
-    let doors = Rc::new(Doors::default());
-    doors.open(seat, &core)?;
-    let streams = Streams::new(Arc::clone(&seat.streams), Arc::clone(&seat.peers));
-    streams.follow(&core);
+    let doors = Doors::new(Arc::clone(&seat.table), Arc::clone(&seat.peers), seat.settings.gate.clone());
+    doors.follow(&core);
     seat.inlet.acknowledge(&core, generation);
     // What was sent before this thread listened, to it or to the one that it replaces, has lost its wake-up.
-    on_wake(seat, &core, &doors, &streams)();
-    core.spawn(follow_wakes(seat.wake.try_clone()?, on_wake(seat, &core, &doors, &streams)));
-    core.spawn(look_again(on_wake(seat, &core, &doors, &streams)));
-    core.spawn(listen_again(Rc::clone(&core), Rc::clone(&streams)));
+    on_wake(seat, &core, &doors)();
+    core.spawn(follow_wakes(seat.wake.try_clone()?, on_wake(seat, &core, &doors)));
+    core.spawn(look_again(on_wake(seat, &core, &doors)));
+    core.spawn(listen_again(Rc::clone(&core), Arc::clone(&seat.table), Rc::clone(&doors)));
     let end = core.ended().await;
     // An accept that is pending when the ring goes away would take a client with it.
     doors.stop();
-    streams.stop();
-    let closed = || doors.stopped() && streams.stopped();
+    let closed = || doors.stopped();
     settle(closed).await;
     finish(seat, &core, end, closed).await
-}
-
-/// The accept loops of http and https.
-#[derive(Default)]
-struct Doors {
-    stopper: RefCell<Stopper>,
-    is_open: Cell<bool>,
-    accepting: Rc<Cell<usize>>,
-}
-
-impl Doors {
-    /// Accepts, if that has not begun and clients may be taken.
-    fn open(&self, seat: &Seat, core: &Rc<Core>) -> std::io::Result<()> {
-        if self.is_open.get() || !seat.settings.gate.is_open() {
-            return Ok(());
-        }
-        self.is_open.set(true);
-        for group in &*seat.groups {
-            for socket in group.lend(seat.index)? {
-                let listener = Listener::new(socket, &self.stopper.borrow())?;
-                let service = Service::Http { kind: group.kind, port: group.address.port() };
-                let acceptor = Acceptor { core: Rc::clone(core), service, peers: Arc::clone(&seat.peers) };
-                let accepting = Rc::clone(&self.accepting);
-                accepting.set(accepting.get() + 1);
-                core.spawn(async move {
-                    accept::accept_loop(listener, acceptor).await;
-                    accepting.set(accepting.get() - 1);
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends pending and future accepts.
-    fn stop(&self) {
-        self.is_open.set(true);
-        self.stopper.take().stop();
-    }
-
-    /// Whether every accept has ended.
-    fn stopped(&self) -> bool {
-        self.accepting.get() == 0
-    }
 }
 
 /// Ends the connections as the reason demands.
@@ -189,12 +143,13 @@ async fn look_again(mut on_wake: impl FnMut()) {
     }
 }
 
-/// A port that could not be listened on may be free by now.
-async fn listen_again(core: Rc<Core>, streams: Rc<Streams>) {
+/// An address that could not be listened on may be free by now, and who waited where it ends may be served.
+async fn listen_again(core: Rc<Core>, table: Arc<ListenTable>, doors: Rc<Doors>) {
     loop {
         io::sleep(HOUSEKEEPING).await;
         if !core.is_faulty() {
-            streams.follow(&core);
+            table.close_left();
+            doors.follow(&core);
         }
     }
 }
@@ -224,22 +179,18 @@ async fn first_snapshot(
 }
 
 /// What a wake-up means: a snapshot, a handed-over connection, the opening of the gate or the end.
-fn on_wake(seat: &Arc<Seat>, core: &Rc<Core>, doors: &Rc<Doors>, streams: &Rc<Streams>) -> impl FnMut() + 'static {
-    let (seat, core, doors, streams) = (Arc::clone(seat), Rc::clone(core), Rc::clone(doors), Rc::clone(streams));
+fn on_wake(seat: &Arc<Seat>, core: &Rc<Core>, doors: &Rc<Doors>) -> impl FnMut() + 'static {
+    let (seat, core, doors) = (Arc::clone(seat), Rc::clone(core), Rc::clone(doors));
     move || {
         if core.is_faulty() {
             return; // What waits is for the replacement.
         }
-        seat.inlet.adopt(&core, &streams);
+        seat.inlet.adopt(&core, &doors);
         for socket in seat.handed.try_iter() {
             accept::take_over(&core, socket);
         }
-        if !doors.is_open.get() && seat.settings.gate.is_open() {
-            if let Err(error) = doors.open(&seat, &core) {
-                tracing::error!(worker = seat.index, %error, "a worker cannot accept");
-                return core.end(End::Fault);
-            }
-            streams.follow(&core);
+        if doors.should_begin() {
+            doors.follow(&core);
         }
         match seat.orders.leave() {
             None => {}

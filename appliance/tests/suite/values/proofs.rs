@@ -93,6 +93,10 @@ pub(super) const ANNOTATIONS: &[(&str, &str)] = &[
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[(&str, &str)] = &[
+    ("disable-ipv6", "listeners::addresses_of_ipv6_go_with_disable_ipv6_and_nothing_else_does"),
+    ("reuse-port", "listeners::all_workers_share_a_socket_or_have_one_each_as_reuse_port_says"),
+    ("worker-processes", "listeners::as_many_workers_accept_as_worker_processes_says_and_the_others_finish_what_they_have"),
+    ("bind-address", "listeners::the_addresses_of_the_config_map_are_listened_on_and_no_others_and_nobody_who_is_let_in_is_lost"),
     ("allow-snippet-annotations", "P-D6"),
     ("annotations-risk-level", "P-D6"),
     ("annotation-value-word-blocklist", "values/effects::annotations_do_what_ingress_nginx_does"),
