@@ -146,7 +146,7 @@ impl Upstreams {
         let state = self.state(present, now_ms);
         let policy = state.shared.policy.get();
         if tried.count == 0 {
-            state.shared.budget.save(policy.retry_percent);
+            state.shared.budget.save(policy.retry_percent, now_ms);
         }
         let endpoint = state.pick(&mut Attempt { hint, tried, now_ms, random })?;
         let member = &endpoint.member;

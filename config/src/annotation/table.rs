@@ -156,7 +156,7 @@ pub(super) static ROWS: &[Row] = &[
     row("ringress.io/panic-threshold", LoadBalance, "int %", "10", Path, Low, P1, Honoured, Default,
         "When fewer of the endpoints than this share are left, all are used again: then the fault is likely to be on this side. With none left all are used in any case."),
     row("ringress.io/retry-budget", LoadBalance, "int %", "20", Path, Low, P1, Honoured, Default,
-        "Further attempts that a core makes for a Service, as a share of its requests, beside ten a second that are always there: an outage is not made worse by repeating every request. proxy-next-upstream-tries bounds each request as well."),
+        "Further attempts that a core makes for a Service, as a share of its requests in the last ten seconds, beside ten a second that are always there: an outage is not made worse by repeating every request. proxy-next-upstream-tries bounds each request as well."),
     row("ringress.io/hash-balance-factor", LoadBalance, "int %, 101-10000", "", Path, Low, P2, Honoured, Default,
         "With upstream-hash-by: an endpoint that has more requests of this core in flight than this percentage of the average passes its keys on to the next one of the ring (consistent hashing with bounded load). 125 is a good value; without it a hot key stays where it is."),
     row("ringress.io/max-requests", LoadBalance, "int from 1", "", Path, Low, P1, Honoured, Default,
