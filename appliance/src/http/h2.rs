@@ -228,8 +228,8 @@ impl Shared {
         }
     }
 
-    /// Starts a task for a stream. A panic in it ends this stream and nothing else.
-    fn begin(self: &Rc<Self>, request: Box<Request<RecvStream>>, respond: SendResponse<Piece>) {
+    /// Starts a task for a stream, which is the `number`th one. A panic in it ends this stream and nothing else.
+    fn begin(self: &Rc<Self>, request: Box<Request<RecvStream>>, respond: SendResponse<Piece>, number: u32) {
         if self.running.replace(self.running.get() + 1) == 0 {
             self.idle.clear();
             self.rest(false);
@@ -370,17 +370,38 @@ fn parse(core: &Core, head: &mut super::request::RequestHead, text: &[u8]) -> Re
 
 /// The peer has certainly done nothing with a request (RFC 9113 8.7): it may be sent again, whatever it asks for.
 #[derive(Debug, thiserror::Error)]
-#[error("the request was not processed: {0}")]
-pub(crate) struct Unprocessed(String);
+#[error("the request was not processed: {reason}")]
+pub(crate) struct Unprocessed {
+    reason: String,
+    connection: Served,
+}
+
+/// What the connection of a request that was not processed had done so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// It had answered: it has its age, or as many requests as it may have.
+    Some,
+    /// Nothing yet: maybe its peer takes no requests at all.
+    Nothing,
+    /// As [`Served::Nothing`], but another of its requests has said so before. They fail together, which is one failure.
+    NothingAgain,
+}
 
 impl Unprocessed {
     fn error(reason: String) -> io::Error {
-        io::Error::new(io::ErrorKind::ConnectionReset, Self(reason))
+        io::Error::new(io::ErrorKind::ConnectionReset, Self { reason, connection: Served::Some })
     }
 
-    /// Whether an error says so.
-    pub(crate) fn is(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    /// If an error says so: what its connection had done.
+    pub(crate) fn of(error: &io::Error) -> Option<Served> {
+        error.get_ref()?.downcast_ref().map(|Self { connection, .. }| *connection)
+    }
+
+    /// Notes that, where an error says so.
+    fn note(error: &mut io::Error, connection: impl FnOnce() -> Served) {
+        if let Some(unprocessed) = error.get_mut().and_then(|inner| inner.downcast_mut::<Self>()) {
+            unprocessed.connection = connection();
+        }
     }
 }
 
