@@ -62,7 +62,7 @@ impl Attempts {
     /// Whether to try once more after `failure`.
     pub(super) fn again(&mut self, core: &Core, failure: &Failure, route: &Route, idempotent: bool) -> bool {
         self.count += 1;
-        self.trail.fail(failure.status().unwrap_or(502), self.asked.elapsed());
+        self.trail.fail_by(failure, self.asked.elapsed());
         failure.allows_retry(&route.retry, idempotent) && self.has_room(route) && self.pay(core)
     }
 
@@ -117,7 +117,7 @@ impl Attempts {
 
     /// One of two tries failed while the other goes on.
     pub(super) fn gave_way(&mut self, failure: &Failure) {
-        self.trail.fail(failure.status().unwrap_or(502), self.asked.elapsed());
+        self.trail.fail_by(failure, self.asked.elapsed());
     }
 
     /// An endpoint was connected to and failed.

@@ -436,7 +436,7 @@ impl<'s> Exchange<'s> {
     ) -> After {
         self.log(cluster, failure);
         failure.refusal().inspect(|reason| self.core.metrics.refuse(*reason));
-        self.trail.fail(failure.status().unwrap_or(502), self.times.response.unwrap_or_default());
+        self.trail.fail_by(failure, self.times.response.unwrap_or_default());
         let empty = self.route.map(|route| route.empty_status);
         match failure
             .status()
