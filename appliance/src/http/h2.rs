@@ -167,7 +167,7 @@ impl Shared {
                     requests += 1;
                     self.resets.begin();
                     match event {
-                        Event::Stream(request, respond) => self.begin(request, respond),
+                        Event::Stream(request, respond) => self.begin(request, respond, requests),
                         _ => self.taken_back(self.core.timers.now_ms()),
                     }
                     if !leaving && (requests >= settings.keep_alive_requests || settings.keep_alive.is_zero()) {
@@ -239,7 +239,7 @@ impl Shared {
         let not_reading = (!request.body().is_end_stream()).then(|| self.inlet.not_reading());
         core_io::spawn(async move {
             // Boxed: starting a task moves its future about, and this one is large.
-            let serving = Box::pin(shared.serve_stream(request, respond, not_reading));
+            let serving = Box::pin(shared.serve_stream((request, number), respond, not_reading));
             let served = AssertUnwindSafe(serving).catch_unwind().await;
             if served.is_err() {
                 shared.core.metrics.panics.increment();
@@ -262,7 +262,7 @@ impl Shared {
 
     async fn serve_stream(
         &self,
-        request: Box<Request<RecvStream>>,
+        (request, number): (Box<Request<RecvStream>>, u32),
         mut respond: SendResponse<Piece>,
         not_reading: Option<NotReading>,
     ) {
@@ -293,6 +293,7 @@ impl Shared {
         drop(not_reading);
         grpc::timeout(&scratch.request, &inbox).into_iter().for_each(|after| lane.give_up_after(after));
         let mut client = Client::new(core, Stream::Lane(lane.clone()), self.facts.clone());
+        client.requests = number;
         let (started, started_ms) = (Instant::now(), core.timers.now_ms());
         scratch.response.status = 0;
         // A client that takes its request back gets no more work: dropping the exchange closes the upstream's connection.
@@ -309,7 +310,7 @@ impl Shared {
             Err(broken) => {
                 let answered = lane.has_begun().then_some(scratch.response.status).filter(|status| *status != 0);
                 let status = self.broken(&lane, broken, started_ms, answered);
-                exchange::taken_back(core, &self.facts, &mut scratch, &inbox, (started, status));
+                exchange::taken_back(core, (&self.facts, number), &mut scratch, &inbox, (started, status));
             }
         }
         if lane.was_shed() {
