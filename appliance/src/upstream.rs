@@ -141,7 +141,7 @@ impl Upstreams {
         let Some(present) = newest.clusters.get(cluster.id).filter(|present| present.identity == cluster.identity)
         else {
             let endpoint = random.choice(&*cluster.endpoints)?;
-            return Some(Lease::unknown(endpoint.address, now_ms));
+            return Some(Lease::unknown(endpoint.address, cluster, now_ms));
         };
         let state = self.state(present, now_ms);
         let policy = state.shared.policy.get();
@@ -326,7 +326,7 @@ fn parts(max: usize, all: usize) -> impl FnMut(usize) -> usize {
 
 impl ClusterState {
     fn new(cluster: Arc<Cluster>, next: usize, now_ms: u64) -> Self {
-        let shared = Shared::new(cluster.balancing.resilience, cluster.balancing.limits, now_ms);
+        let shared = Shared::new(&cluster, now_ms);
         let known = |(at, address)| EndpointState::new(Member::new(address, &shared), vital(&cluster, at));
         let endpoints: Vec<_> = addresses(&cluster).map(known).collect();
         Self { cluster, endpoints, next, shared }
@@ -343,6 +343,8 @@ impl ClusterState {
             true => Member::new(address, &self.shared),
             false => Member::joining(address, &self.shared, now_ms, average.clone()),
         };
+        // Those that stay; of those that leave nothing is asked any more.
+        before.iter().for_each(|known| known.member.health.follow(now_ms, &cluster.balancing.resilience));
         self.endpoints = addresses(&cluster)
             .map(|(at, address)| match before.iter().position(|known| known.member.address == address) {
                 Some(known) => EndpointState { vital: vital(&cluster, at), ..before.swap_remove(known) },

@@ -152,7 +152,7 @@ pub(super) static ROWS: &[Row] = &[
     row("ringress.io/max-fails", LoadBalance, "int, 0 = never", "3", Path, Low, P1, Honoured, Default,
         "Failures in a row (no connection, no answer, no HTTP) within ringress.io/fail-timeout after which a core passes over an endpoint while others are left. ingress-nginx has no such thing; a status such as 500 is no failure. A client that a cookie holds on an endpoint stays there unless session-cookie-change-on-failure is true."),
     row("ringress.io/fail-timeout", LoadBalance, "int s", "10", Path, Low, P1, Honoured, Default,
-        "For so long an endpoint is passed over; then one request tries it, and each further failure doubles the time up to eight times."),
+        "For so long an endpoint is passed over; then one request tries it, and each further failure doubles the time up to eight times. A shorter time holds for those that are passed over already, and max-fails 0 lets them go."),
     row("ringress.io/panic-threshold", LoadBalance, "int %", "10", Path, Low, P1, Honoured, Default,
         "When fewer of the endpoints than this share are left, all are used again: then the fault is likely to be on this side. With none left all are used in any case."),
     row("ringress.io/retry-budget", LoadBalance, "int %", "20", Path, Low, P1, Honoured, Default,
