@@ -238,9 +238,17 @@ impl Upstreams {
         }
         self.idle = self.count();
         core.metrics.pool_idle.set(self.idle as u64);
-        let endpoints = self.clusters.iter().flatten().flat_map(|cluster| &cluster.endpoints);
-        let ejected = endpoints.filter(|endpoint| endpoint.member.health.is_ejected()).count();
-        core.metrics.endpoints_ejected.set(ejected as u64);
+        let ejected: Vec<_> = self.ejected().collect();
+        core.metrics.endpoints_ejected.set(ejected.len() as u64);
+        core.metrics.ejected.tell(ejected);
+    }
+
+    /// The endpoints that were ejected and have not been seen well since, by identity of their cluster.
+    fn ejected(&self) -> impl Iterator<Item = (u64, SocketAddr)> {
+        self.clusters.iter().flatten().flat_map(|state| {
+            let ejected = state.endpoints.iter().filter(|endpoint| endpoint.member.health.is_ejected());
+            ejected.map(|endpoint| (state.cluster.identity, endpoint.member.address))
+        })
     }
 
     fn count(&self) -> usize {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::client::Connection;
 use crate::support::origin::{BlackHole, Next, Origin};
 use crate::support::process::on_each_driver;
@@ -145,10 +147,13 @@ fn an_endpoint_that_is_passed_over_is_named_with_its_service_and_let_go_when_tha
         let log = ringress.log();
         let line = log.lines().find(|line| line.contains("endpoint is passed over")).expect("it was logged");
         assert!(line.contains("default-web-80") && line.contains(&mortal.origin.address.to_string()), "{line}");
+        let ejected = || ringress.api("/api/clusters")["clusters"][0]["ejected"].clone();
+        assert!(within(PATIENCE, || ejected() == json!([mortal.origin.address.to_string()])), "{}", ejected());
         mortal.set_dead(false);
         (0..10).for_each(|_| assert_eq!(ringress.get("a.test", "/").text(), "good"));
         ringress.apply("all.json", manifest(&addresses, &[("max-fails", "0"), ("fail-timeout", "600")]));
         let share = (0..10).filter(|_| ringress.get("a.test", "/").text() == "alive").count();
         assert_eq!(share, 5);
+        assert!(within(PATIENCE, || ejected() == json!([])), "{}", ejected());
     });
 }
