@@ -5,7 +5,7 @@ use std::io;
 use ringress_config::snapshot::RetryPolicy;
 
 use crate::http::chunked::ChunkError;
-use crate::http::h2::{ResetReason, Unprocessed};
+use crate::http::h2::{ResetReason, Served, Unprocessed};
 use crate::http::head::HeadError;
 use crate::metrics::Refused;
 
@@ -30,9 +30,9 @@ pub(crate) enum Failure {
     /// The upstream ended the connection before its response began.
     #[error("the upstream closed the connection before its response")]
     NoResponse,
-    /// The upstream has said that it did nothing with the request.
+    /// The upstream has said that it did nothing with the request, on a connection that had done this before.
     #[error("the upstream took no more requests on the connection")]
-    Unprocessed,
+    Unprocessed(Served),
     /// The upstream sent nothing in time (`proxy-read-timeout`).
     #[error("the upstream sent no response in time")]
     ResponseTimeout,
@@ -83,7 +83,7 @@ impl Failure {
             Self::NoEndpoint | Self::Overloaded => Some(503),
             Self::Connect(_)
             | Self::NoResponse
-            | Self::Unprocessed
+            | Self::Unprocessed(_)
             | Self::BadResponse(_)
             | Self::BadResponseBody
             | Self::InterimFlood => Some(502),
@@ -108,7 +108,7 @@ impl Failure {
     /// Whether another attempt makes sense.
     pub(crate) fn retry(&self) -> Retry {
         match self {
-            Self::Connect(_) | Self::NoResponse | Self::Unprocessed => Retry::OnError,
+            Self::Connect(_) | Self::NoResponse | Self::Unprocessed(_) => Retry::OnError,
             Self::ConnectTimeout | Self::SendTimeout | Self::ResponseTimeout => Retry::OnTimeout,
             Self::BadResponse(_) | Self::InterimFlood => Retry::OnInvalid,
             Self::NoEndpoint
@@ -124,7 +124,7 @@ impl Failure {
 
     /// Whether nothing was done with the request: any method may be tried again.
     pub(crate) fn before_sending(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::ConnectTimeout | Self::Unprocessed)
+        matches!(self, Self::Connect(_) | Self::ConnectTimeout | Self::Unprocessed(_))
     }
 
     /// Whether it says something about the endpoint. Want of descriptors, ports or memory is this machine's.
@@ -139,9 +139,10 @@ impl Failure {
             | Self::ResponseTimeout
             | Self::BadResponse(_)
             | Self::InterimFlood => true,
+            // A connection ends when it is old, and no endpoint is worse for it; one that never answered is another matter.
+            Self::Unprocessed(served) => *served == Served::Nothing,
             Self::NoEndpoint
             | Self::Overloaded
-            | Self::Unprocessed
             | Self::BadResponseBody
             | Self::ResponseCut(_)
             | Self::ClientGone
@@ -169,8 +170,7 @@ impl Failure {
     fn lost(error: &io::Error, late: Self) -> Self {
         match error.kind() {
             io::ErrorKind::TimedOut => late,
-            _ if Unprocessed::is(error) => Self::Unprocessed,
-            _ => Self::NoResponse,
+            _ => Unprocessed::of(error).map_or(Self::NoResponse, Self::Unprocessed),
         }
     }
 
@@ -216,6 +216,10 @@ mod tests {
         assert!(connect(rustix::io::Errno::CONNREFUSED).blames_endpoint());
         assert!(!connect(rustix::io::Errno::MFILE).blames_endpoint());
         assert!(Failure::NoResponse.blames_endpoint() && !Failure::ClientGone.blames_endpoint());
+        assert!(Failure::Unprocessed(Served::Nothing).blames_endpoint(), "a fresh connection");
+        for served in [Served::Some, Served::NothingAgain] {
+            assert!(!Failure::Unprocessed(served).blames_endpoint(), "one failure of a connection at most");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod cell;
 mod core_metrics;
 mod counters;
+mod ejected;
 mod layout;
 mod process;
 mod reader;

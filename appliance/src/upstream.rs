@@ -141,12 +141,12 @@ impl Upstreams {
         let Some(present) = newest.clusters.get(cluster.id).filter(|present| present.identity == cluster.identity)
         else {
             let endpoint = random.choice(&*cluster.endpoints)?;
-            return Some(Lease::unknown(endpoint.address, now_ms));
+            return Some(Lease::unknown(endpoint.address, cluster, now_ms));
         };
         let state = self.state(present, now_ms);
         let policy = state.shared.policy.get();
         if tried.count == 0 {
-            state.shared.budget.save(policy.retry_percent);
+            state.shared.budget.save(policy.retry_percent, now_ms);
         }
         let endpoint = state.pick(&mut Attempt { hint, tried, now_ms, random })?;
         let member = &endpoint.member;
@@ -238,9 +238,17 @@ impl Upstreams {
         }
         self.idle = self.count();
         core.metrics.pool_idle.set(self.idle as u64);
-        let endpoints = self.clusters.iter().flatten().flat_map(|cluster| &cluster.endpoints);
-        let ejected = endpoints.filter(|endpoint| endpoint.member.health.is_ejected()).count();
-        core.metrics.endpoints_ejected.set(ejected as u64);
+        let ejected: Vec<_> = self.ejected().collect();
+        core.metrics.endpoints_ejected.set(ejected.len() as u64);
+        core.metrics.ejected.tell(ejected);
+    }
+
+    /// The endpoints that were ejected and have not been seen well since, by identity of their cluster.
+    fn ejected(&self) -> impl Iterator<Item = (u64, SocketAddr)> {
+        self.clusters.iter().flatten().flat_map(|state| {
+            let ejected = state.endpoints.iter().filter(|endpoint| endpoint.member.health.is_ejected());
+            ejected.map(|endpoint| (state.cluster.identity, endpoint.member.address))
+        })
     }
 
     fn count(&self) -> usize {
@@ -326,7 +334,7 @@ fn parts(max: usize, all: usize) -> impl FnMut(usize) -> usize {
 
 impl ClusterState {
     fn new(cluster: Arc<Cluster>, next: usize, now_ms: u64) -> Self {
-        let shared = Shared::new(cluster.balancing.resilience, cluster.balancing.limits, now_ms);
+        let shared = Shared::new(&cluster, now_ms);
         let known = |(at, address)| EndpointState::new(Member::new(address, &shared), vital(&cluster, at));
         let endpoints: Vec<_> = addresses(&cluster).map(known).collect();
         Self { cluster, endpoints, next, shared }
@@ -343,6 +351,8 @@ impl ClusterState {
             true => Member::new(address, &self.shared),
             false => Member::joining(address, &self.shared, now_ms, average.clone()),
         };
+        // Those that stay; of those that leave nothing is asked any more.
+        before.iter().for_each(|known| known.member.health.follow(now_ms, &cluster.balancing.resilience));
         self.endpoints = addresses(&cluster)
             .map(|(at, address)| match before.iter().position(|known| known.member.address == address) {
                 Some(known) => EndpointState { vital: vital(&cluster, at), ..before.swap_remove(known) },

@@ -12,6 +12,7 @@ use ringress_config::snapshot::{
 };
 
 use super::noted::Noted;
+use crate::error::Failure;
 use crate::policy::{self, OfRule, render_variable};
 use crate::trace::Active;
 
@@ -60,6 +61,7 @@ const UNREAD_BYTES_MAX: usize = 1024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempt {
     pub(crate) address: SocketAddr,
+    /// 0 where the endpoint neither said one nor failed.
     pub(crate) status: u16,
     pub(crate) length: u64,
     pub(crate) connect: Option<Duration>,
@@ -84,6 +86,18 @@ impl Trail {
     pub(crate) fn fail(&mut self, status: u16, took: Duration) {
         if let Some(attempt) = self.last.take() {
             self.failed.push(Attempt { status, response: Some(took), ..attempt });
+        }
+    }
+
+    /// As [`fail`](Self::fail), by what it failed. The proxy's own refusal never reached the endpoint, and a client that
+    /// left or sent what is wrong says nothing about it.
+    pub(crate) fn fail_by(&mut self, failure: &Failure, took: Duration) {
+        match failure {
+            Failure::Overloaded => self.last = None,
+            Failure::ClientGone | Failure::ClientTimeout | Failure::BodyTooLarge | Failure::BadBody(_) => {
+                self.fail(0, took);
+            }
+            failure => self.fail(failure.status().unwrap_or(502), took),
         }
     }
 
@@ -277,7 +291,10 @@ fn of_outcome(variable: &LogVariable, entry: &Entry<'_>, clock: &Clock, value: &
             None => Ok(()),
         },
         LogVariable::UpstreamAddr => entry.trail.list(value, |attempt, out| write!(out, "{}", attempt.address)),
-        LogVariable::UpstreamStatus => entry.trail.list(value, |attempt, out| write!(out, "{}", attempt.status)),
+        LogVariable::UpstreamStatus => entry.trail.list(value, |attempt, out| match attempt.status {
+            0 => out.write_all(b"-"),
+            status => write!(out, "{status}"),
+        }),
         LogVariable::UpstreamLength => entry.trail.list(value, |attempt, out| write!(out, "{}", attempt.length)),
         LogVariable::UpstreamTime => entry.trail.list(value, |attempt, out| time(attempt.response, out)),
         LogVariable::UpstreamConnectTime => entry.trail.list(value, |attempt, out| time(attempt.connect, out)),

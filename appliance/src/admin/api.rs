@@ -1,5 +1,7 @@
 //! The JSON API. Field names are part of the outside contract; see `docs/api.md`.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -222,6 +224,7 @@ async fn clusters(State(sources): State<Arc<Sources>>) -> Response {
     };
     let mut clusters: Vec<&Arc<Cluster>> = snapshot.clusters.iter().collect();
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
+    let ejected: HashSet<_> = sources.metrics.counters().iter().flat_map(|core| core.ejected.list()).collect();
     let clusters = clusters.into_iter().map(|cluster| {
         json!({
             "name": &*cluster.name,
@@ -232,6 +235,7 @@ async fn clusters(State(sources): State<Arc<Sources>>) -> Response {
             "endpoints": cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<Vec<_>>(),
             "health_check": cluster.balancing.health_check.as_ref().map(|check| check.kind.as_str()),
             "failing": failing(cluster),
+            "ejected": passed_over(cluster, &ejected),
         })
     });
     Json(json!({ "generation": snapshot.generation, "clusters": clusters.collect::<Vec<_>>() })).into_response()
@@ -243,6 +247,13 @@ fn failing(cluster: &Cluster) -> Vec<String> {
     let endpoints = cluster.endpoints.iter().enumerate();
     let failing = endpoints.filter(|(at, _)| vitals.endpoint(*at).is_failing());
     failing.map(|(_, endpoint)| endpoint.address.to_string()).collect()
+}
+
+/// The endpoints that some core passes over, by what it has seen of them itself.
+fn passed_over(cluster: &Cluster, ejected: &HashSet<(u64, SocketAddr)>) -> Vec<String> {
+    let endpoints = cluster.endpoints.iter().map(|endpoint| endpoint.address);
+    let ejected = endpoints.filter(|address| ejected.contains(&(cluster.identity, *address)));
+    ejected.map(|address| address.to_string()).collect()
 }
 
 /// A server name and what it is shown.

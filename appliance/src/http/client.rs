@@ -33,7 +33,7 @@ pub(crate) struct Facts {
 pub(crate) struct Client {
     pub(crate) stream: Stream,
     pub(crate) facts: Facts,
-    /// Requests served on it.
+    /// Requests served on it; of a stream, those that its connection has begun.
     pub(crate) requests: u32,
     /// Since when it waits for a request, on the core's clock.
     pub(crate) idle_since_ms: u64,

@@ -35,6 +35,7 @@ use crate::error::Failure;
 use crate::metrics::Refused;
 use crate::policy::{self, Answer, InFlight, Plan, Shaping};
 use crate::route::{self, Found};
+use crate::stream::Stream;
 use crate::trace::Active;
 use crate::upstream::Hint;
 use crate::worker::{Core, Pinned, Scratch};
@@ -204,8 +205,10 @@ fn refuse(core: &Core, client: &Client, error: &impl std::fmt::Display) -> Plan<
 /// Whether the connection may serve another request when this one ends well.
 #[inline]
 fn may_go_on(core: &Core, settings: &ClientSettings, client: &Client, head: &RequestHead) -> bool {
+    // A connection of HTTP/2 counts its streams, and ends, by itself.
+    let is_counted = || !matches!(client.stream, Stream::Lane(_));
     head.keep_alive
-        && client.requests < settings.keep_alive_requests
+        && (client.requests < settings.keep_alive_requests || !is_counted())
         && !settings.keep_alive.is_zero()
         && !core.draining()
 }

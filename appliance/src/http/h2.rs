@@ -167,7 +167,7 @@ impl Shared {
                     requests += 1;
                     self.resets.begin();
                     match event {
-                        Event::Stream(request, respond) => self.begin(request, respond),
+                        Event::Stream(request, respond) => self.begin(request, respond, requests),
                         _ => self.taken_back(self.core.timers.now_ms()),
                     }
                     if !leaving && (requests >= settings.keep_alive_requests || settings.keep_alive.is_zero()) {
@@ -228,8 +228,8 @@ impl Shared {
         }
     }
 
-    /// Starts a task for a stream. A panic in it ends this stream and nothing else.
-    fn begin(self: &Rc<Self>, request: Box<Request<RecvStream>>, respond: SendResponse<Piece>) {
+    /// Starts a task for a stream, which is the `number`th one. A panic in it ends this stream and nothing else.
+    fn begin(self: &Rc<Self>, request: Box<Request<RecvStream>>, respond: SendResponse<Piece>, number: u32) {
         if self.running.replace(self.running.get() + 1) == 0 {
             self.idle.clear();
             self.rest(false);
@@ -239,7 +239,7 @@ impl Shared {
         let not_reading = (!request.body().is_end_stream()).then(|| self.inlet.not_reading());
         core_io::spawn(async move {
             // Boxed: starting a task moves its future about, and this one is large.
-            let serving = Box::pin(shared.serve_stream(request, respond, not_reading));
+            let serving = Box::pin(shared.serve_stream((request, number), respond, not_reading));
             let served = AssertUnwindSafe(serving).catch_unwind().await;
             if served.is_err() {
                 shared.core.metrics.panics.increment();
@@ -262,7 +262,7 @@ impl Shared {
 
     async fn serve_stream(
         &self,
-        request: Box<Request<RecvStream>>,
+        (request, number): (Box<Request<RecvStream>>, u32),
         mut respond: SendResponse<Piece>,
         not_reading: Option<NotReading>,
     ) {
@@ -293,6 +293,7 @@ impl Shared {
         drop(not_reading);
         grpc::timeout(&scratch.request, &inbox).into_iter().for_each(|after| lane.give_up_after(after));
         let mut client = Client::new(core, Stream::Lane(lane.clone()), self.facts.clone());
+        client.requests = number;
         let (started, started_ms) = (Instant::now(), core.timers.now_ms());
         scratch.response.status = 0;
         // A client that takes its request back gets no more work: dropping the exchange closes the upstream's connection.
@@ -309,7 +310,7 @@ impl Shared {
             Err(broken) => {
                 let answered = lane.has_begun().then_some(scratch.response.status).filter(|status| *status != 0);
                 let status = self.broken(&lane, broken, started_ms, answered);
-                exchange::taken_back(core, &self.facts, &mut scratch, &inbox, (started, status));
+                exchange::taken_back(core, (&self.facts, number), &mut scratch, &inbox, (started, status));
             }
         }
         if lane.was_shed() {
@@ -370,17 +371,38 @@ fn parse(core: &Core, head: &mut super::request::RequestHead, text: &[u8]) -> Re
 
 /// The peer has certainly done nothing with a request (RFC 9113 8.7): it may be sent again, whatever it asks for.
 #[derive(Debug, thiserror::Error)]
-#[error("the request was not processed: {0}")]
-pub(crate) struct Unprocessed(String);
+#[error("the request was not processed: {reason}")]
+pub(crate) struct Unprocessed {
+    reason: String,
+    connection: Served,
+}
+
+/// What the connection of a request that was not processed had done so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// It had answered: it has its age, or as many requests as it may have.
+    Some,
+    /// Nothing yet: maybe its peer takes no requests at all.
+    Nothing,
+    /// As [`Served::Nothing`], but another of its requests has said so before. They fail together, which is one failure.
+    NothingAgain,
+}
 
 impl Unprocessed {
     fn error(reason: String) -> io::Error {
-        io::Error::new(io::ErrorKind::ConnectionReset, Self(reason))
+        io::Error::new(io::ErrorKind::ConnectionReset, Self { reason, connection: Served::Some })
     }
 
-    /// Whether an error says so.
-    pub(crate) fn is(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    /// If an error says so: what its connection had done.
+    pub(crate) fn of(error: &io::Error) -> Option<Served> {
+        error.get_ref()?.downcast_ref().map(|Self { connection, .. }| *connection)
+    }
+
+    /// Notes that, where an error says so.
+    fn note(error: &mut io::Error, connection: impl FnOnce() -> Served) {
+        if let Some(unprocessed) = error.get_mut().and_then(|inner| inner.downcast_mut::<Self>()) {
+            unprocessed.connection = connection();
+        }
     }
 }
 

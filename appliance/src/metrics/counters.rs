@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::cell::{Counter, Gauge};
+use super::ejected::Ejected;
 
 /// Why a connection or request was turned away by the proxy itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +140,8 @@ pub struct CoreCounters {
     pub ejected_used: Counter,
     /// Endpoints that were ejected and have not been seen well since.
     pub endpoints_ejected: Gauge,
+    /// Which ones.
+    pub ejected: Ejected,
     /// Idle connections in the pool.
     pub pool_idle: Gauge,
     /// Connections to TCP services that reached an endpoint.

@@ -156,8 +156,13 @@ impl ClusterState {
         let accepts = |at: usize| allowed.accepts(&endpoints[at], tried, now_ms);
         let is_slow = now_ms < shared.slow_until_ms.get();
         let weight = |at: usize| if is_slow { member(at).weight(now_ms) } else { WEIGHT };
-        // A request more makes each that waits slower, whatever was seen so far.
-        let crowd = |at: usize| f64::from(member(at).in_flight.get() + 1) / f64::from(weight(at));
+        // A request more makes each that waits slower, whatever was seen so far. One that starts slowly is crowded by
+        // less, but idle it is as good as others: with a cost above theirs it would never get the first request.
+        let crowd = |at: usize| f64::from(member(at).in_flight.get()) * f64::from(WEIGHT) / f64::from(weight(at)) + 1.0;
+        let better = |random: &mut fastrand::Rng, cost: &dyn Fn(usize) -> f64| match is_slow {
+            true => two_choices::better_by_weight(count, random, accepts, weight, cost),
+            false => two_choices::better_of_two(count, random, accepts, cost),
+        };
         let random = &mut *attempt.random;
         match &cluster.balancing.balancer {
             Balancer::Hash(by) if attempt.hint.key.is_some() => {
@@ -174,11 +179,10 @@ impl ClusterState {
                 round_robin::smoothly(accepted.map(|at| (at, &member(at).credit, weight(at))))
             }
             Balancer::RoundRobin | Balancer::Hash(_) => round_robin::in_turn(next, count, accepts),
-            Balancer::LeastRequest => two_choices::better_of_two(count, random, accepts, crowd),
+            Balancer::LeastRequest => better(random, &crowd),
             Balancer::Ewma => {
                 // A microsecond: those of whom nothing is known differ by what they have in flight.
-                let cost = |at: usize| (member(at).average.get(now_ms) + 1e-6) * crowd(at);
-                two_choices::better_of_two(count, random, accepts, cost)
+                better(random, &|at| (member(at).average.get(now_ms) + 1e-6) * crowd(at))
             }
             Balancer::Random => two_choices::one(count, random, accepts, weight),
         }

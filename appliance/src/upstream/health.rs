@@ -73,6 +73,18 @@ impl Health {
         }
     }
 
+    /// What is asked for has changed: an endpoint that is passed over is so for no longer than it would be by now.
+    pub(super) fn follow(&self, now_ms: u64, policy: &Resilience) {
+        let state = self.0.get();
+        if policy.max_fails == 0 {
+            self.0.set(State { is_doubted: state.is_doubted, ..State::default() });
+        } else if state.until_ms > now_ms {
+            let times = if state.is_tried { 0 } else { state.ejections.saturating_sub(1).min(DOUBLED_MAX) };
+            let until_ms = state.until_ms.min(now_ms + (milliseconds(policy) << times));
+            self.0.set(State { until_ms, ..state });
+        }
+    }
+
     /// It answered.
     #[inline]
     pub(super) fn succeeded(&self) {
@@ -183,6 +195,32 @@ mod tests {
         assert_eq!(outrun(&health, 10_009), Some(30_009), "the request that tries it counts at once");
         let (health, never) = (Health::default(), Resilience { max_fails: 0, ..policy() });
         assert!((0..9).all(|now| !health.outrun(&never) || health.failed(now, &never).is_none()));
+    }
+
+    #[test]
+    fn another_policy_holds_for_an_endpoint_that_is_passed_over() {
+        let ejected = |times: u32| {
+            let (health, mut now) = (Health::default(), 0);
+            assert_eq!((0..3).filter_map(|_| fail(&health, now)).count(), 1);
+            for _ in 1..times {
+                now = health.0.get().until_ms;
+                health.picked(now, &policy());
+                fail(&health, now).unwrap();
+            }
+            (health, now)
+        };
+        let after = |seconds| Resilience { fail_timeout: std::time::Duration::from_secs(seconds), ..policy() };
+        for (times, seconds, left_ms) in [(1, 1, 1000), (1, 10, 10_000), (1, 60, 10_000), (2, 1, 2000), (9, 1, 8000)] {
+            let (health, now) = ejected(times);
+            health.follow(now, &after(seconds));
+            assert!(!health.is_available(now + left_ms - 1) && health.is_available(now + left_ms), "{times} {seconds}");
+            assert!(health.is_ejected(), "one request tries it");
+        }
+        let (health, now) = ejected(2);
+        health.follow(now, &Resilience { max_fails: 0, ..policy() });
+        assert!(health.is_available(now) && !health.is_ejected());
+        health.follow(now, &policy());
+        assert!(health.is_available(now), "what was forgiven stays so");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringress_config::snapshot::{CircuitLimits, Cluster, Resilience};
@@ -37,6 +38,8 @@ pub(super) struct Member {
 /// What the endpoints of a cluster have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// The cluster's.
+    name: Arc<str>,
     pub(super) policy: Cell<Resilience>,
     pub(super) budget: Budget,
     pub(super) circuit: Circuit,
@@ -47,8 +50,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(policy: Resilience, limits: CircuitLimits, now_ms: u64) -> Rc<Self> {
+    pub(super) fn new(cluster: &Cluster, now_ms: u64) -> Rc<Self> {
+        Self::of(Arc::clone(&cluster.name), cluster.balancing.resilience, cluster.balancing.limits, now_ms)
+    }
+
+    fn of(name: Arc<str>, policy: Resilience, limits: CircuitLimits, now_ms: u64) -> Rc<Self> {
         Rc::new(Self {
+            name,
             policy: Cell::new(policy),
             budget: Budget::new(now_ms),
             circuit: Circuit::new(limits),
@@ -101,7 +109,7 @@ impl Member {
             cluster.ejected_until_ms.set(cluster.ejected_until_ms.get().max(until_ms));
             core.metrics.endpoint_ejections.increment();
             let seconds = until_ms.saturating_sub(now_ms) / 1000;
-            tracing::warn!(endpoint = %self.address, %failure, seconds, "endpoint is passed over");
+            tracing::warn!(cluster = &*cluster.name, endpoint = %self.address, %failure, seconds, "endpoint is passed over");
         }
     }
 }
@@ -123,8 +131,9 @@ impl Lease {
     }
 
     /// A hold on an endpoint that the core does not know any more.
-    pub(super) fn unknown(address: SocketAddr, now_ms: u64) -> Self {
-        Self::new(Rc::new(Member::new(address, &Shared::new(Resilience::default(), CircuitLimits::default(), now_ms))))
+    pub(super) fn unknown(address: SocketAddr, cluster: &Cluster, now_ms: u64) -> Self {
+        let shared = Shared::of(Arc::clone(&cluster.name), Resilience::default(), CircuitLimits::default(), now_ms);
+        Self::new(Rc::new(Member::new(address, &shared)))
     }
 
     /// The endpoint.

@@ -236,6 +236,59 @@ fn a_new_endpoint_starts_slowly_where_that_is_asked_for() {
     assert_eq!(counts(&world.ports(&after, 30)), [10, 10, 10]);
 }
 
+#[test]
+fn the_better_of_two_starts_slowly_as_well_whether_others_are_idle_or_busy() {
+    for (balancer, held) in [Balancer::LeastRequest, Balancer::Ewma]
+        .into_iter()
+        .flat_map(|balancer| [(balancer.clone(), 0), (balancer, 24)])
+    {
+        let slow = |ports: &[u16]| {
+            let slow_start = std::time::Duration::from_secs(100);
+            let resilience = Resilience { slow_start, ..Resilience::default() };
+            balanced(1, ports, Balancing { balancer: balancer.clone(), resilience, ..Balancing::default() })
+        };
+        let (mut world, before, after) = (World::new(), slow(&[1, 2, 3]), slow(&[1, 2, 3, 4]));
+        world.ports(&before, 3);
+        world.adopt(&after);
+        // So many are in flight, and the oldest ends with each new one.
+        let mut in_flight = VecDeque::new();
+        let shares: Vec<_> = (0..5)
+            .map(|_| {
+                let newest = (0..2000).filter(|_| {
+                    let member = world.pick(&after, &Hint::default(), &Tried::default()).unwrap();
+                    let is_newest = member.address.port() == 4;
+                    in_flight.push_back(Lease::new(member));
+                    in_flight.drain(..in_flight.len().saturating_sub(held));
+                    is_newest
+                });
+                let share = newest.count() / 20;
+                world.now_ms += 25_000;
+                share
+            })
+            .collect();
+        assert!((1..=8).contains(&shares[0]), "{shares:?} % of {balancer:?}, {held} held");
+        assert!(shares.is_sorted() && shares[2] < 22, "{shares:?} % of {balancer:?}, {held} held");
+        assert!((22..=28).contains(&shares[4]), "{shares:?} % of {balancer:?}, {held} held");
+    }
+}
+
+#[test]
+fn another_policy_releases_an_endpoint_that_is_passed_over() {
+    let after = |max_fails, seconds| {
+        let fail_timeout = std::time::Duration::from_secs(seconds);
+        let resilience = Resilience { max_fails, fail_timeout, ..Resilience::default() };
+        balanced(1, &[1, 2], Balancing { resilience, ..Balancing::default() })
+    };
+    for (max_fails, seconds, later_ms) in [(0, 10, 0), (3, 1, 1000)] {
+        let (mut world, before, after) = (World::new(), cluster(1, &[1, 2]), after(max_fails, seconds));
+        world.eject(&before, 1);
+        assert_eq!(counts(&world.ports(&before, 4)), [0, 4]);
+        world.adopt(&after);
+        world.now_ms += later_ms;
+        assert!(world.ports(&after, 2).contains(&1), "{max_fails} {seconds}");
+    }
+}
+
 fn affinity(persistent: bool, change_on_failure: bool) -> Affinity {
     Affinity {
         cookie: "C".into(),

@@ -28,6 +28,19 @@ pub(super) fn better_of_two(
     Some(if cost(second) < cost(first) { second } else { first })
 }
 
+/// Of two that are accepted, drawn by weight, the one that costs less; the first one where both cost the same.
+pub(super) fn better_by_weight(
+    count: usize,
+    random: &mut fastrand::Rng,
+    accepts: impl Fn(usize) -> bool,
+    weight: impl Fn(usize) -> u32,
+    cost: impl Fn(usize) -> f64,
+) -> Option<usize> {
+    let first = one(count, random, &accepts, &weight)?;
+    let second = one(count, random, |at| at != first && accepts(at), weight).unwrap_or(first);
+    Some(if cost(second) < cost(first) { second } else { first })
+}
+
 /// Two different ones in any order, or the only one twice.
 fn two(count: usize, random: &mut fastrand::Rng, accepts: impl Fn(usize) -> bool) -> Option<(usize, usize)> {
     if count > 1 {

@@ -231,6 +231,7 @@ impl Core {
         core.metrics.pool_idle.set(0);
         core.metrics.udp_open.set(0);
         core.metrics.endpoints_ejected.set(0);
+        core.metrics.ejected.tell(Vec::new());
         Ok(Rc::new(core))
     }
 

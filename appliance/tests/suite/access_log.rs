@@ -277,3 +277,54 @@ fn a_log_that_nobody_reads_holds_no_request_up_and_lines_are_counted_as_dropped(
         assert_eq!(ringress.get("a.test", "/").status, 200);
     });
 }
+
+#[test]
+fn an_endpoint_is_in_no_line_for_what_the_proxy_refuses_and_without_a_status_for_a_client_that_leaves() {
+    on_each_driver(|driver| {
+        for limit in ["ringress.io/max-requests", "ringress.io/max-connections"] {
+            let origin = Origin::with(|_, peer| {
+                peer.receive(&mut [0])?;
+                Ok(Next::Close)
+            });
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("access.log");
+            let mut all = service("one", &[origin.address]);
+            all.push(ingress("web").prefix("a.test", "/", "one").annotation(limit, "1").build());
+            let form = "$request_uri $status $upstream_addr $upstream_status $upstream_response_length";
+            all.push(options(&[("log-format-upstream", form)]));
+            let ringress = Ringress::on(driver)
+                .workers(1)
+                .manifest("all.json", file(all))
+                .flag(CONFIG_MAP)
+                .flag(format!("--access-log={}", path.display()))
+                .start();
+            let mut leaving = Connection::plain(ringress.http).unwrap();
+            leaving.send(b"GET /left HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+            assert!(within(PATIENCE, || origin.received().len() == 1));
+            assert_eq!(ringress.get("a.test", "/beyond").status, 503, "{limit}");
+            assert_eq!(line(&path, "/beyond"), "/beyond 503 - - -", "{limit}");
+            drop(leaving);
+            assert_eq!(line(&path, "/left"), format!("/left 499 {} - 0", origin.address), "{limit}");
+        }
+    });
+}
+
+#[test]
+fn a_line_says_which_request_of_its_connection_it_is_over_both_versions() {
+    on_each_driver(|driver| {
+        let (origin, folder) = (Origin::named("hello"), tempfile::tempdir().unwrap());
+        let path = folder.path().join("access.log");
+        let ringress = instance(driver, &origin, &[("log-format-upstream", "$request_uri $connection_requests")])
+            .flag(CONFIG_MAP)
+            .flag(format!("--access-log={}", path.display()))
+            .start();
+        let (mut plain, mut frames) = (Connection::plain(ringress.http).unwrap(), Frames::open(ringress.https));
+        for (number, (one, two)) in [("/a1", "/b1"), ("/a2", "/b2"), ("/a3", "/b3")].into_iter().enumerate() {
+            assert_eq!(plain.get("a.test", one).unwrap().status, 200);
+            frames.request(2 * number as u32 + 1, &pseudo("GET", two));
+            for target in [one, two] {
+                assert_eq!(line(&path, target), format!("{target} {}", number + 1));
+            }
+        }
+    });
+}

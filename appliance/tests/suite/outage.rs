@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::client::Connection;
 use crate::support::origin::{BlackHole, Next, Origin};
 use crate::support::process::on_each_driver;
-use crate::support::web::serving;
+use crate::support::web::{manifest, serving};
 use crate::support::{PATIENCE, within};
 
 /// Answers until it is told to be dead; then it ends every connection without a word.
@@ -127,8 +129,31 @@ fn an_outage_is_not_amplified_by_further_attempts() {
         }
         let attempts: usize = dead.iter().map(|mortal| mortal.origin.received().len()).sum();
         // The requests, their ten percent, the reserve and what came back to it.
-        let allowed = 300 + 30 + 100 + 10 * (started.elapsed().as_secs() as usize + 1);
-        assert!((400..=allowed).contains(&attempts), "{attempts} attempts, {allowed} allowed");
+        let allowed = 300 + 30 + 10 + 10 * (started.elapsed().as_secs() as usize + 1);
+        assert!((330..=allowed).contains(&attempts), "{attempts} attempts, {allowed} allowed");
         assert!(ringress.metric("ringress_retries_unpaid_total") > 0.0);
+    });
+}
+
+#[test]
+fn an_endpoint_that_is_passed_over_is_named_with_its_service_and_let_go_when_that_is_asked_for() {
+    on_each_driver(|driver| {
+        let (good, mortal) = (Origin::named("good"), Mortal::new());
+        let addresses = [good.address, mortal.origin.address];
+        let ringress = serving(driver, 1, &addresses, &[("max-fails", "2"), ("fail-timeout", "600")]);
+        mortal.set_dead(true);
+        (0..10).for_each(|_| assert_eq!(ringress.get("a.test", "/").text(), "good"));
+        ringress.wait_logged("endpoint is passed over");
+        let log = ringress.log();
+        let line = log.lines().find(|line| line.contains("endpoint is passed over")).expect("it was logged");
+        assert!(line.contains("default-web-80") && line.contains(&mortal.origin.address.to_string()), "{line}");
+        let ejected = || ringress.api("/api/clusters")["clusters"][0]["ejected"].clone();
+        assert!(within(PATIENCE, || ejected() == json!([mortal.origin.address.to_string()])), "{}", ejected());
+        mortal.set_dead(false);
+        (0..10).for_each(|_| assert_eq!(ringress.get("a.test", "/").text(), "good"));
+        ringress.apply("all.json", manifest(&addresses, &[("max-fails", "0"), ("fail-timeout", "600")]));
+        let share = (0..10).filter(|_| ringress.get("a.test", "/").text() == "alive").count();
+        assert_eq!(share, 5);
+        assert!(within(PATIENCE, || ejected() == json!([])), "{}", ejected());
     });
 }

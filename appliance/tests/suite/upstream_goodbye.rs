@@ -10,7 +10,8 @@ use crate::support::frames::{
     CANCEL, DATA, END_STREAM, Frames, GOAWAY, INTERNAL_ERROR, REFUSED_STREAM, Seen, frame, get, headers, no_content,
     post, pseudo, reset,
 };
-use crate::support::process::{Ringress, on_each_driver};
+use crate::support::manifests::{file, ingress, service};
+use crate::support::process::{Driver, Ringress, on_each_driver};
 
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -109,5 +110,61 @@ fn a_client_is_told_why_its_stream_was_broken_off_where_it_cannot_take_that_for_
             frames.send(&[post(3), frame(DATA, 0, 3, b"some")].concat()).expect("send");
             assert_eq!(frames.outcome(3), Seen::Reset(told), "{code}");
         }
+    });
+}
+
+/// A Service of these, each of which one failure would eject, or as many as are allowed.
+fn of(driver: Driver, origins: &[&FrameOrigin], max_fails: &str) -> Ringress {
+    let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
+    let rule = ingress("a").annotation("backend-protocol", "GRPC").annotation("ringress.io/max-fails", max_fails);
+    let objects = service("origin", &addresses).into_iter().chain([rule.prefix("a.test", "/", "origin").build()]);
+    Ringress::on(driver).workers(1).manifest("all.json", file(objects)).start()
+}
+
+#[test]
+fn an_endpoint_that_takes_nothing_on_fresh_connections_is_passed_over() {
+    on_each_driver(|driver| {
+        for refusal in [|_| goodbye(0), |stream| reset(stream, REFUSED_STREAM)] {
+            let asked = Arc::<AtomicUsize>::default();
+            let counted = Arc::clone(&asked);
+            let refusing = FrameOrigin::with(move |peer, stream| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                peer.send(&refusal(stream))
+            });
+            let good = FrameOrigin::with(|peer, stream| peer.send(&no_content(stream)));
+            let ringress = of(driver, &[&refusing, &good], "3");
+            let mut frames = Frames::open(ringress.https);
+            for turn in 0..20 {
+                if turn % 4 < 2 {
+                    assert_eq!(status_of(&ringress, POST), 204, "{turn}");
+                } else {
+                    // A body that goes up while its answer comes down.
+                    let stream = 2 * turn + 1;
+                    frames.send(&post(stream)).expect("send");
+                    assert_eq!(frames.answer(stream).status, 204, "{turn}");
+                }
+            }
+            assert_eq!(asked.load(Ordering::SeqCst), 3, "three failures in a row");
+            assert_eq!(ringress.metric("ringress_endpoint_ejections_total"), 1.0);
+            assert_eq!(ringress.metric("ringress_retries_total"), 0.0, "the first time is for nothing");
+        }
+    });
+}
+
+#[test]
+fn a_goodbye_of_a_connection_that_has_answered_blames_nobody() {
+    on_each_driver(|driver| {
+        // As nginx with keepalive_requests: one request a connection, and the next one is told that it came too late.
+        let aged = || {
+            FrameOrigin::with(|peer, stream| match stream {
+                1 => peer.send(&no_content(stream)),
+                _ => peer.send(&goodbye(1)),
+            })
+        };
+        let origins = [aged(), aged()];
+        let ringress = of(driver, &origins.each_ref(), "1");
+        (0..20).for_each(|turn| assert_eq!(status_of(&ringress, POST), 204, "{turn}"));
+        assert_eq!(ringress.metric("ringress_endpoint_ejections_total"), 0.0);
+        assert!(origins.iter().all(|origin| origin.connections() > 2), "both serve");
     });
 }

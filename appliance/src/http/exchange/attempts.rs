@@ -11,6 +11,7 @@ use ringress_config::snapshot::{Cluster, Route};
 
 use crate::access_log::Trail;
 use crate::error::Failure;
+use crate::http::h2::Served;
 use crate::upstream::{Connection, Lease, RetryAccount, Tried};
 use crate::worker::Core;
 
@@ -61,7 +62,7 @@ impl Attempts {
     /// Whether to try once more after `failure`.
     pub(super) fn again(&mut self, core: &Core, failure: &Failure, route: &Route, idempotent: bool) -> bool {
         self.count += 1;
-        self.trail.fail(failure.status().unwrap_or(502), self.asked.elapsed());
+        self.trail.fail_by(failure, self.asked.elapsed());
         failure.allows_retry(&route.retry, idempotent) && self.has_room(route) && self.pay(core)
     }
 
@@ -103,15 +104,20 @@ impl Attempts {
         connection.lease.iter().for_each(Lease::doubt);
     }
 
-    /// A shared connection was ending, and its upstream did nothing with the request: not an attempt, the first time.
-    pub(super) fn moves(&mut self) {
+    /// A shared connection was ending, and its upstream did nothing with the request: not an attempt, the first time. An
+    /// endpoint whose connection ends before it answered anything is not the next one to be asked.
+    pub(super) fn moves(&mut self, core: &Core, lease: Option<&Lease>, failure: &Failure) {
         self.fresh = true;
         self.asked = Instant::now();
+        if let Some(lease) = lease.filter(|_| !matches!(failure, Failure::Unprocessed(Served::Some))) {
+            self.tried.add(lease.address());
+            lease.failed(core, failure);
+        }
     }
 
     /// One of two tries failed while the other goes on.
     pub(super) fn gave_way(&mut self, failure: &Failure) {
-        self.trail.fail(failure.status().unwrap_or(502), self.asked.elapsed());
+        self.trail.fail_by(failure, self.asked.elapsed());
     }
 
     /// An endpoint was connected to and failed.

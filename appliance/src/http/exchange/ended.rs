@@ -208,12 +208,12 @@ fn protocol(version: Version) -> &'static str {
     }
 }
 
-/// Counts and logs a request of HTTP/2 whose client took it back. Its exchange was dropped where it stood, so that
+/// Counts and logs a request of HTTP/2, the `number`th of its connection, whose client took it back. Its exchange was dropped where it stood, so that
 /// nothing more is done for it; the line says what its head and the snapshot tell. `answered` is the status that the
 /// client has seen.
 pub(crate) fn taken_back(
     core: &Rc<Core>,
-    facts: &Facts,
+    (facts, number): (&Facts, u32),
     scratch: &mut Scratch,
     inbox: &[u8],
     (started, answered): (Instant, Option<u16>),
@@ -233,7 +233,7 @@ pub(crate) fn taken_back(
         shaping: Shaping::default(),
         hint: Hint::default(),
         request_id: client_request_id(request, inbox).map_or(RequestId::Unwanted, |id| RequestId::Given(id.into())),
-        from: From::stream(facts, &seen, 0),
+        from: From::stream(facts, &seen, number),
         cluster: None,
         trail: Trail::default(),
         trace: scratch.trace.take().filter(|_| snapshot.settings.tracing.is_some()),

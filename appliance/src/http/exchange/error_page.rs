@@ -65,7 +65,7 @@ impl<'s> Exchange<'s> {
             }
             Err(failure) => {
                 self.log(target.1, &failure);
-                self.trail.fail(failure.status().unwrap_or(502), began.elapsed());
+                self.trail.fail_by(&failure, began.elapsed());
                 self.answer_now(client, scratch, inbox, answer).await
             }
         }

@@ -196,7 +196,9 @@ impl<'s> Exchange<'s> {
                 }
                 // A pooled connection that its upstream had just closed: not an attempt.
                 Err(Failure::NoResponse) if reused && idempotent => attempts.stale(&connection),
-                Err(Failure::Unprocessed) if !attempts.fresh => attempts.moves(),
+                Err(failure @ Failure::Unprocessed(_)) if !attempts.fresh => {
+                    attempts.moves(&self.core, connection.lease.as_ref(), &failure);
+                }
                 Err(failure) => {
                     attempts.failed(&self.core, &connection, &failure, reused);
                     if !attempts.again(&self.core, &failure, route, idempotent) {
@@ -434,7 +436,7 @@ impl<'s> Exchange<'s> {
     ) -> After {
         self.log(cluster, failure);
         failure.refusal().inspect(|reason| self.core.metrics.refuse(*reason));
-        self.trail.fail(failure.status().unwrap_or(502), self.times.response.unwrap_or_default());
+        self.trail.fail_by(failure, self.times.response.unwrap_or_default());
         let empty = self.route.map(|route| route.empty_status);
         match failure
             .status()

@@ -75,14 +75,17 @@ impl<'s> Exchange<'s> {
         }
         // The rest of the body is never parsed as a request: whatever happens, the connection ends with this response.
         self.keep_alive = false;
-        let target = (route, cluster);
-        let streamed = match self.stream_once(client, (scratch, inbox), target, body, &mut decoder).await {
+        let (target, mut attempts) = ((route, cluster), Attempts::new(self.ready));
+        let once = self.stream_once(client, (scratch, inbox), target, (body, &mut decoder), &mut attempts);
+        let streamed = match once.await {
             // Nothing of the body has left, so nothing is missing.
-            Ok(Streamed { result: Err(Streaming::BeforeHead(Failure::Unprocessed)), .. })
+            Ok(Streamed { result: Err(Streaming::BeforeHead(failure @ Failure::Unprocessed(_))), lease, .. })
                 if decoder.taken() == 0 && matches!(client.stream, Stream::Lane(_)) =>
             {
+                attempts.moves(&self.core, lease.as_ref(), &failure);
+                drop(lease);
                 let body = Gathered::new(&self.core);
-                self.stream_once(client, (scratch, inbox), target, body, &mut decoder).await
+                self.stream_once(client, (scratch, inbox), target, (body, &mut decoder), &mut attempts).await
             }
             streamed => streamed,
         };
@@ -124,11 +127,11 @@ impl<'s> Exchange<'s> {
         client: &mut Client,
         (scratch, inbox): (&mut Scratch, &[u8]),
         (route, cluster): Target<'s>,
-        body: Gathered,
-        decoder: &mut BodyDecoder,
+        (body, decoder): (Gathered, &mut BodyDecoder),
+        attempts: &mut Attempts,
     ) -> Result<Streamed, Failure> {
         let idempotent = scratch.request.method.is_idempotent();
-        let mut connection = self.connect_fresh(route, cluster, idempotent).await?;
+        let mut connection = self.connect_fresh(route, cluster, idempotent, attempts).await?;
         let mut head = self.core.waiting_buffer();
         self.outbound(scratch, inbox, scratch.request.framing).write(&mut head, connection.address);
         let began = Instant::now();
@@ -158,19 +161,19 @@ impl<'s> Exchange<'s> {
         route: &Route,
         cluster: &std::sync::Arc<Cluster>,
         idempotent: bool,
+        attempts: &mut Attempts,
     ) -> Result<Box<Connection>, Failure> {
-        let mut attempts = Attempts::new(self.ready);
         loop {
             attempts.fresh = true;
-            match self.connect(route, cluster, &mut attempts).await {
+            match self.connect(route, cluster, attempts).await {
                 Ok(connected) => {
                     self.times.connect = Some(connected.took);
-                    self.trail = attempts.trail;
+                    self.trail = std::mem::take(&mut attempts.trail);
                     return Ok(connected.connection);
                 }
                 Err(failure) if attempts.again(&self.core, &failure, route, idempotent) => {}
                 Err(failure) => {
-                    self.trail = attempts.trail;
+                    self.trail = std::mem::take(&mut attempts.trail);
                     return Err(failure);
                 }
             }

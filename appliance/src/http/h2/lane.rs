@@ -133,12 +133,11 @@ impl Lane {
                 }
                 return Poll::Ready(Err(error));
             }
-            let read = ready!(self.ends.incoming.borrow_mut().poll_read(cx, &mut buf));
+            let mut read = ready!(self.ends.incoming.borrow_mut().poll_read(cx, &mut buf));
             if let Some(running) = &*running.borrow() {
-                match &read {
+                match &mut read {
                     Ok(_) => running.hear(),
-                    Err(error) if Unprocessed::is(error) => running.distrust(),
-                    Err(_) => {}
+                    Err(error) => Unprocessed::note(error, || running.refused()),
                 }
             }
             Poll::Ready(read)

@@ -12,6 +12,7 @@ use std::time::Duration;
 use h2::client::SendRequest;
 use ringress_config::snapshot::UpstreamSettings;
 
+use super::Served;
 use super::dials::{Dials, Opening};
 use super::lane::{Incoming, Lane};
 use super::outgoing::{Outgoing, RequestOut};
@@ -56,6 +57,8 @@ struct Session {
     /// The connection broke, a request was refused, or nothing came while one waited too long. Its driver sets it too,
     /// which must not hold the session: the connection ends with its last user.
     ended: Rc<Cell<bool>>,
+    /// A request was refused.
+    was_refused: Cell<bool>,
 }
 
 /// Counts a stream as long as its lane lives.
@@ -106,6 +109,7 @@ impl Sessions {
             heard: Cell::new(0),
             used_ms: Cell::new(core.timers.now_ms()),
             ended: Rc::default(),
+            was_refused: Cell::new(false),
         });
         let ended = Rc::clone(&session.ended);
         let lane = session.lane(core);
@@ -142,9 +146,19 @@ impl Running {
         self.session.heard.get()
     }
 
-    /// The upstream said nothing for too long, or takes no more: no further requests go that way.
+    /// The upstream said nothing for too long: no further requests go that way.
     pub(super) fn distrust(&self) {
         self.session.ended.set(true);
+    }
+
+    /// The upstream takes no more: no further requests go that way. What it had done before.
+    pub(super) fn refused(&self) -> Served {
+        self.distrust();
+        match (self.heard(), self.session.was_refused.replace(true)) {
+            (0, false) => Served::Nothing,
+            (0, true) => Served::NothingAgain,
+            _ => Served::Some,
+        }
     }
 }
 

@@ -11,10 +11,14 @@ use super::process::{Driver, Ringress};
 
 /// Serves `a.test` from these endpoints, with own annotations (`ringress.io/`); a dead endpoint costs a second.
 pub(crate) fn serving(driver: Driver, workers: usize, endpoints: &[SocketAddr], own: &[(&str, &str)]) -> Ringress {
+    Ringress::on(driver).workers(workers).manifest("all.json", manifest(endpoints, own)).start()
+}
+
+/// What [`serving`] serves: its `all.json`.
+pub(crate) fn manifest(endpoints: &[SocketAddr], own: &[(&str, &str)]) -> String {
     let rule = ingress("a").annotation("proxy-connect-timeout", "1").prefix("a.test", "/", "web");
     let rule = own.iter().fold(rule, |rule, (name, value)| rule.annotation(&format!("ringress.io/{name}"), value));
-    let objects = service("web", endpoints).into_iter().chain([rule.build()]);
-    Ringress::on(driver).workers(workers).manifest("all.json", file(objects)).start()
+    file(service("web", endpoints).into_iter().chain([rule.build()]))
 }
 
 /// The same on a cluster.
