@@ -124,7 +124,7 @@ pub(super) static ROWS: &[Row] = &[
         "Who may read /nginx_status."),
     row("nginx-status-ipv6-whitelist", "string array", "::1", P2, Ignored("there is no /nginx_status; metrics and the admin API have addresses of their own"),
         "Same for IPv6."),
-    row("proxy-real-ip-cidr", "string array", "0.0.0.0/0", P0, Honoured,
+    row("proxy-real-ip-cidr", "string array", "0.0.0.0/0", P0, Except("an entry that is no network is left out, and a list of nothing else believes nobody"),
         "Addresses whose X-Forwarded-For / PROXY header is believed when resolving the client address (default: everyone)."),
     row("proxy-set-headers", "string", "", P0, Honoured,
         "ConfigMap namespace/name whose entries are set as request fields toward every upstream; values may hold variables, an empty one removes the field. An entry that cannot be read is left out and named. It is watched."),
