@@ -25,6 +25,8 @@ const MESSAGE_BYTES_MAX: usize = 4 << 20;
 const TRIES_MAX: u32 = 5;
 /// Pause after the first failed try; it doubles with each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// How often a try that takes long looks whether another collector is named.
+const MOVED_POLL: Duration = Duration::from_millis(100);
 /// How long the end of the process waits for what is left.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -119,7 +121,11 @@ impl Exporter {
 
     /// Where spans go now.
     fn export(&self) -> Option<Arc<SpanExport>> {
-        self.current.load().as_ref()?.settings.tracing.as_ref().map(|tracing| Arc::clone(&tracing.export))
+        Self::export_of(&self.current)
+    }
+
+    fn export_of(current: &ArcSwapOption<Snapshot>) -> Option<Arc<SpanExport>> {
+        current.load().as_ref()?.settings.tracing.as_ref().map(|tracing| Arc::clone(&tracing.export))
     }
 
     /// Waits until there is a batch, or the first span has waited long enough.
@@ -149,13 +155,30 @@ impl Exporter {
         FAILED.fetch_add(self.inlet.take(usize::MAX).len() as u64, Relaxed);
     }
 
-    /// Brings a message with so many spans to the collector.
+    /// Returns when spans go elsewhere than there, or nowhere.
+    async fn moved(current: &ArcSwapOption<Snapshot>, export: &SpanExport) {
+        while Self::export_of(current).is_some_and(|now| *now == *export) {
+            tokio::time::sleep(MOVED_POLL).await;
+        }
+    }
+
+    /// One try: cut short when another collector is named, as this one may be named no longer because it hangs.
+    async fn send(&mut self, export: &SpanExport, encoded: Bytes) -> Result<Bytes, ExportError> {
+        let Self { collector, current, .. } = self;
+        let sending = tokio::time::timeout(EXPORT_TIMEOUT, collector.send(export, encoded));
+        tokio::select! {
+            sent = sending => sent.unwrap_or(Err(ExportError::Timeout)),
+            () = Self::moved(current, export) => Err(ExportError::Timeout),
+        }
+    }
+
+    /// Brings a message with so many spans to the collector that is named when a try begins.
     async fn deliver(&mut self, export: &SpanExport, number: u64, encoded: Bytes) {
         let mut pause = PAUSE_MIN;
         for attempt in 1..=TRIES_MAX {
-            let sending = self.collector.send(export, encoded.clone());
-            let sent = tokio::time::timeout(EXPORT_TIMEOUT, sending).await.unwrap_or(Err(ExportError::Timeout));
-            let error = match sent {
+            let named = self.export();
+            let export = named.as_deref().unwrap_or(export);
+            let error = match self.send(export, encoded.clone()).await {
                 Ok(answer) => {
                     let refused = message::refused(&answer).map_or(0, |(refused, why)| {
                         tracing::debug!(refused, why, "the collector refused spans");

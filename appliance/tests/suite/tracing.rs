@@ -10,7 +10,7 @@ use crate::support::collector::{Collector, Manner};
 use crate::support::frames::{CANCEL, END_STREAM, Frames, headers, pseudo, reset};
 use crate::support::manifests::{Ingress, file, ingress, options, service};
 use crate::support::origin::{Next, Origin, Received, refusing_address};
-use crate::support::process::{Driver, Ringress, on_each_driver};
+use crate::support::process::{Driver, Ringress, on_each_driver, own_address};
 use crate::support::{PATIENCE, eventually, within};
 
 const CLIENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -357,5 +357,22 @@ fn external_authentication_is_asked_within_the_own_span_of_the_request() {
         let asked = received(&guard, "/check");
         assert_eq!(parts(&asked), parts(&received(&origin, "/x")), "the upstream and the guard have one parent");
         assert_eq!((parts(&asked).0.as_str(), asked.header("tracestate")), (TRACE_ID, Some("a=1")));
+    });
+}
+
+#[test]
+fn spans_that_wait_for_a_collector_that_hangs_go_to_the_one_that_is_named_next() {
+    on_each_driver(|driver| {
+        let origin = Origin::named("one");
+        // It takes connections and says nothing.
+        let hangs = std::net::TcpListener::bind((own_address(), 0)).expect("listen");
+        let http = [("otlp-protocol", "http/protobuf")];
+        let collector = Collector::http();
+        let ringress = instance(driver, &origin, keys(hangs.local_addr().expect("an address"), &http), []);
+        assert_eq!(ask(&ringress, "/waits", &[]), 200);
+        let (_asked, _) = hangs.accept().expect("the exporter comes");
+        ringress.apply("options.json", file([keys(collector.address, &http)]));
+        // Less than one try may take.
+        within(Duration::from_secs(5), "the span comes", || !collector.spans().is_empty());
     });
 }
