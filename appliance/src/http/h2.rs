@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_types, reason = "one reading per stream, for the log of those that are taken back")]
 
 pub(crate) mod dials;
+mod frame;
 mod inflow;
 mod lane;
 mod meter;
@@ -17,6 +18,7 @@ mod queue;
 mod resets;
 mod response_in;
 pub(crate) mod session;
+mod sieve;
 mod stalls;
 mod translate;
 mod unread;
@@ -103,10 +105,9 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
     let settings = core.pin().settings.client.clone();
     let refused = Rc::<Cell<Option<h2::Reason>>>::default();
     let inlet = core.unread.inlet();
-    let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early.into_vec()).metered(
+    let wire = Wire::new((&core.buffers, &core.timers), stream.split(), early.into_vec()).metered(
         Rc::clone(&core.http2_crowd),
         (&core.stalls, &inlet),
-        &core.timers,
         Rc::clone(&refused),
     );
     let idle = Deadline::new(&core.timers);
