@@ -123,11 +123,12 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
         inlet,
     });
     shared.idle.set(HANDSHAKE);
-    let Some(connection) = shared.handshake(wire, &settings).await else { return };
+    let Some(mut connection) = shared.handshake(wire, &settings).await else { return };
     core.on_drain(key, shared.idle.aborter());
     shared.rest(true);
     shared.idle.set(settings.header_timeout);
-    shared.run(connection, &settings).await;
+    // Lent: what an async function takes by value lies in its future twice, and this is large.
+    shared.run(&mut connection, &settings).await;
 }
 
 impl Shared {
@@ -159,11 +160,11 @@ impl Shared {
     }
 
     /// Takes streams until the end, and drives all of them.
-    async fn run(self: &Rc<Self>, mut connection: Connection<Wire, Piece>, settings: &ClientSettings) {
+    async fn run(self: &Rc<Self>, connection: &mut Connection<Wire, Piece>, settings: &ClientSettings) {
         let mut requests = 0;
         let (mut leaving, mut calmed) = (false, false);
         loop {
-            match self.next_event(&mut connection, calmed).await {
+            match self.next_event(connection, calmed).await {
                 event @ (Event::Stream(..) | Event::TakenBack) => {
                     requests += 1;
                     self.resets.begin();
@@ -268,7 +269,7 @@ impl Shared {
         not_reading: Option<NotReading>,
     ) {
         let core = &self.core;
-        let (parts, body) = request.into_parts();
+        let (parts, body) = unboxed(request).into_parts();
         let mut inbox = core.buffers.head();
         let ends = body.is_end_stream();
         let translated = translate::write_request(&mut inbox, &parts, ends, &mut core.random.borrow_mut());
@@ -288,6 +289,8 @@ impl Shared {
         scratch.is_pipelined = false;
         scratch.edge.render(self.facts.peer.ip(), self.facts.scheme, self.facts.port);
         let asked = Asked { head: parts.method == http::Method::HEAD, upgrade: translated.tunnel };
+        // All is in the inbox: what thousands of requests wait with should not be there twice.
+        drop(parts);
         let incoming = Incoming::Body(inflow::Inflow::new(body, translated.chunked));
         let outgoing = Outgoing::Response(ResponseOut { respond, asked, stalls: Rc::clone(&core.stalls) });
         let lane = Lane::new(incoming, outgoing, &core.timers).bounded(&core.stalls, &self.inlet);
@@ -352,6 +355,11 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.rest(false);
     }
+}
+
+/// What is in a box, whose memory goes at once and not with the one who had it.
+fn unboxed<T>(boxed: Box<T>) -> T {
+    *boxed
 }
 
 fn parse(core: &Core, head: &mut super::request::RequestHead, text: &[u8]) -> Result<(), HeadError> {
