@@ -358,6 +358,7 @@ impl Drop for Shared {
 }
 
 /// What is in a box, whose memory goes at once and not with the one who had it.
+#[expect(clippy::boxed_local, reason = "the box is what it lets go of")]
 fn unboxed<T>(boxed: Box<T>) -> T {
     *boxed
 }
