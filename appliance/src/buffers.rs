@@ -9,6 +9,8 @@ use crate::limits::AWAITED_WITH_ROOM_MAX;
 pub(crate) const HEAD_BYTES: usize = 4 << 10;
 /// Room for a body window, and for two whole TLS records.
 pub(crate) const BODY_BYTES: usize = 34 << 10;
+/// What the proxy adds to a head that it passes on, mostly.
+const ADDED_BYTES: usize = 1 << 10;
 
 /// The pool. Single-threaded, shared by `Rc`.
 #[derive(Default)]
@@ -18,7 +20,7 @@ pub(crate) struct Buffers {
     awaited: Cell<usize>,
 }
 
-/// Counts a wait for an answer or for a request's body, each of which holds a buffer.
+/// Counts a wait for an upstream's connection or answer, or for a request's body: each holds a buffer, or will.
 pub(crate) struct Awaiting<'a>(&'a Cell<usize>);
 
 impl Drop for Awaiting<'_> {
@@ -52,6 +54,11 @@ impl Buffers {
     /// An empty buffer for so many bytes; for more than [`BODY_BYTES`] it has to grow.
     pub(crate) fn fitting(&self, bytes: usize) -> Vec<u8> {
         if bytes <= HEAD_BYTES { self.head() } else { self.body() }
+    }
+
+    /// The same for a message of so many bytes as it came: thousands may be on their way at a time, and most of them are small.
+    pub(crate) fn passing(&self, bytes: usize) -> Vec<u8> {
+        self.fitting(bytes + ADDED_BYTES)
     }
 
     /// Takes a buffer back. Grown ones are freed, so that one large head does not stay.

@@ -15,6 +15,13 @@ pub(crate) const H2_CLIENT_FRAMES_BYTES: usize = 1 << 20;
 pub(crate) const H2_UPSTREAM_FRAMES_BYTES: usize = 32 << 20;
 /// Bytes that an upstream may send on a session before they are read.
 pub(crate) const H2_UPSTREAM_WINDOW: u32 = H2_STREAMS_PER_SESSION * H2_STREAM_WINDOW;
+/// DATA frames that say nothing which a peer may send at once without h2 being told, and in each second after that; those
+/// beyond are up to h2, which ends the connection at the 101st.
+pub(crate) const H2_EMPTY_BURST: u64 = 1000;
+pub(crate) const H2_EMPTY_PER_SECOND: u64 = 200;
+/// Streams of a connection on which such frames are known for what they are: more than are open at a time, as those that
+/// were broken off from here are among them.
+pub(crate) const H2_OPEN_REMEMBERED: usize = 256;
 /// Streams of a session that were reset here, and of which late frames are let pass for [`H2_RESET_REMEMBERED`].
 pub(crate) const H2_RESETS_REMEMBERED: usize = 1024;
 /// More than a round trip, with what an upstream has in its buffers.

@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_types, reason = "one reading per stream, for the log of those that are taken back")]
 
 pub(crate) mod dials;
+mod frame;
 mod inflow;
 mod lane;
 mod meter;
@@ -17,6 +18,7 @@ mod queue;
 mod resets;
 mod response_in;
 pub(crate) mod session;
+mod sieve;
 mod stalls;
 mod translate;
 mod unread;
@@ -103,10 +105,9 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
     let settings = core.pin().settings.client.clone();
     let refused = Rc::<Cell<Option<h2::Reason>>>::default();
     let inlet = core.unread.inlet();
-    let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), early.into_vec()).metered(
+    let wire = Wire::new((&core.buffers, &core.timers), stream.split(), early.into_vec()).metered(
         Rc::clone(&core.http2_crowd),
         (&core.stalls, &inlet),
-        &core.timers,
         Rc::clone(&refused),
     );
     let idle = Deadline::new(&core.timers);
@@ -122,11 +123,12 @@ pub(crate) async fn serve(core: &Rc<Core>, key: u64, client: Client) {
         inlet,
     });
     shared.idle.set(HANDSHAKE);
-    let Some(connection) = shared.handshake(wire, &settings).await else { return };
+    let Some(mut connection) = shared.handshake(wire, &settings).await else { return };
     core.on_drain(key, shared.idle.aborter());
     shared.rest(true);
     shared.idle.set(settings.header_timeout);
-    shared.run(connection, &settings).await;
+    // Lent: what an async function takes by value lies in its future twice, and this is large.
+    shared.run(&mut connection, &settings).await;
 }
 
 impl Shared {
@@ -158,11 +160,11 @@ impl Shared {
     }
 
     /// Takes streams until the end, and drives all of them.
-    async fn run(self: &Rc<Self>, mut connection: Connection<Wire, Piece>, settings: &ClientSettings) {
+    async fn run(self: &Rc<Self>, connection: &mut Connection<Wire, Piece>, settings: &ClientSettings) {
         let mut requests = 0;
         let (mut leaving, mut calmed) = (false, false);
         loop {
-            match self.next_event(&mut connection, calmed).await {
+            match self.next_event(connection, calmed).await {
                 event @ (Event::Stream(..) | Event::TakenBack) => {
                     requests += 1;
                     self.resets.begin();
@@ -267,7 +269,7 @@ impl Shared {
         not_reading: Option<NotReading>,
     ) {
         let core = &self.core;
-        let (parts, body) = request.into_parts();
+        let (parts, body) = unboxed(request).into_parts();
         let mut inbox = core.buffers.head();
         let ends = body.is_end_stream();
         let translated = translate::write_request(&mut inbox, &parts, ends, &mut core.random.borrow_mut());
@@ -287,6 +289,8 @@ impl Shared {
         scratch.is_pipelined = false;
         scratch.edge.render(self.facts.peer.ip(), self.facts.scheme, self.facts.port);
         let asked = Asked { head: parts.method == http::Method::HEAD, upgrade: translated.tunnel };
+        // All is in the inbox: what thousands of requests wait with should not be there twice.
+        drop(parts);
         let incoming = Incoming::Body(inflow::Inflow::new(body, translated.chunked));
         let outgoing = Outgoing::Response(ResponseOut { respond, asked, stalls: Rc::clone(&core.stalls) });
         let lane = Lane::new(incoming, outgoing, &core.timers).bounded(&core.stalls, &self.inlet);
@@ -352,6 +356,12 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.rest(false);
     }
+}
+
+/// What is in a box, whose memory goes at once and not with the one who had it.
+#[expect(clippy::boxed_local, reason = "the box is what it lets go of")]
+fn unboxed<T>(boxed: Box<T>) -> T {
+    *boxed
 }
 
 fn parse(core: &Core, head: &mut super::request::RequestHead, text: &[u8]) -> Result<(), HeadError> {

@@ -108,8 +108,10 @@ pub(crate) async fn connect_for(
     }
     let waiting = lease.begin_waiting(core)?;
     let opened = if is_shared { None } else { Some(lease.begin_opening(core, cluster)?) };
+    // Whoever is served meanwhile should know that many are at work.
+    let awaiting = core.buffers.awaiting();
     let connected = connect(core, lease.address(), speech, timeouts).await;
-    drop(waiting);
+    drop((waiting, awaiting));
     connected.map(|connection| Box::new(Connection { _opened: opened, ..connection }))
 }
 
@@ -122,8 +124,9 @@ pub(super) async fn open(
 ) -> io::Result<Stream> {
     match speech.protocol {
         UpstreamProtocol::Http => dial(core, address, timeouts).await.map(Stream::Plain),
-        UpstreamProtocol::Https => dial_tls(core, address, speech.tls, timeouts, Alpn::Unsaid).await,
-        UpstreamProtocol::Grpc | UpstreamProtocol::Grpcs => dial_lane(core, address, speech, timeouts).await,
+        // Boxed: thousands may wait for an upstream in the clear, and each would have the room of these.
+        UpstreamProtocol::Https => Box::pin(dial_tls(core, address, speech.tls, timeouts, Alpn::Unsaid)).await,
+        UpstreamProtocol::Grpc | UpstreamProtocol::Grpcs => Box::pin(dial_lane(core, address, speech, timeouts)).await,
     }
 }
 

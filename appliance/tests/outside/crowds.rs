@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
-use crate::bystander::{self, Bounds, Judged, paced_rate, serving};
+use crate::bystander::{self, Bounds, paced_rate, serving};
 use crate::http2_floods::{FLOODS, Flood, OF_MANY, OF_ONE, untaken};
 use crate::support::client::{self, Connection};
 use crate::support::frames::{DATA, Frames, RST_STREAM, is_silence, window_update};
@@ -28,11 +28,6 @@ const SLOW_BYTES_MAX: u64 = 10 << 10;
 const SLOW_BODY_BYTES_MAX: u64 = 24 << 10;
 /// Between two bytes of what never ends.
 const DRIP: Duration = Duration::from_millis(500);
-/// Each connection of this one has two requests at work and two that end until it is shut out: that is what a thousand
-/// clients hold who only wait (docs/plan.md), and 64 MiB are not enough for it on a busy machine. They are what it has left.
-const AT_WORK: &str = "late resets";
-/// Until the last connection of that one is shut out, which on a busy machine takes long.
-const AT_WORK_TIME: Duration = Duration::from_secs(10);
 /// Gone connections are let go within this: some are noticed by a timeout only.
 const GONE: Duration = Duration::from_secs(20);
 
@@ -138,7 +133,7 @@ fn floods_on_a_thousand_connections_cost_little_and_harm_nobody_else() {
         for flood in FLOODS.iter().chain(&OF_MANY).filter(|flood| !OF_ONE.contains(&flood.name)) {
             let (address, name) = (ringress.https, format!("{} on {FLOODING}", flood.name));
             bystander::endures(|| {
-                let bounds = bounds_of(flood);
+                let bounds = Bounds { begun: Arc::default(), ..Bounds::of(bystander::time()) };
                 let all_begun = Arc::clone(&bounds.begun);
                 let attack = move |stop: &AtomicBool| flood_from_many(address, flood, (stop, &all_begun));
                 let outcome = bystander::within_bounds(&bounds, &ringress, &name, paced_rate, attack);
@@ -148,14 +143,6 @@ fn floods_on_a_thousand_connections_cost_little_and_harm_nobody_else() {
             assert_recovered(&mut ringress);
         }
     });
-}
-
-fn bounds_of(flood: &Flood) -> Bounds {
-    let begun = Arc::<AtomicBool>::default();
-    match flood.name == AT_WORK {
-        true => Bounds { judged: Judged::AtTheEnd, begun, ..Bounds::of(bystander::time().max(AT_WORK_TIME)) },
-        false => Bounds { begun, ..Bounds::of(bystander::time()) },
-    }
 }
 
 /// So that an attempt does not begin among what is left of the one before.

@@ -26,6 +26,7 @@ mod disk_certificates;
 mod documented;
 mod drain;
 mod driver;
+mod empty_frames;
 mod error_pages;
 mod failover;
 mod faults;

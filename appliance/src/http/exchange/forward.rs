@@ -167,7 +167,7 @@ impl<'s> Exchange<'s> {
                 Err(failure) => break Err(failure),
             };
             times.connect = Some(took);
-            let mut out = self.core.buffers.body();
+            let mut out = self.core.buffers.passing(scratch.request.consumed + body.bytes.len());
             outbound.write(&mut out, connection.address);
             out.extend_from_slice(&body.bytes);
             let asked = asked(&scratch.request, inbox, self.hop());

@@ -32,7 +32,7 @@ struct Recoded {
 impl Exchange<'_> {
     /// The head of the response as the client gets it.
     pub(super) fn write_head(&self, over_tls: bool, scratch: &Scratch, inbox: &[u8], received: &[u8]) -> Head {
-        let mut out = self.core.buffers.body();
+        let mut out = self.core.buffers.passing(received.len());
         let hsts = self.snapshot.settings.tls.hsts.as_deref().filter(|_| over_tls);
         let policies = self.route.and_then(|route| route.policies.as_deref());
         let (asked_for, mut own) = (&self.shaping.response, Changes::default());

@@ -13,12 +13,10 @@ use std::rc::Rc;
 
 use h2::Reason;
 
-const FRAME_HEADER_BYTES: usize = 9;
-/// Of a WINDOW_UPDATE what it grants is looked at, too.
-const WINDOW_UPDATE_BYTES: usize = FRAME_HEADER_BYTES + 4;
+use super::frame::{ACK, DATA, END_STREAM, Frame, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE};
+
 /// A window that is opened by less brings next to nothing. Clients add up what they have read, to kilobytes.
 const GRANT_MIN: u32 = 256;
-const PREFACE_BYTES: usize = 24;
 /// Such frames that may come at once: more than any client was seen to send in a burst.
 const BURST: u64 = 1000;
 /// And in each second after that. gRPC measures its path with a few PINGs for each round trip.
@@ -40,19 +38,9 @@ const CROWDED_PER_SECOND: u64 = 10;
 /// Pieces of bodies that may lie in h2, each by itself, while more is received.
 const CRUMBS_MIN: usize = 256;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-
 /// Thousandths of frames that may come now; more with time, up to a burst.
 #[derive(Debug)]
-struct Credit {
+pub(super) struct Credit {
     left: u64,
     at_ms: u64,
     burst: u64,
@@ -60,18 +48,18 @@ struct Credit {
 }
 
 impl Credit {
-    fn new(burst: u64, per_second: u64, now_ms: u64) -> Self {
+    pub(super) fn new(burst: u64, per_second: u64, now_ms: u64) -> Self {
         Self { left: burst * 1000, at_ms: now_ms, burst, per_second }
     }
 
-    fn follow(&mut self, now_ms: u64) {
+    pub(super) fn follow(&mut self, now_ms: u64) {
         let since = now_ms.saturating_sub(self.at_ms);
         self.left = (self.left + since.saturating_mul(self.per_second)).min(self.burst * 1000);
         self.at_ms = now_ms;
     }
 
     /// Takes one frame; false when none is left.
-    fn spend(&mut self) -> bool {
+    pub(super) fn spend(&mut self) -> bool {
         let left = self.left.checked_sub(1000);
         self.left = left.unwrap_or_default();
         left.is_some()
@@ -103,13 +91,8 @@ impl Crowd {
     }
 }
 
-/// Follows the frames of one connection.
+/// Looks at the frames of one connection, as [`super::sieve`] finds them.
 pub(super) struct Meter {
-    header: [u8; WINDOW_UPDATE_BYTES],
-    /// Bytes of `header` that are there.
-    filled: usize,
-    /// Bytes until the next frame begins.
-    skip: usize,
     /// The first frame was seen.
     begun: bool,
     credit: Credit,
@@ -120,55 +103,20 @@ pub(super) struct Meter {
     pieces: usize,
 }
 
-/// Why no frame is taken any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) reason: Reason,
-    /// Bytes before the frame, of those that were just received.
-    pub(super) at: usize,
-}
-
 impl Meter {
     /// For a connection that begins with a client's preface.
     pub(super) fn new(crowd: Rc<Crowd>, now_ms: u64) -> Self {
         let credit = Credit::new(BURST, PER_SECOND, now_ms);
         let crowded = Credit::new(CROWDED_BURST, CROWDED_PER_SECOND, now_ms);
-        Self {
-            header: [0; WINDOW_UPDATE_BYTES],
-            filled: 0,
-            skip: PREFACE_BYTES,
-            begun: false,
-            credit,
-            crowded,
-            crowd,
-            pieces: 0,
-        }
+        Self { begun: false, credit, crowded, crowd, pieces: 0 }
     }
 
-    /// Takes note of received bytes.
-    ///
-    /// # Errors
-    /// At the first frame that is wrong or one too many.
-    pub(super) fn take(&mut self, mut bytes: &[u8], now_ms: u64) -> Result<(), Refusal> {
-        let received = bytes.len();
+    /// More was received; its frames follow.
+    pub(super) fn follow(&mut self, now_ms: u64) {
         self.pieces = 0;
         self.credit.follow(now_ms);
         self.crowded.follow(now_ms);
         self.crowd.frames.borrow_mut().follow(now_ms);
-        while !bytes.is_empty() {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
-            let taken = (self.wanted() - self.filled).min(bytes.len());
-            self.header[self.filled..][..taken].copy_from_slice(&bytes[..taken]);
-            self.filled += taken;
-            bytes = &bytes[taken..];
-            if self.filled >= FRAME_HEADER_BYTES && self.filled == self.wanted() {
-                let at = (received - bytes.len()).saturating_sub(self.filled);
-                self.frame().map_err(|reason| Refusal { reason, at })?;
-            }
-        }
-        Ok(())
     }
 
     /// Whether what was taken last is so many pieces that whoever they are for should read them before more comes.
@@ -176,45 +124,28 @@ impl Meter {
         self.pieces > CRUMBS_MIN
     }
 
-    /// Bytes that say what the next frame is.
-    fn wanted(&self) -> usize {
-        let is_grant = self.filled >= FRAME_HEADER_BYTES && self.header[3] == WINDOW_UPDATE && self.length() == 4;
-        if is_grant { WINDOW_UPDATE_BYTES } else { FRAME_HEADER_BYTES }
-    }
-
-    fn length(&self) -> usize {
-        let [high, middle, low, ..] = self.header;
-        u32::from_be_bytes([0, high, middle, low]) as usize
-    }
-
-    fn grant(&self) -> u32 {
-        let [.., a, b, c, d] = self.header;
-        u32::from_be_bytes([a, b, c, d])
-    }
-
     /// A frame begins.
-    fn frame(&mut self) -> Result<(), Reason> {
-        let (length, kind, flags) = (self.length(), self.header[3], self.header[4]);
-        self.skip = length + FRAME_HEADER_BYTES - self.filled;
-        self.filled = 0;
+    ///
+    /// # Errors
+    /// When it is wrong or one too many.
+    pub(super) fn frame(&mut self, frame: &Frame) -> Result<(), Reason> {
         // RFC 9113 3.4.
-        if !std::mem::replace(&mut self.begun, true) && (kind != SETTINGS || flags & ACK != 0) {
+        if !std::mem::replace(&mut self.begun, true) && (frame.kind != SETTINGS || frame.has(ACK)) {
             return Err(Reason::PROTOCOL_ERROR);
         }
-        self.pieces += usize::from(kind == DATA);
-        if has_wrong_size(kind, flags, length) {
+        self.pieces += usize::from(frame.kind == DATA);
+        if has_wrong_size(frame) {
             return Err(Reason::FRAME_SIZE_ERROR);
         }
-        if self.bears(kind, flags) { Ok(()) } else { Err(Reason::ENHANCE_YOUR_CALM) }
+        if self.bears(frame) { Ok(()) } else { Err(Reason::ENHANCE_YOUR_CALM) }
     }
 
     /// Whether it is not one too many.
-    fn bears(&mut self, kind: u8, flags: u8) -> bool {
-        let brings_something = match kind {
-            DATA => self.skip > 0 || flags & END_STREAM != 0,
+    fn bears(&mut self, frame: &Frame) -> bool {
+        let brings_something = match frame.kind {
+            DATA => frame.length > 0 || frame.has(END_STREAM),
             HEADERS | RST_STREAM => true,
-            // The highest bit says nothing (RFC 9113 6.9).
-            WINDOW_UPDATE => self.grant() & (u32::MAX >> 1) >= GRANT_MIN,
+            WINDOW_UPDATE => frame.grant >= GRANT_MIN,
             _ => false,
         };
         if brings_something {
@@ -226,11 +157,12 @@ impl Meter {
 }
 
 /// Whether a frame's length is none of its kind's (RFC 9113 6); what depends on more than the header is left to h2.
-fn has_wrong_size(kind: u8, flags: u8, length: usize) -> bool {
-    match kind {
+fn has_wrong_size(frame: &Frame) -> bool {
+    let length = frame.length;
+    match frame.kind {
         PRIORITY => length != 5,
         RST_STREAM | WINDOW_UPDATE => length != 4,
-        SETTINGS if flags & ACK != 0 => length != 0,
+        SETTINGS if frame.has(ACK) => length != 0,
         SETTINGS => !length.is_multiple_of(6),
         PING => length != 8,
         _ => false,
@@ -239,25 +171,51 @@ fn has_wrong_size(kind: u8, flags: u8, length: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sieve::Sieve;
     use super::*;
+
+    const PREFACE: &[u8] = super::super::PREFACE;
+
+    /// A meter with what finds frames for it.
+    struct Metered {
+        meter: Meter,
+        sieve: Sieve,
+    }
+
+    impl Metered {
+        fn new(crowd: &Rc<Crowd>) -> Self {
+            Self { meter: Meter::new(Rc::clone(crowd), 0), sieve: Sieve::behind(PREFACE.len(), 0) }
+        }
+
+        /// Bytes that pass before a frame that is refused, and why it is.
+        fn pass(&mut self, bytes: &[u8], now_ms: u64) -> (usize, Result<(), Reason>) {
+            let mut received = bytes.to_vec();
+            let taken = self.sieve.take(&mut received, Some(&mut self.meter), now_ms);
+            (received.len(), taken)
+        }
+
+        fn take(&mut self, bytes: &[u8], now_ms: u64) -> Result<(), Reason> {
+            self.pass(bytes, now_ms).1
+        }
+    }
 
     fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
         let [_, _, high, middle, low] = (payload as u64).to_be_bytes()[3..] else { unreachable!() };
         [&[high, middle, low, kind, flags, 0, 0, 0, 1], &vec![kind; payload][..]].concat()
     }
 
-    fn spent(meter: &Meter) -> u64 {
-        BURST - meter.credit.left / 1000
+    fn spent(metered: &Metered) -> u64 {
+        BURST - metered.meter.credit.left / 1000
     }
 
-    fn begun() -> Meter {
+    fn begun() -> Metered {
         begun_among(&Rc::default())
     }
 
-    fn begun_among(crowd: &Rc<Crowd>) -> Meter {
-        let mut meter = Meter::new(Rc::clone(crowd), 0);
+    fn begun_among(crowd: &Rc<Crowd>) -> Metered {
+        let mut meter = Metered::new(crowd);
         let settings = frame(SETTINGS, 0, 0);
-        meter.take(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..]].concat(), 0).unwrap();
+        meter.take(&[PREFACE, &settings[..]].concat(), 0).unwrap();
         meter
     }
 
@@ -277,7 +235,7 @@ mod tests {
         let ping = frame(6, 0, 8);
         assert!((1..BURST).all(|_| meter.take(&ping, 0).is_ok()));
         assert!((0..PER_SECOND).all(|_| meter.take(&ping, 1000).is_ok()));
-        assert_eq!(meter.take(&ping, 1000), Err(Refusal { reason: Reason::ENHANCE_YOUR_CALM, at: 0 }));
+        assert_eq!(meter.take(&ping, 1000), Err(Reason::ENHANCE_YOUR_CALM));
     }
 
     #[test]
@@ -293,7 +251,7 @@ mod tests {
     fn a_crowd_is_bounded_together_and_who_sends_few_is_not_touched() {
         let (crowd, ping) = (Rc::default(), frame(6, 0, 8));
         let mut quiet = begun_among(&crowd);
-        let mut many: Vec<Meter> = (0..1000).map(|_| begun_among(&crowd)).collect();
+        let mut many: Vec<Metered> = (0..1000).map(|_| begun_among(&crowd)).collect();
         let mut passed = 0;
         while !many.is_empty() {
             many.retain_mut(|meter| meter.take(&ping, 0).is_ok());
@@ -311,7 +269,7 @@ mod tests {
     fn a_crowd_whose_every_connection_stays_below_its_own_bound_does_not_go_on() {
         let (crowd, ping) = (Rc::default(), frame(6, 0, 8));
         let mut quiet = begun_among(&crowd);
-        let mut many: Vec<Meter> = (0..1000).map(|_| begun_among(&crowd)).collect();
+        let mut many: Vec<Metered> = (0..1000).map(|_| begun_among(&crowd)).collect();
         // 50 a second each, 50,000 in all; beside them one that sends five.
         for now_ms in (0..3000).step_by(20) {
             many.retain_mut(|meter| meter.take(&ping, now_ms).is_ok());
@@ -353,17 +311,16 @@ mod tests {
             frame(RST_STREAM, 0, 5),
             frame(PRIORITY, 0, 4),
         ] {
-            let taken = begun().take(&[&ping[..], &wrong, &ping].concat(), 0);
-            assert_eq!(taken, Err(Refusal { reason: Reason::FRAME_SIZE_ERROR, at: ping.len() }), "{wrong:?}");
+            let taken = begun().pass(&[&ping[..], &wrong, &ping].concat(), 0);
+            assert_eq!(taken, (ping.len(), Err(Reason::FRAME_SIZE_ERROR)), "{wrong:?}");
         }
     }
 
     #[test]
     fn a_connection_begins_with_settings() {
         for first in [frame(PING, 0, 8), frame(SETTINGS, ACK, 0), frame(HEADERS, 0, 4)] {
-            let mut meter = Meter::new(Rc::default(), 0);
-            let taken = meter.take(&[&[b'x'; PREFACE_BYTES][..], &first].concat(), 0);
-            assert_eq!(taken, Err(Refusal { reason: Reason::PROTOCOL_ERROR, at: PREFACE_BYTES }));
+            let taken = Metered::new(&Rc::default()).pass(&[PREFACE, &first].concat(), 0);
+            assert_eq!(taken, (PREFACE.len(), Err(Reason::PROTOCOL_ERROR)));
         }
     }
 }

@@ -201,7 +201,7 @@ pub(crate) struct Driver(h2::client::Connection<Wire, Piece>);
 /// # Errors
 /// When the upstream does not speak it.
 pub(crate) async fn begin(core: &Core, stream: Stream) -> io::Result<(SendRequest<Piece>, Driver)> {
-    let wire = Wire::new(Rc::clone(&core.buffers), stream.split(), Vec::new());
+    let wire = Wire::new((&core.buffers, &core.timers), stream.split(), Vec::new());
     let handshake = h2::client::Builder::new()
         .enable_push(false)
         .initial_window_size(H2_STREAM_WINDOW)

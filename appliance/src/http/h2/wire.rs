@@ -12,7 +12,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::PREFACE;
 use super::meter::{Crowd, Meter};
+use super::sieve::Sieve;
 use super::stalls::{Member, Stalls};
 use super::unread::{Arrival, Inlet};
 use crate::buffers::{Buffers, HEAD_BYTES};
@@ -67,6 +69,8 @@ pub(crate) struct Wire {
     /// Bytes that are being sent.
     sending: usize,
     buffers: Rc<Buffers>,
+    timers: Rc<Timers>,
+    sieve: Sieve,
     metered: Option<Metered>,
 }
 
@@ -77,7 +81,6 @@ struct Metered {
     inlet: Rc<Inlet>,
     /// Counts what is received now, where it may be one of many that nobody reads.
     arrival: Option<Arrival>,
-    timers: Rc<Timers>,
     refused: Rc<Cell<Option<h2::Reason>>>,
 }
 
@@ -89,7 +92,11 @@ impl Drop for Metered {
 
 impl Wire {
     /// Over both halves of a stream; `early` was received before.
-    pub(crate) fn new(buffers: Rc<Buffers>, (reader, writer): (Reader, Writer), early: Vec<u8>) -> Self {
+    pub(crate) fn new(
+        (buffers, timers): (&Rc<Buffers>, &Rc<Timers>),
+        (reader, writer): (Reader, Writer),
+        early: Vec<u8>,
+    ) -> Self {
         Self {
             reading: Reading::Idle(reader),
             writing: Writing::Idle(writer),
@@ -99,22 +106,25 @@ impl Wire {
             delivered: false,
             waiting: Vec::new(),
             sending: 0,
-            buffers,
+            buffers: Rc::clone(buffers),
+            timers: Rc::clone(timers),
+            sieve: Sieve::behind(0, timers.now_ms()),
             metered: None,
         }
     }
 
-    /// With a look at the frames. `refused` is told of one that is wrong or one too many, and no more is read then.
+    /// From a client, with a look at its frames. `refused` is told of one that is wrong or one too many, and no more is
+    /// read then.
     pub(super) fn metered(
         mut self,
         crowd: Rc<Crowd>,
         (stalls, inlet): (&Rc<Stalls>, &Rc<Inlet>),
-        timers: &Rc<Timers>,
         refused: Rc<Cell<Option<h2::Reason>>>,
     ) -> Self {
-        let meter = Meter::new(crowd, timers.now_ms());
-        let (member, inlet, timers) = (stalls.join(), Rc::clone(inlet), Rc::clone(timers));
-        self.metered = Some(Metered { meter, member, inlet, arrival: None, timers, refused });
+        let now_ms = self.timers.now_ms();
+        let (meter, member, inlet) = (Meter::new(crowd, now_ms), stalls.join(), Rc::clone(inlet));
+        self.metered = Some(Metered { meter, member, inlet, arrival: None, refused });
+        self.sieve = Sieve::behind(PREFACE.len(), now_ms);
         self.look();
         self
     }
@@ -197,10 +207,12 @@ impl Wire {
 
     /// Looks at what was just received: a frame that is refused, and what is behind it, is not read.
     fn look(&mut self) {
-        let Some(Metered { meter, timers, refused, .. }) = &mut self.metered else { return };
-        if let Err(refusal) = meter.take(&self.received, timers.now_ms()) {
-            self.received.truncate(refusal.at);
-            refused.set(Some(refusal.reason));
+        let now_ms = self.timers.now_ms();
+        let meter = self.metered.as_mut().map(|metered| &mut metered.meter);
+        let taken = self.sieve.take(&mut self.received, meter, now_ms);
+        let Some(Metered { meter, refused, .. }) = &self.metered else { return };
+        if let Err(reason) = taken {
+            refused.set(Some(reason));
         }
         if meter.is_crumbs() {
             self.at_once = RECEIVES_AT_ONCE_MAX;
