@@ -373,6 +373,6 @@ fn spans_that_wait_for_a_collector_that_hangs_go_to_the_one_that_is_named_next()
         let (_asked, _) = hangs.accept().expect("the exporter comes");
         ringress.apply("options.json", file([keys(collector.address, &http)]));
         // Less than one try may take.
-        within(Duration::from_secs(5), "the span comes", || !collector.spans().is_empty());
+        assert!(within(Duration::from_secs(5), || !collector.spans().is_empty()), "the span comes");
     });
 }
