@@ -1,5 +1,5 @@
 //! When the state is written: soon after a change, not more often than every ten seconds, off the control thread, and
-//! once more at the end.
+//! at once before a successor reads it and at the end.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -47,11 +47,12 @@ impl Saver {
     }
 
     /// Writes what is not written yet, and waits for it.
-    pub(crate) async fn finish(mut self, good: impl FnOnce() -> Good) {
+    pub(crate) async fn flush(&mut self, good: impl FnOnce() -> Good) {
         if let Some(writing) = self.writing.take() {
             self.ended(writing.await.map_err(io::Error::other).flatten());
         }
-        if self.changed {
+        if std::mem::take(&mut self.changed) {
+            self.not_before = Instant::now() + INTERVAL;
             let result = self.file.save(&good());
             self.ended(result);
         }
