@@ -348,10 +348,12 @@ impl Control {
     fn apply(&mut self, changes: Vec<Change>, noticed: Instant) {
         // The first snapshot is built even from nothing at all.
         let first = self.publishing.generation() == 0 && self.source.complete();
-        if first || !changes.is_empty() {
+        let differs = first || !changes.is_empty();
+        if differs {
             self.pace.note_change(noticed);
         }
-        if let Some(saver) = self.saver.as_mut().filter(|_| !changes.is_empty() && self.source.listed()) {
+        // The state has what was there before, which may be gone, and comes back with nothing.
+        if let Some(saver) = self.saver.as_mut().filter(|_| differs && self.source.listed()) {
             saver.note_change();
         }
         for change in changes {

@@ -206,6 +206,18 @@ fn a_version_that_was_refused_is_not_served_in_place_of_another_one_by_laxer_set
 }
 
 #[test]
+fn what_was_gone_at_a_start_does_not_come_back_with_a_broken_file_of_its_name() {
+    let site = Site::new(&[("a.json", ingress("a", "a.test"))]);
+    drop(site.start());
+    fs::remove_file(site.manifest("a.json")).unwrap();
+    let rig = site.start();
+    eventually("the state is written", || site.saved().is_some_and(|state| !state.contains("a.test")));
+    drop(rig);
+    fs::write(site.manifest("a.json"), "{bro").unwrap();
+    assert!(!site.start().serves("a.test"));
+}
+
+#[test]
 fn of_two_definitions_the_first_is_served_after_a_restart_too() {
     let site = Site::new(&[("a.json", ingress("same", "a.test")), ("b.json", ingress("same", "b.test"))]);
     drop(site.start());

@@ -29,7 +29,7 @@ pub(super) async fn open(settings: &SyncSettings) -> Result<Opened, SyncError> {
         SourceSettings::Dir(path) => {
             let mut folder = Folder::open(path)?;
             private(settings).for_each(|key| folder.keep_private(key));
-            let (saver, loaded) = load(settings, folder.identity());
+            let (saver, loaded) = load(settings, folder.identity(), Saver::of_folder);
             let good = loaded.map(|loaded| loaded.good).unwrap_or_default();
             folder.seed(&good.filed);
             if saver.is_none() {
@@ -48,7 +48,7 @@ async fn open_kube(settings: &SyncSettings, kube_settings: &KubeSettings) -> Res
     for key in private(settings) {
         kube.watch_private(key);
     }
-    let (saver, loaded) = load(settings, kube.identity());
+    let (saver, loaded) = load(settings, kube.identity(), Saver::of_cluster);
     let mut good = Good::default();
     if let Some(mut loaded) = loaded {
         good.certificates = std::mem::take(&mut loaded.good.certificates);
@@ -82,14 +82,14 @@ fn private(settings: &SyncSettings) -> impl Iterator<Item = &ObjectKey> {
 }
 
 /// The state of a source, and who writes it.
-fn load(settings: &SyncSettings, source: String) -> (Option<Saver>, Option<Loaded>) {
+fn load(settings: &SyncSettings, source: String, saver: fn(StateFile) -> Saver) -> (Option<Saver>, Option<Loaded>) {
     let Some(folder) = &settings.state_dir else { return (None, None) };
     let file = StateFile::new(folder.clone(), source);
     let loaded = file.load().unwrap_or_else(|cause| {
         warn!(folder = %folder.display(), "the last known good objects are not used: {cause}");
         None
     });
-    (Some(Saver::new(file)), loaded)
+    (Some(saver(file)), loaded)
 }
 
 /// What may act where a newer version is refused or broken: what did so already, else what the files defined. The state may
