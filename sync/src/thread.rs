@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use open::Opened;
 use ringress_config::compile::Compiler;
 use ringress_config::diagnostics::{Finding, Severity};
-use ringress_config::model::Object;
+use ringress_config::model::{Kind, Object, ObjectRef};
 use ringress_config::options::FileCertificate;
 use ringress_config::snapshot::Snapshot;
 use tokio::sync::{mpsc, oneshot};
@@ -355,6 +355,10 @@ impl Control {
         // The state has what was there before, which may be gone, and comes back with nothing.
         if let Some(saver) = self.saver.as_mut().filter(|_| differs && self.source.listed()) {
             saver.note_change();
+            let is_kept = |object: &ObjectRef| matches!(object.kind, Kind::Ingress | Kind::Secret);
+            if changes.iter().any(|change| matches!(change, Change::Remove(object) if is_kept(object))) {
+                saver.note_removal();
+            }
         }
         for change in changes {
             let reference = change.reference();

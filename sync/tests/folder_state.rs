@@ -4,12 +4,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ringress_config::model::ObjectKey;
 use ringress_config::options::{FileCertificate, Options};
 use ringress_sync::testkit::fixtures::{certificate_secret, ingress_tls};
 use ringress_sync::testkit::rig::Rig;
-use ringress_sync::testkit::workers::eventually;
+use ringress_sync::testkit::workers::{eventually, within};
 use ringress_sync::{SourceSettings, SyncSettings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -215,6 +216,19 @@ fn what_was_gone_at_a_start_does_not_come_back_with_a_broken_file_of_its_name() 
     drop(rig);
     fs::write(site.manifest("a.json"), "{bro").unwrap();
     assert!(!site.start().serves("a.test"));
+}
+
+#[test]
+fn what_is_removed_leaves_the_state_without_a_rest_since_the_last_write() {
+    let site = Site::new(&[("a.json", ingress("a", "a.test")), ("b.json", ingress("b", "b.test"))]);
+    let rig = site.start();
+    let has = |text: &str| site.saved().is_some_and(|state| state.contains(text));
+    eventually("the state is written", || has("a.test"));
+    site.write("b.json", &ingress("b", "b2.test"));
+    rig.sync();
+    fs::remove_file(site.manifest("a.json")).unwrap();
+    rig.sync();
+    within(Duration::from_secs(1), "the state is written again", || has("b2.test") && !has("a.test"));
 }
 
 #[test]

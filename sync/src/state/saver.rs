@@ -14,10 +14,10 @@ const REST_MAX: Duration = Duration::from_secs(10);
 
 /// The shortest one for a folder: what it said before a file broke is nowhere else, and after a crash it is that much
 /// older at most…
-const REST_MIN: Duration = Duration::from_secs(1);
+const REST_MIN: Duration = Duration::from_millis(100);
 
-/// …unless writing takes its time: to a hundredth of a core at most.
-const REST_FACTOR: u32 = 100;
+/// …unless writing takes its time: to a twentieth of a core at most.
+const REST_FACTOR: u32 = 20;
 
 /// Writes the state.
 pub(crate) struct Saver {
@@ -43,6 +43,13 @@ impl Saver {
     /// The objects have changed.
     pub(crate) fn note_change(&mut self) {
         self.changed = true;
+    }
+
+    /// An object was removed, which must not come back: a folder's state is written without a rest.
+    pub(crate) fn note_removal(&mut self) {
+        if self.rest_min < REST_MAX {
+            self.not_before = Instant::now();
+        }
     }
 
     /// Starts a write if one is due. `good` is what is to be written.
