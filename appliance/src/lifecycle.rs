@@ -54,6 +54,9 @@ pub trait Process {
     /// The process is ready for the first time.
     fn ready(&self);
 
+    /// Writes down what a successor cannot find out by itself.
+    fn save(&self) -> impl Future<Output = ()>;
+
     /// Copies of every listening socket, for a successor.
     ///
     /// # Errors

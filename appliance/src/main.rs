@@ -291,6 +291,10 @@ impl<F: Fn(&Serving)> Process for Running<'_, F> {
         self.set_owned(true);
     }
 
+    async fn save(&self) {
+        self.serving.sync.save().await;
+    }
+
     fn give(&self) -> io::Result<Vec<Given>> {
         let mut sockets = self.serving.workers.give()?;
         sockets.extend(self.admin_sockets.give()?);

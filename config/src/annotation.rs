@@ -127,6 +127,9 @@ pub enum Support {
     Refused(&'static str),
 }
 
+/// The end of every finding that says so; what is served in its place follows.
+pub(crate) const NOT_LOADED: &str = "the Ingress is not loaded";
+
 /// Effect of a value that cannot be read (reference 3.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BadValue {

@@ -16,6 +16,7 @@ mod endpoints;
 mod external;
 mod few;
 mod handshake;
+mod held;
 mod hosts;
 mod ids;
 mod index;
@@ -174,6 +175,9 @@ impl Compiler {
 
     /// Removes an object, if it is known.
     pub fn remove(&mut self, object: &ObjectRef) {
+        if object.kind == Kind::Secret {
+            self.certificates.forget(&object.key);
+        }
         let change = self.store.remove(object);
         self.note(object, change);
     }
@@ -227,31 +231,6 @@ impl Compiler {
             findings: self.reports.all(),
             objects: self.store.counts(),
             served: std::mem::take(&mut self.served),
-        }
-    }
-
-    /// The Ingress versions that go on serving because the newer one is refused. Whoever starts again from a state
-    /// hands them to [`restore`](Self::restore) before the first compilation.
-    pub fn held(&self) -> impl Iterator<Item = &Arc<Ingress>> {
-        self.ingresses.keys().filter_map(|key| self.held_of(key))
-    }
-
-    /// That of one Ingress.
-    pub fn held_of(&self, key: &ObjectKey) -> Option<&Arc<Ingress>> {
-        let accepted = self.ingresses.get(key)?.accepted.as_ref()?;
-        let is_current = self.store.ingresses.get(key).is_some_and(|current| Arc::ptr_eq(current, accepted));
-        (!is_current).then_some(accepted)
-    }
-
-    /// Takes in what was [`held`](Self::held) when this was last run. A held version counts only where the newest one
-    /// is of the same object and is refused again.
-    pub fn restore(&mut self, held: impl IntoIterator<Item = Arc<Ingress>>) {
-        for ingress in held {
-            let key = ingress.meta.key.clone();
-            if self.store.ingresses.get(&key).is_some_and(|newest| newest.meta == ingress.meta) {
-                self.dirty.ingresses.insert(key.clone());
-                self.ingresses.entry(key).or_default().accepted.get_or_insert(ingress);
-            }
         }
     }
 
@@ -370,7 +349,7 @@ impl Compiler {
         let Some(object) = self.store.ingresses.get(key) else { return Translated::default() };
         let context = self.context(object);
         let translation = ingress::translate(object, context);
-        let mut references = translation.references;
+        let (mut references, mut findings) = (translation.references, translation.findings);
         let (accepted, intent) = match translation.verdict {
             Verdict::Foreign => (None, None),
             Verdict::Accepted(intent) => (Some(Arc::clone(object)), Some(intent)),
@@ -378,7 +357,10 @@ impl Compiler {
                 Some(held) => {
                     references.extend(held.references);
                     match held.verdict {
-                        Verdict::Accepted(intent) => (old.accepted.clone(), Some(intent)),
+                        Verdict::Accepted(intent) => {
+                            held::say_kept(&mut findings);
+                            (old.accepted.clone(), Some(intent))
+                        }
                         Verdict::Foreign | Verdict::Refused => (None, None),
                     }
                 }
@@ -387,7 +369,7 @@ impl Compiler {
         };
         // An intent that says the same keeps its identity, and with it everything that was made from it.
         let intent = intent.map(|new| old.intent.clone().filter(|old| **old == *new).unwrap_or(new));
-        Translated { intent, accepted, findings: translation.findings, references }
+        Translated { intent, accepted, findings, references }
     }
 
     /// Moves an Ingress's claims from its old intent to the new one. New ones are taken first, so that ids stay.

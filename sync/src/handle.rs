@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use ringress_config::options::FileCertificate;
 use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
 
 use crate::reading::Question;
 use crate::webhook::Offered;
@@ -14,6 +15,9 @@ use crate::{SyncError, SyncStatus};
 
 /// The longest that [`SyncHandle::sync`] waits.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest that [`SyncHandle::save`] waits.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Calls that may wait for the control thread at the same time; more wait for their place.
 const COMMANDS_MAX: usize = 64;
@@ -29,6 +33,8 @@ pub(crate) enum Command {
     Review(Question),
     /// Read files again, with these certificates on disk.
     Reread(Box<[FileCertificate]>),
+    /// Write the state that is not written yet, then answer.
+    Save(oneshot::Sender<()>),
     /// Write nothing any more, and let another process lead.
     Resign,
     /// End.
@@ -121,6 +127,23 @@ impl SyncHandle {
     pub fn heartbeat_age(&self) -> Duration {
         let last = Duration::from_millis(self.shared.heartbeat.load(Ordering::Relaxed));
         self.shared.started.elapsed().saturating_sub(last)
+    }
+
+    /// Writes the last known good objects that are not written yet, for a successor that reads them. Bounded by 5 s:
+    /// then the successor finds those of before.
+    ///
+    /// May be called from any Tokio runtime with a timer.
+    pub async fn save(&self) {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            if self.commands.send(Command::Save(reply)).await.is_ok() {
+                // An end without an answer is the thread's, which has written at its end.
+                let _ended = answer.await;
+            }
+        };
+        if tokio::time::timeout(SAVE_TIMEOUT, asked).await.is_err() {
+            warn!("the last known good objects were not saved within {} s", SAVE_TIMEOUT.as_secs());
+        }
     }
 
     /// Another process takes this one's place: nothing is written any more, nothing is unsaid, and the lead is given

@@ -1,10 +1,12 @@
-//! The last known good objects on disk, for a start while the API server is away.
+//! The last known good objects on disk: for a start while the API server is away, and for what a folder's files, refused
+//! versions and broken certificates do not say themselves any more.
 //!
 //! One file of JSON lines: a head that says what it is of, a manifest a line, an end that proves that nothing is
 //! missing. It holds certificates' keys, so only its owner may read it, from the first byte on; it is replaced as a
 //! whole, so there is never a half of one. A file that anybody else could have written is not believed.
 
 mod encode;
+mod line;
 mod saver;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -13,7 +15,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringress_config::model::{Ingress, Object, decode};
+use line::Line;
+use ringress_config::model::{Object, Secret};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use saver::Saver;
@@ -22,7 +25,10 @@ const FILE: &str = "last-known-good.jsonl";
 const FILE_NEW: &str = ".last-known-good.jsonl.new";
 
 /// Rises when an older version could not read the file.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+
+/// The oldest that is read: what has been added since is only not there.
+const FORMAT_OLDEST: u32 = 2;
 
 /// Largest file that is read, bytes.
 const BYTES_MAX: u64 = 1 << 30;
@@ -34,7 +40,7 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 #[derive(Clone, Debug)]
 pub(crate) struct StateFile {
     folder: PathBuf,
-    /// The API server and the scope; a state of another source is not used.
+    /// The API server and the scope, or the folder; a state of another source is not used.
     source: String,
 }
 
@@ -47,35 +53,72 @@ struct Head {
     saved: String,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
-struct End {
-    /// Number of objects.
-    end: usize,
-}
-
-/// An accepted version of an Ingress that goes on serving because its newest version, which is among the objects, is
-/// refused.
-#[derive(Debug, Deserialize, Serialize)]
-struct Held {
-    held: serde_json::Value,
-}
-
 /// What is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Good {
-    /// The newest versions of all objects.
+    /// The newest versions of all objects of an API server.
     pub(crate) objects: Vec<Object>,
-    /// Accepted versions of those whose newest ones are refused.
-    pub(crate) held: Vec<Arc<Ingress>>,
+    /// What the files of a folder define, in the order of who wins.
+    pub(crate) filed: Vec<Filed>,
+    /// Earlier versions of Ingresses and Secrets that act because the newest ones are refused or broken.
+    pub(crate) held: Vec<Object>,
+    /// Certificates on disk as they were presented last.
+    pub(crate) certificates: Vec<Arc<Secret>>,
+}
+
+/// What a file of a folder defines.
+#[derive(Debug)]
+pub(crate) struct Filed {
+    pub(crate) file: Arc<str>,
+    pub(crate) object: Object,
+    /// Whether this version may act where the next one is refused: it was not refused itself.
+    pub(crate) accepted: bool,
 }
 
 /// What was loaded.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    pub(crate) objects: Vec<Object>,
-    pub(crate) held: Vec<Arc<Ingress>>,
+    pub(crate) good: Good,
     /// When it was true.
     pub(crate) saved: String,
+}
+
+impl Good {
+    fn lines(&self) -> impl Iterator<Item = Line> {
+        let objects = self.objects.iter().map(|object| Line::Object(encode::manifest(object)));
+        let filed = self.filed.iter().map(|filed| Line::filed(&filed.file, &filed.object, filed.accepted));
+        let held = self.held.iter().map(Line::held);
+        let certificates = self.certificates.iter().map(|secret| Object::Secret(Arc::clone(secret)));
+        let certificates = certificates.map(|object| Line::Disk { disk: encode::manifest(&object) });
+        objects.chain(filed).chain(held).chain(certificates)
+    }
+
+    fn len(&self) -> usize {
+        self.objects.len() + self.filed.len() + self.held.len() + self.certificates.len()
+    }
+
+    /// Takes in a line that is no end; why it cannot be.
+    fn take(&mut self, line: Line) -> io::Result<()> {
+        match line {
+            Line::Object(value) => {
+                self.objects.push(line::object(value, None).ok_or_else(|| bad("a line is not an object"))?);
+            }
+            Line::Filed { filed, place, accepted } => {
+                let object = line::object(filed, Some(&place)).ok_or_else(|| bad("a file's line is not an object"))?;
+                self.filed.push(Filed { file: Arc::clone(place.file()), object, accepted });
+            }
+            Line::Held { held, place } => match line::object(held, place.as_ref()) {
+                Some(object @ (Object::Ingress(_) | Object::Secret(_))) => self.held.push(object),
+                _ => return Err(bad("a held line is neither an Ingress nor a Secret")),
+            },
+            Line::Disk { disk } => match line::object(disk, None) {
+                Some(Object::Secret(secret)) => self.certificates.push(secret),
+                _ => return Err(bad("a certificate's line is not a Secret")),
+            },
+            Line::End { .. } => return Err(bad("it ends twice")),
+        }
+        Ok(())
+    }
 }
 
 impl StateFile {
@@ -96,13 +139,8 @@ impl StateFile {
         let saved = jiff::Timestamp::now().to_string();
         let head = Head { ringress: "last known good".to_owned(), format: FORMAT, source: self.source.clone(), saved };
         write_line(&mut out, &head)?;
-        for object in &good.objects {
-            write_line(&mut out, &encode::manifest(object))?;
-        }
-        for ingress in &good.held {
-            write_line(&mut out, &Held { held: encode::manifest(&Object::Ingress(Arc::clone(ingress))) })?;
-        }
-        write_line(&mut out, &End { end: good.objects.len() + good.held.len() })?;
+        good.lines().try_for_each(|line| write_line(&mut out, &line))?;
+        write_line(&mut out, &Line::End { end: good.len() })?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&new, self.folder.join(FILE))?;
         File::open(&self.folder)?.sync_all()
@@ -125,29 +163,19 @@ impl StateFile {
         let mut lines = file.lines();
         let head = lines.next().ok_or_else(|| bad("it is empty"))??;
         let head: Head = serde_json::from_str(&head).map_err(|_| bad("its first line is not that of a state"))?;
-        if head.format != FORMAT {
+        if !(FORMAT_OLDEST..=FORMAT).contains(&head.format) {
             return Err(bad(&format!("its format is {}, not {FORMAT}", head.format)));
         }
         if head.source != self.source {
             return Err(bad(&format!("it is of {}, not of {}", head.source, self.source)));
         }
-        let (mut objects, mut held) = (Vec::new(), Vec::new());
+        let mut good = Good::default();
         for line in lines {
-            let value: serde_json::Value = serde_json::from_str(&line?).map_err(|_| bad("a line is not JSON"))?;
-            if let Ok(End { end }) = End::deserialize(&value) {
-                if end != objects.len() + held.len() {
-                    return Err(bad("objects are missing"));
-                }
-                return Ok(Loaded { objects, held, saved: head.saved });
+            match serde_json::from_str(&line?).map_err(|_| bad("a line is not JSON"))? {
+                Line::End { end } if end == good.len() => return Ok(Loaded { good, saved: head.saved }),
+                Line::End { .. } => return Err(bad("objects are missing")),
+                line => good.take(line)?,
             }
-            if let Ok(Held { held: value }) = Held::deserialize(&value) {
-                match decode(value, None).object {
-                    Some(Object::Ingress(ingress)) => held.push(ingress),
-                    _ => return Err(bad("a held line is not an Ingress")),
-                }
-                continue;
-            }
-            objects.push(decode(value, None).object.ok_or_else(|| bad("a line is not an object"))?);
         }
         Err(bad("its end is missing"))
     }
@@ -170,6 +198,7 @@ fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringress_config::model::decode;
     use serde_json::json;
     use tempfile::TempDir;
 
@@ -197,9 +226,9 @@ mod tests {
     #[test]
     fn what_is_saved_is_loaded_and_a_second_save_replaces_it() {
         let (_folder, state) = saved();
-        assert_eq!(state.load().expect("readable").expect("there").objects, objects());
+        assert_eq!(state.load().expect("readable").expect("there").good.objects, objects());
         state.save(&good(objects()[..1].to_vec())).expect("it is saved");
-        assert_eq!(state.load().expect("readable").expect("there").objects, objects()[..1]);
+        assert_eq!(state.load().expect("readable").expect("there").good.objects, objects()[..1]);
     }
 
     #[test]
@@ -233,6 +262,47 @@ mod tests {
     }
 
     #[test]
+    fn a_state_of_the_form_before_is_read() {
+        let (_folder, state) = saved();
+        let file = state.folder().join(FILE);
+        let text = fs::read_to_string(&file).expect("readable").replacen("\"format\":3", "\"format\":2", 1);
+        fs::write(&file, text).expect("ours");
+        assert_eq!(state.load().expect("readable").expect("there").good.objects, objects());
+    }
+
+    #[test]
+    fn what_files_define_and_what_acts_in_its_place_is_loaded_as_it_was() {
+        let folder = TempDir::new().expect("a folder");
+        let state = StateFile::new(folder.path().to_owned(), "here".to_owned());
+        let read = ringress_config::manifest::parse(
+            "a.yaml",
+            b"kind: ConfigMap\napiVersion: v1\nmetadata: {name: first}\n---\napiVersion: networking.k8s.io/v1\nkind: \
+              Ingress\nmetadata: {name: second}\n",
+        );
+        let filed =
+            |accepted: bool| move |object: &Object| Filed { file: "a.yaml".into(), object: object.clone(), accepted };
+        let Object::Secret(secret) = &objects()[0] else { panic!("it is one") };
+        let good = Good {
+            filed: read.objects[..1]
+                .iter()
+                .map(filed(true))
+                .chain(read.objects[1..].iter().map(filed(false)))
+                .collect(),
+            held: read.objects[1..].to_vec(),
+            certificates: vec![Arc::clone(secret)],
+            ..Good::default()
+        };
+        state.save(&good).expect("it is saved");
+        let loaded = state.load().expect("readable").expect("there").good;
+        let of = |good: &Good| -> Vec<_> {
+            good.filed.iter().map(|f| (f.file.clone(), f.object.clone(), f.accepted)).collect()
+        };
+        assert_eq!(of(&loaded), of(&good));
+        assert_eq!((loaded.held, loaded.certificates), (good.held, good.certificates));
+        assert!(loaded.objects.is_empty());
+    }
+
+    #[test]
     fn a_cut_or_damaged_file_is_not_used() {
         let (_folder, state) = saved();
         let file = state.folder().join(FILE);
@@ -244,7 +314,8 @@ mod tests {
             [lines[0], lines[1], lines[3]].join("\n"),
             text[..text.len() / 2].to_owned(),
             text.replacen("\"Secret\"", "7", 1),
-            text.replacen("\"format\":2", "\"format\":3", 1),
+            text.replacen("\"format\":3", "\"format\":4", 1),
+            text.replacen("\"format\":3", "\"format\":1", 1),
         ] {
             fs::write(&file, &damaged).expect("ours");
             refusal(&state);

@@ -1,13 +1,16 @@
 //! The control thread: gather → settle → compile → publish, one after the other, nothing in parallel.
 
+mod open;
+
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use open::Opened;
 use ringress_config::compile::Compiler;
 use ringress_config::diagnostics::{Finding, Severity};
-use ringress_config::model::{Ingress, Object};
+use ringress_config::model::{Kind, Object, ObjectRef};
 use ringress_config::options::FileCertificate;
 use ringress_config::snapshot::Snapshot;
 use tokio::sync::{mpsc, oneshot};
@@ -19,17 +22,14 @@ use crate::names::{Addresses, Names};
 use crate::pace::Pace;
 use crate::publish::Publishing;
 use crate::reading::{Question, Reading};
-use crate::state::{Good, Saver, StateFile};
+use crate::state::{Good, Saver};
 use crate::status::{Changed, Propagation};
 use crate::watch::disk::Disk;
-use crate::watch::folder::Folder;
-use crate::watch::kube::Kube;
 use crate::watch::{Change, Source};
 use crate::webhook::Webhook;
 use crate::write::Writing;
 use crate::{
-    Publisher, ResolverSettings, SourceSettings, SyncError, SyncHandle, SyncSettings, SyncStatus, WebhookCertificate,
-    default_certificate,
+    Publisher, ResolverSettings, SourceSettings, SyncError, SyncHandle, SyncSettings, SyncStatus, default_certificate,
 };
 
 /// Name of the thread as tools show it.
@@ -60,7 +60,7 @@ pub fn spawn(settings: SyncSettings, publisher: Publisher) -> Result<SyncHandle,
         SourceSettings::Kube(_) => "kube".to_owned(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(SyncError::Thread)?;
-    let Opened { source, saver, held, writing } = runtime.block_on(open(&settings))?;
+    let Opened { source, disk, saver, held, writing } = runtime.block_on(open::open(&settings))?;
     let compiler = Compiler::new(settings.options.clone(), default_certificate::make()?);
     let publishing = Publishing::new(publisher);
     let adopted = publishing.adopted().to_vec();
@@ -68,7 +68,7 @@ pub fn spawn(settings: SyncSettings, publisher: Publisher) -> Result<SyncHandle,
     let (handle, ends) = SyncHandle::new(Arc::clone(&shared));
     let mut control = Control::new(source, saver, compiler, publishing, shared);
     (control.held, control.writing) = (held, writing);
-    control.disk = Disk::new(&settings.options.certificates);
+    control.disk = disk;
     control.names = Names::new(settings.resolver.clone());
     if let Some(webhook) = &settings.webhook {
         let offered = Arc::clone(&control.shared.webhook);
@@ -81,50 +81,6 @@ pub fn spawn(settings: SyncSettings, publisher: Publisher) -> Result<SyncHandle,
     Ok(handle)
 }
 
-/// What there is to begin with.
-struct Opened {
-    source: Source,
-    saver: Option<Saver>,
-    /// Accepted versions of Ingresses whose newest ones were refused when this was last run.
-    held: Vec<Arc<Ingress>>,
-    writing: Option<Writing>,
-}
-
-/// Opens the source, with the state on disk where there is one.
-async fn open(settings: &SyncSettings) -> Result<Opened, SyncError> {
-    let (mut saver, mut held) = (None, Vec::new());
-    let kube_settings = match &settings.source {
-        SourceSettings::Dir(path) => {
-            // A folder keeps itself.
-            let source = Source::Folder(Box::new(Folder::open(path)?));
-            return Ok(Opened { source, saver, held, writing: None });
-        }
-        SourceSettings::Kube(kube) => kube,
-    };
-    let mut kube = Kube::connect(kube_settings, &settings.options).await?;
-    // Both hold keys that are to be on no disk.
-    if let Some(WebhookCertificate::Secret(key)) = settings.webhook.as_ref().map(|webhook| &webhook.certificate) {
-        kube.watch_private(key);
-    }
-    if let Some(key) = &settings.options.ticket_secret {
-        kube.watch_private(key);
-    }
-    if let Some(folder) = &settings.state_dir {
-        let file = StateFile::new(folder.clone(), kube.identity());
-        match file.load() {
-            Ok(Some(loaded)) => {
-                held.clone_from(&loaded.held);
-                kube.seed(loaded);
-            }
-            Ok(None) => {}
-            Err(cause) => warn!(folder = %folder.display(), "the last known good objects are not used: {cause}"),
-        }
-        saver = Some(Saver::new(file));
-    }
-    let writing = kube_settings.write.clone().map(|write| Writing::start(kube.link(), *write));
-    Ok(Opened { source: Source::Kube(Box::new(kube)), saver, held, writing })
-}
-
 /// Everything that the thread owns.
 struct Control {
     source: Source,
@@ -132,7 +88,7 @@ struct Control {
     names: Names,
     saver: Option<Saver>,
     /// To be handed to the compiler before its first build.
-    held: Vec<Arc<Ingress>>,
+    held: Vec<Object>,
     writing: Option<Writing>,
     /// The lead being given back before the end.
     resigning: Option<JoinHandle<()>>,
@@ -221,6 +177,7 @@ impl Control {
                 Woken::Command(Some(Command::Review(question))) => self.review(question),
                 Woken::Read(question, objects) => self.answer(question, &objects),
                 Woken::Command(Some(Command::Reread(certificates))) => self.reread(&certificates),
+                Woken::Command(Some(Command::Save(reply))) => self.save(reply).await,
                 Woken::Command(Some(Command::Resign)) => self.resign(),
                 Woken::Command(Some(Command::Stop)) => break,
                 // All handles are gone; nobody can ask for anything, but the workers still want snapshots.
@@ -246,7 +203,7 @@ impl Control {
             }
             // What a change leads to is written with it, not ten seconds later once more: all objects are.
             if let Some(saver) = self.saver.as_mut().filter(|_| self.pace.due().is_none()) {
-                saver.look(|| good(&self.source, &self.compiler)).await;
+                saver.look(|| good(&self.source, &self.disk, &self.compiler)).await;
             }
         }
         if let Some(webhook) = self.webhook.take() {
@@ -263,8 +220,8 @@ impl Control {
             // It has limits of its own.
             let _ended = resigning.await;
         }
-        if let Some(saver) = self.saver.take() {
-            saver.finish(|| good(&self.source, &self.compiler)).await;
+        if let Some(mut saver) = self.saver.take() {
+            saver.flush(|| good(&self.source, &self.disk, &self.compiler)).await;
         }
         // Closes every channel before `stop` returns.
         drop(self);
@@ -310,6 +267,19 @@ impl Control {
                 }
             }
         }
+    }
+
+    /// Writes the state that a successor is to find.
+    async fn save(&mut self, reply: oneshot::Sender<()>) {
+        if self.pace.due().is_some() && self.source.complete() {
+            // Whether what has just come is accepted is a part of it.
+            self.build();
+        }
+        if let Some(saver) = &mut self.saver {
+            saver.flush(|| good(&self.source, &self.disk, &self.compiler)).await;
+        }
+        // Who asked may have given up.
+        let _gone = reply.send(());
     }
 
     /// The state folder is the other process's from now on, too.
@@ -378,11 +348,17 @@ impl Control {
     fn apply(&mut self, changes: Vec<Change>, noticed: Instant) {
         // The first snapshot is built even from nothing at all.
         let first = self.publishing.generation() == 0 && self.source.complete();
-        if first || !changes.is_empty() {
+        let differs = first || !changes.is_empty();
+        if differs {
             self.pace.note_change(noticed);
         }
-        if let Some(saver) = self.saver.as_mut().filter(|_| !changes.is_empty() && self.source.listed()) {
+        // The state has what was there before, which may be gone, and comes back with nothing.
+        if let Some(saver) = self.saver.as_mut().filter(|_| differs && self.source.listed()) {
             saver.note_change();
+            let is_kept = |object: &ObjectRef| matches!(object.kind, Kind::Ingress | Kind::Secret);
+            if changes.iter().any(|change| matches!(change, Change::Remove(object) if is_kept(object))) {
+                saver.note_removal();
+            }
         }
         for change in changes {
             let reference = change.reference();
@@ -524,8 +500,8 @@ impl Control {
 }
 
 /// What is worth keeping for the next start.
-fn good(source: &Source, compiler: &Compiler) -> Good {
-    Good { objects: source.objects(), held: compiler.held().cloned().collect() }
+fn good(source: &Source, disk: &Disk, compiler: &Compiler) -> Good {
+    Good { certificates: disk.good().cloned().collect(), ..source.good(compiler) }
 }
 
 /// Writes the findings to the log that were not there before.

@@ -16,6 +16,7 @@ use ringress_config::model::{Object, ObjectRef};
 use self::kube::{Kube, Link};
 use folder::Folder;
 
+use crate::state::{Filed, Good};
 use crate::write::Seen;
 
 /// A difference between what the source holds now and what it held before.
@@ -83,11 +84,29 @@ impl Source {
         }
     }
 
-    /// All objects that are worth keeping for the next start: none of a folder, which keeps itself.
-    pub(crate) fn objects(&self) -> Vec<Object> {
+    /// What is worth keeping for the next start. Certificates on disk come besides.
+    pub(crate) fn good(&self, compiler: &Compiler) -> Good {
+        let ingresses = compiler.held().map(|held| Object::Ingress(Arc::clone(held)));
+        let secrets = compiler.held_secrets().map(|held| Object::Secret(Arc::clone(held)));
+        let held = ingresses.chain(secrets).filter(|object| !self.is_private(object)).collect();
+        let mut good = Good { held, ..Good::default() };
         match self {
-            Self::Folder(_) => Vec::new(),
-            Self::Kube(kube) => kube.objects().cloned().collect(),
+            Self::Folder(folder) => {
+                good.filed.extend(folder.kept().map(|(file, object)| {
+                    let accepted = !matches!(object, Object::Ingress(ingress) if !compiler.accepts(ingress));
+                    Filed { file: Arc::clone(file), object: object.clone(), accepted }
+                }));
+            }
+            Self::Kube(kube) => good.objects.extend(kube.objects().cloned()),
+        }
+        good
+    }
+
+    /// Whether an object is not for the state folder.
+    fn is_private(&self, object: &Object) -> bool {
+        match self {
+            Self::Folder(folder) => folder.is_private(object),
+            Self::Kube(kube) => kube.is_private(object),
         }
     }
 

@@ -156,3 +156,35 @@ fn an_ingress_made_anew_inherits_nothing_from_the_one_before_it() {
     let rig = start(&server, state.path()).ready();
     assert!(rig.reports("Ingress n/a") && !rig.serves("a.test") && !rig.serves("refused.test"));
 }
+
+#[test]
+fn a_usable_version_of_a_secret_that_is_broken_is_presented_after_a_restart() {
+    let (mut server, state) = server_and_state();
+    let presented = |rig: &Rig| {
+        let snapshot = rig.workers.serving(0).expect("it serves");
+        let certificate = snapshot.certificates.present(Some("t.test"));
+        certificate.secret.as_ref().map(|_| certificate.fingerprint.clone())
+    };
+    let rig = start(&server, state.path()).ready();
+    let before = presented(&rig).expect("the certificate of its Secret");
+    let mut broken = certificate_secret("n", "opaque", "Opaque", "t.test");
+    broken["data"]["tls.crt"] = json!("cnViYmlzaA==");
+    server.put(broken.clone());
+    eventually("it is reported", || rig.reports("Secret n/opaque"));
+    assert_eq!(presented(&rig), Some(before.clone()));
+    drop(rig);
+    let rig = start(&server, state.path()).ready();
+    assert_eq!(presented(&rig), Some(before.clone()));
+    drop(rig);
+    server.down();
+    let rig = start(&server, state.path()).ready();
+    assert_eq!(presented(&rig), Some(before), "nor without the server");
+    drop(rig);
+    server.up();
+    server.delete("Secret", "n", "opaque");
+    let rig = start(&server, state.path()).ready();
+    assert_eq!(presented(&rig), None, "it is gone");
+    server.put(broken);
+    eventually("it is reported", || rig.reports("Secret n/opaque"));
+    assert_eq!(presented(&rig), None, "one made anew inherits nothing");
+}

@@ -34,6 +34,8 @@ impl Process for FakeProcess {
         self.open.store(true, Relaxed);
     }
 
+    async fn save(&self) {}
+
     fn give(&self) -> io::Result<Vec<Given>> {
         Ok(Vec::new())
     }

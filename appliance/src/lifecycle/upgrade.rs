@@ -98,6 +98,8 @@ fn begin<'a>(
 }
 
 async fn replace(process: &impl Process, program: &Program, limit: Duration) -> Result<Successor, UpgradeError> {
+    // Before it reads the state.
+    process.save().await;
     let mut successor = Successor::start(program)?;
     successor.take_over(process.give()?, limit).await?;
     Ok(successor)

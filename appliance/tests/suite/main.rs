@@ -41,6 +41,7 @@ mod http2_frames;
 mod http2_streams;
 mod http2_translation;
 mod http2_windows;
+mod last_good;
 mod leaving;
 mod limits;
 mod listeners;

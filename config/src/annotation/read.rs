@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::CipherSuite;
 
-use super::{BadValue, Row, Support, find};
+use super::{BadValue, NOT_LOADED, Row, Support, find};
 use crate::diagnostics::Finding;
 use crate::model::{ConfigMap, Ingress, Kind, ObjectKey, ObjectRef, Secret};
 use crate::snapshot::CipherList;
@@ -159,7 +159,7 @@ impl<'a> Annotations<'a> {
     /// Reports a value with which the Ingress is not loaded.
     fn refuse(&mut self, name: &str, message: &str) {
         self.outcome.refused = true;
-        self.error(name, format!("{message}: the Ingress is not loaded; an accepted version of it goes on serving"));
+        self.error(name, format!("{message}: {NOT_LOADED}"));
     }
 
     /// Whether a value holds but what ingress-nginx' validator lets pass, which knows no blanks. With another one the

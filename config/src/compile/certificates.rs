@@ -25,6 +25,9 @@ pub(super) struct CertificateTable {
     asked: BTreeMap<HostName, ServerCertificate>,
     /// Secrets that were looked up.
     read: BTreeMap<ObjectKey, Lookup>,
+    /// What Secrets that are in use offered last that could be presented. It serves on while the Secret is there and is
+    /// broken, as with ingress-nginx, and goes with the Secret.
+    good: BTreeMap<ObjectKey, Good>,
     /// Secret → the hosts that looked it up.
     hosts_of: Index<ObjectKey, HostName>,
     /// Secrets that changed.
@@ -41,9 +44,28 @@ pub(super) struct CertificateTable {
 #[derive(Clone, Debug)]
 pub(super) enum Lookup {
     Usable(Arc<Certificate>),
+    /// What it offered before it was broken; then as [`Broken`](Self::Broken).
+    Kept(Arc<Certificate>, &'static str, String),
     Missing,
     /// The field at fault and what is wrong.
     Broken(&'static str, String),
+}
+
+impl Lookup {
+    /// What can be presented.
+    fn certificate(self) -> Option<Arc<Certificate>> {
+        match self {
+            Self::Usable(certificate) | Self::Kept(certificate, ..) => Some(certificate),
+            Self::Missing | Self::Broken(..) => None,
+        }
+    }
+}
+
+/// A version of a Secret that can be presented.
+#[derive(Debug)]
+struct Good {
+    secret: Arc<Secret>,
+    certificate: Arc<Certificate>,
 }
 
 fn by_host(files: &[FileCertificate]) -> BTreeMap<HostName, ObjectKey> {
@@ -61,6 +83,7 @@ impl CertificateTable {
             stale: default.iter().cloned().collect(),
             default,
             read: BTreeMap::new(),
+            good: BTreeMap::new(),
             hosts_of: Index::default(),
             stale_hosts: BTreeSet::new(),
             unreported: BTreeSet::new(),
@@ -98,6 +121,26 @@ impl CertificateTable {
         self.stale.insert(secret);
     }
 
+    /// Forgets what a Secret offered before: it is gone, and one that comes in its place inherits nothing.
+    pub(super) fn forget(&mut self, secret: &ObjectKey) {
+        self.good.remove(secret);
+    }
+
+    /// The versions that are presented in place of a newer one that is broken.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Arc<Secret>> {
+        let is_kept = |key: &ObjectKey| matches!(self.read.get(key), Some(Lookup::Kept(..)));
+        self.good.iter().filter(move |(key, _)| is_kept(key)).map(|(_, good)| &good.secret)
+    }
+
+    /// Takes in a version of a Secret that could be presented before. It counts only if the newest one is broken.
+    pub(super) fn restore(&mut self, secret: Arc<Secret>) {
+        if let Lookup::Usable(certificate) = read(&secret) {
+            let key = secret.meta.key.clone();
+            self.stale.insert(key.clone());
+            self.good.entry(key).or_insert(Good { secret, certificate });
+        }
+    }
+
     /// Forgets what is stale and looks the default certificate up again.
     pub(super) fn refresh(&mut self, store: &Store) {
         for secret in std::mem::take(&mut self.stale) {
@@ -105,10 +148,8 @@ impl CertificateTable {
             self.unreported.insert(secret.clone());
             self.stale_hosts.extend(self.hosts_of.users(&secret).cloned());
             if self.default.as_ref() == Some(&secret) {
-                let default = match self.look_up(&secret, store) {
-                    Lookup::Usable(certificate) => certificate,
-                    Lookup::Missing | Lookup::Broken(..) => Arc::clone(&self.built_in),
-                };
+                let found = self.look_up(&secret, store).certificate();
+                let default = found.unwrap_or_else(|| Arc::clone(&self.built_in));
                 self.changed |= !Arc::ptr_eq(&default, &self.certificates.default);
                 self.certificates.default = default;
             }
@@ -155,10 +196,7 @@ impl CertificateTable {
         if has_own || (asked.is_none() && !self.files.contains_key(host)) {
             return asked;
         }
-        match self.look_up(&file, store) {
-            Lookup::Usable(certificate) => Some(ServerCertificate::Own(certificate)),
-            Lookup::Missing | Lookup::Broken(..) => asked,
-        }
+        self.look_up(&file, store).certificate().map(ServerCertificate::Own).or(asked)
     }
 
     pub(super) fn take_stale_hosts(&mut self) -> BTreeSet<HostName> {
@@ -170,7 +208,20 @@ impl CertificateTable {
         if let Some(known) = self.read.get(secret) {
             return known.clone();
         }
-        let found = store.secrets.get(secret).map_or(Lookup::Missing, |secret| read(secret));
+        let newest = store.secrets.get(secret);
+        let mut found = newest.map_or(Lookup::Missing, |newest| read(newest));
+        match (&found, newest) {
+            (Lookup::Usable(certificate), Some(newest)) => {
+                let good = Good { secret: Arc::clone(newest), certificate: Arc::clone(certificate) };
+                self.good.insert(secret.clone(), good);
+            }
+            (Lookup::Broken(field, message), _) => {
+                if let Some(good) = self.good.get(secret) {
+                    found = Lookup::Kept(Arc::clone(&good.certificate), field, message.clone());
+                }
+            }
+            (Lookup::Usable(_) | Lookup::Kept(..) | Lookup::Missing, _) => {}
+        }
         self.unreported.insert(secret.clone());
         self.read.insert(secret.clone(), found.clone());
         found
@@ -185,6 +236,8 @@ impl CertificateTable {
             self.hosts_of.remove(secret, host);
             if !self.hosts_of.is_used(secret) && self.default.as_ref() != Some(secret) {
                 self.read.remove(secret);
+                // Nobody follows it any more, so that it may be an old one when somebody asks again.
+                self.good.remove(secret);
                 self.unreported.insert(secret.clone());
             }
         }
@@ -215,7 +268,15 @@ impl CertificateTable {
             let object = ObjectRef { kind: Kind::Secret, key: secret };
             let is_default = self.default.as_ref() == Some(&object.key);
             let finding = match self.read.get(&object.key) {
-                Some(Lookup::Broken(field, message)) => Some(Finding::error(&object, *field, message.clone())),
+                Some(Lookup::Broken(field, message)) => Some(Finding::error(
+                    &object,
+                    *field,
+                    format!("{message}; the default certificate is presented instead"),
+                )),
+                Some(Lookup::Kept(_, field, message)) => {
+                    let effect = "the pair before it is presented until this one is mended or the Secret is gone";
+                    Some(Finding::error(&object, *field, format!("{message}; {effect}")))
+                }
                 Some(Lookup::Missing) if is_default => {
                     let message = "is the --default-ssl-certificate and does not exist; a self-signed certificate is \
                                    presented instead";
@@ -238,17 +299,16 @@ impl CertificateTable {
 }
 
 fn read(secret: &Secret) -> Lookup {
-    const EFFECT: &str = "; the default certificate is presented instead";
     let [certificate, key] = ["tls.crt", "tls.key"].map(|name| secret.data.get(name));
     let (Some(certificate), Some(key)) = (certificate, key) else {
         let field = if certificate.is_none() { "data.tls.crt" } else { "data.tls.key" };
-        return Lookup::Broken(field, format!("missing{EFFECT}"));
+        return Lookup::Broken(field, "missing".to_owned());
     };
     match Certificate::from_pem(certificate, key, Some(secret.meta.key.clone())) {
         Ok(certificate) => Lookup::Usable(Arc::new(certificate)),
         Err(error) => {
             let field = if error.concerns_key() { "data.tls.key" } else { "data.tls.crt" };
-            Lookup::Broken(field, format!("{error}{EFFECT}"))
+            Lookup::Broken(field, error.to_string())
         }
     }
 }

@@ -80,8 +80,10 @@ pub(super) fn certificate(
     let mut look_up = |secret: &ObjectKey| {
         secrets.insert(secret.clone());
         match certificates.look_up(secret, store) {
-            Lookup::Usable(found) if found.covers(name.text()) => Ok(found),
-            Lookup::Usable(_) => Err(format!("the certificate of Secret {secret} is not valid for host {name}")),
+            Lookup::Usable(found) | Lookup::Kept(found, ..) if found.covers(name.text()) => Ok(found),
+            Lookup::Usable(_) | Lookup::Kept(..) => {
+                Err(format!("the certificate of Secret {secret} is not valid for host {name}"))
+            }
             Lookup::Missing => Err(format!("Secret {secret} does not exist")),
             Lookup::Broken(field, _) => Err(format!("{field} of Secret {secret} cannot be used")),
         }

@@ -1,6 +1,7 @@
 mod addresses;
 mod balancing;
 mod class_settings;
+mod earlier;
 mod migration;
 mod policies;
 mod review;
@@ -315,7 +316,7 @@ fn a_held_version_serves_again_after_a_restart() {
     let mut first = compiler(Options::default());
     first.apply(&good);
     first.apply(&bad);
-    let held: Vec<_> = first.held().cloned().collect();
+    let held: Vec<_> = first.held().map(|held| Object::Ingress(Arc::clone(held))).collect();
     assert_eq!(held.len(), 1);
     let restart = |text: &str| {
         let mut next = compiler(Options::default());

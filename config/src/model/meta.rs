@@ -37,6 +37,18 @@ pub struct Meta {
     pub age: Age,
 }
 
+impl Meta {
+    /// Whether this and an earlier version are of one object, not of two that had the name one after the other. An object
+    /// without a creation time is the one that its file defines, wherever in the file it stands.
+    pub fn is_of_same(&self, earlier: &Self) -> bool {
+        let is_of_age = match (&self.age, &earlier.age) {
+            (Age::Read(here), Age::Read(there)) => here.path == there.path,
+            (age, earlier) => age == earlier,
+        };
+        self.key == earlier.key && is_of_age
+    }
+}
+
 /// The order in which objects claim hosts and paths: the oldest first; at equal age by `namespace/name`, descending
 /// (reference 3.2).
 impl Ord for Meta {

@@ -77,7 +77,7 @@ async fn an_hour_without_the_server_loses_no_route_and_the_server_is_not_run_aga
     server.put(ingress_tls("n", "t", "t.test", "cert"));
     let settings = Rig::server_settings(&server);
     let (workers, publisher) = Workers::start(2);
-    let Opened { source, .. } = open(&settings).await.expect("the settings are right");
+    let Opened { source, .. } = open::open(&settings).await.expect("the settings are right");
     let compiler = Compiler::new(settings.options.clone(), default_certificate::make().expect("a certificate"));
     let shared = Arc::new(Shared::new(SyncStatus::default()));
     let (handle, ends) = SyncHandle::new(Arc::clone(&shared));

@@ -34,12 +34,30 @@ struct Pair {
     named: FileCertificate,
     /// What was read last, usable or not; nothing after it could not be read.
     read: Option<[Vec<u8>; 2]>,
+    /// What is presented.
+    good: Option<Arc<Secret>>,
+    /// It is from the state, and nobody has been told of it.
+    untold: bool,
     finding: Option<Finding>,
 }
 
 impl Disk {
     pub(crate) fn new(named: &[FileCertificate]) -> Self {
         Self { pairs: named.iter().map(Pair::new).collect(), next_look: Instant::now(), findings: Arc::default() }
+    }
+
+    /// Takes in what was presented when this was last run: for files that cannot be used now.
+    pub(crate) fn seed(&mut self, certificates: &[Arc<Secret>]) {
+        for pair in &mut self.pairs {
+            let key = pair.named.secret();
+            pair.good = certificates.iter().find(|secret| secret.meta.key == key).cloned();
+            pair.untold = pair.good.is_some();
+        }
+    }
+
+    /// What is presented.
+    pub(crate) fn good(&self) -> impl Iterator<Item = &Arc<Secret>> {
+        self.pairs.iter().filter_map(|pair| pair.good.as_ref())
     }
 
     /// Other certificates are named from now on; what goes with those that no longer are.
@@ -79,7 +97,7 @@ impl Disk {
 
 impl Pair {
     fn new(named: &FileCertificate) -> Self {
-        Self { named: named.clone(), read: None, finding: None }
+        Self { named: named.clone(), read: None, good: None, untold: false, finding: None }
     }
 
     fn look(&mut self) -> Option<Change> {
@@ -102,7 +120,9 @@ impl Pair {
         let data = [("tls.crt", &chain[..]), ("tls.key", &key[..])];
         let data = data.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let meta = Meta { key: secret, age: Age::default() };
-        Some(Change::Upsert(Object::Secret(Arc::new(Secret { meta, kind: "kubernetes.io/tls".into(), data }))))
+        let secret = Arc::new(Secret { meta, kind: "kubernetes.io/tls".into(), data });
+        self.untold = false;
+        Some(Change::Upsert(Object::Secret(Arc::clone(self.good.insert(secret)))))
     }
 
     fn unreadable(&mut self, key: bool, cause: &io::Error) -> Option<Change> {
@@ -113,9 +133,13 @@ impl Pair {
     fn refuse(&mut self, key: bool, message: &str) -> Option<Change> {
         let path = if key { &self.named.key } else { &self.named.certificate };
         let object = ObjectRef { kind: Kind::File, key: ObjectKey::new("", &*path.to_string_lossy()) };
-        let message = format!("{message}; what was presented before it stays");
-        self.finding = Some(Finding::error(&object, "", message));
-        None
+        let effect = match self.good {
+            Some(_) => "what was presented before it stays",
+            None => "it is not presented",
+        };
+        self.finding = Some(Finding::error(&object, "", format!("{message}; {effect}")));
+        let good = self.good.clone().filter(|_| std::mem::take(&mut self.untold))?;
+        Some(Change::Upsert(Object::Secret(good)))
     }
 }
 

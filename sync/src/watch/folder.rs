@@ -11,7 +11,7 @@ mod claims;
 mod files;
 mod notices;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::Metadata;
 use std::hash::RandomState;
 use std::io;
@@ -23,10 +23,11 @@ use std::time::{Duration, Instant, SystemTime};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use ringress_config::diagnostics::Finding;
 use ringress_config::manifest;
-use ringress_config::model::{Kind, ObjectKey, ObjectRef};
+use ringress_config::model::{Kind, Object, ObjectKey, ObjectRef};
 use tracing::{debug, warn};
 
 use crate::SyncError;
+use crate::state::Filed;
 use crate::watch::Change;
 use claims::Claims;
 use files::{Known, Stamp, Walk};
@@ -53,6 +54,8 @@ pub(crate) struct Folder {
     /// Folders with a watch, with device and inode.
     watched: HashMap<PathBuf, (u64, u64)>,
     files: BTreeMap<Arc<str>, Known>,
+    /// Secrets that are not kept for the next start.
+    private: BTreeSet<ObjectKey>,
     claims: Claims,
     /// Findings of files that were read, by file.
     read_findings: BTreeMap<Arc<str>, Vec<Finding>>,
@@ -93,6 +96,7 @@ impl Folder {
             watcher,
             watched: HashMap::new(),
             files: BTreeMap::new(),
+            private: BTreeSet::new(),
             claims: Claims::default(),
             read_findings: BTreeMap::new(),
             unreadable: BTreeMap::new(),
@@ -104,6 +108,40 @@ impl Folder {
         };
         folder.watch_link();
         Ok(folder)
+    }
+
+    /// Takes in what the files defined when this was last run, before the first look. That stays only of a file that
+    /// cannot be read or does not parse, and of an object that is not of the right form, as if it had been read here.
+    pub(crate) fn seed(&mut self, filed: &[Filed]) {
+        let mut files: BTreeMap<&Arc<str>, Vec<Object>> = BTreeMap::new();
+        for Filed { file, object, .. } in filed {
+            files.entry(file).or_default().push(object.clone());
+        }
+        for (file, objects) in files {
+            self.files.insert(Arc::clone(file), Known::before());
+            // They are told with the first look, if they are still there then.
+            self.claims.replace(file, objects, &mut Vec::new());
+        }
+    }
+
+    /// Keeps a Secret out of [`kept`](Self::kept).
+    pub(crate) fn keep_private(&mut self, key: &ObjectKey) {
+        self.private.insert(key.clone());
+    }
+
+    /// Whether an object is on no other disk than that of the folder.
+    pub(crate) fn is_private(&self, object: &Object) -> bool {
+        matches!(object, Object::Secret(secret) if self.private.contains(&secret.meta.key))
+    }
+
+    /// What the files define and may be kept, the first of several that are of one object first.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (&Arc<str>, &Object)> {
+        self.claims.all().into_iter().filter(|(_, object)| !self.is_private(object))
+    }
+
+    /// The folder, as the state names it.
+    pub(crate) fn identity(&self) -> String {
+        format!("dir:{}", self.root.display())
     }
 
     /// Waits until there is something to look at.
@@ -203,6 +241,10 @@ impl Folder {
             self.files.keys().filter(|name| !names.contains(&***name) && !walk.is_blind_to(name)).cloned().collect();
         for name in gone {
             self.forget(&name, changes);
+        }
+        if !self.listed {
+            // Some of it may be from the state, and is no difference to that.
+            *changes = self.claims.served().into_iter().cloned().map(Change::Upsert).collect();
         }
         self.listed = true;
         let ended = Instant::now();

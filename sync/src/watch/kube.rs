@@ -163,10 +163,12 @@ impl Kube {
     /// it can; the first complete list then tells only what differs from it.
     pub(crate) fn seed(&mut self, loaded: Loaded) {
         let mut objects = Vec::new();
-        for ingress in &loaded.held {
-            self.wanted.hold(ingress);
+        for held in &loaded.good.held {
+            if let Object::Ingress(ingress) = held {
+                self.wanted.hold(ingress);
+            }
         }
-        for object in loaded.objects {
+        for object in loaded.good.objects {
             if let Some(store) = self.store_for(&object) {
                 store.seed(object.clone());
                 let change = Change::Upsert(object);
@@ -290,9 +292,13 @@ impl Kube {
 
     /// All objects that are known and may be kept.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Object> {
-        let is_private = |object: &Object| matches!(object, Object::Secret(s) if self.private.contains(&s.meta.key));
         let objects = self.feeds.values().flat_map(|watched| watched.store.objects());
-        objects.filter(move |object| !is_private(object))
+        objects.filter(|object| !self.is_private(object))
+    }
+
+    /// Whether an object is not to be kept.
+    pub(crate) fn is_private(&self, object: &Object) -> bool {
+        matches!(object, Object::Secret(secret) if self.private.contains(&secret.meta.key))
     }
 
     /// What has been seen of statuses since the last call.

@@ -216,8 +216,19 @@ impl Builder {
             }
         }
         let input = self.listener.map_or_else(Stdio::null, |listener| Stdio::from(OwnedFd::from(listener)));
-        let child = spawn_with(command, input, &folder.path().join("log"));
-        Ringress { child, successor: Cell::new(None), folder, manifests, http, https, health, admin, _ports: ports }
+        let child = spawn_with(&mut command, input, &folder.path().join("log"));
+        Ringress {
+            command,
+            child,
+            successor: Cell::new(None),
+            folder,
+            manifests,
+            http,
+            https,
+            health,
+            admin,
+            _ports: ports,
+        }
     }
 }
 
@@ -232,11 +243,11 @@ fn source(manifests: &Path, kube: Option<&str>) -> Vec<String> {
 }
 
 /// Starts a command with its output in `log`.
-pub(crate) fn spawn(command: Command, log: &Path) -> Child {
-    spawn_with(command, Stdio::null(), log)
+pub(crate) fn spawn(mut command: Command, log: &Path) -> Child {
+    spawn_with(&mut command, Stdio::null(), log)
 }
 
-fn spawn_with(mut command: Command, input: Stdio, log: &Path) -> Child {
+fn spawn_with(command: &mut Command, input: Stdio, log: &Path) -> Child {
     let output = File::create(log).expect("a log file");
     let errors = output.try_clone().expect("a log file");
     command.stdin(input).stdout(output).stderr(errors).spawn().expect("start ringress")
@@ -244,6 +255,8 @@ fn spawn_with(mut command: Command, input: Stdio, log: &Path) -> Child {
 
 /// A running ringress.
 pub(crate) struct Ringress {
+    /// How it was started.
+    command: Command,
     child: Child,
     /// The process that serves, after an upgrade.
     successor: Cell<Option<Pid>>,
@@ -360,6 +373,23 @@ impl Ringress {
         let number = output.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
         self.succeeded_by(number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{output}")));
         Ok(())
+    }
+
+    /// Ends the process that serves without a last word.
+    pub(crate) fn kill(&mut self) {
+        let successor = self.successor.take();
+        successor.iter().for_each(|successor| kill_process(*successor, Signal::KILL).expect("it ran"));
+        let _may_have_ended = self.child.kill();
+        self.child.wait().expect("it is a child");
+        // It is a child of this process only now that its own parent is gone.
+        let gone = |successor| !matches!(waitpid(Some(successor), WaitOptions::NOHANG), Ok(None));
+        assert!(successor.is_none_or(|successor| within(PATIENCE, || gone(successor))), "it is gone");
+    }
+
+    /// Starts it again as it was started, after [`kill`](Self::kill).
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn_with(&mut self.command, Stdio::null(), &self.folder.path().join("log"));
+        self.wait_ready();
     }
 
     /// Another process serves now.

@@ -1,7 +1,7 @@
 //! Which Ingresses count: class, namespace, exclusions by option, refusals by annotation (reference 3.1, 3.14).
 
 use super::Context;
-use crate::annotation::{Annotations, Risk, Row, Support};
+use crate::annotation::{Annotations, NOT_LOADED, Risk, Row, Support};
 use crate::diagnostics::Finding;
 use crate::model::{Ingress, ObjectRef};
 use crate::options::Options;
@@ -66,8 +66,7 @@ pub(super) fn is_refused(annotations: &mut Annotations<'_>, globals: &Globals) -
             continue;
         }
         let Some(reason) = refusal(value, row, globals, validates) else { continue };
-        annotations
-            .error(name, format!("{reason}: the Ingress is not loaded; an accepted version of it goes on serving"));
+        annotations.error(name, format!("{reason}: {NOT_LOADED}"));
         refused = true;
     }
     refused

@@ -81,6 +81,20 @@ impl Claims {
         })
     }
 
+    /// All definitions, served or not, by place; of several of one object the first is served.
+    pub(crate) fn all(&self) -> Vec<(&Arc<str>, &Object)> {
+        let mut all: Vec<&(Place, Object)> = self.objects.values().flatten().collect();
+        all.sort_unstable_by_key(|(place, _)| place);
+        all.into_iter().map(|(place, object)| (&place.path, object)).collect()
+    }
+
+    /// What is served, by place.
+    pub(crate) fn served(&self) -> Vec<&Object> {
+        let mut served: Vec<&(Place, Object)> = self.objects.values().filter_map(|claims| claims.first()).collect();
+        served.sort_unstable_by_key(|(place, _)| place);
+        served.into_iter().map(|(_, object)| object).collect()
+    }
+
     fn winner(&self, reference: &ObjectRef) -> Option<&Object> {
         self.objects.get(reference)?.first().map(|(_, object)| object)
     }

@@ -60,6 +60,12 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// Of a file whose objects come from the state: nothing that is read is the same.
+    pub(crate) fn before() -> Self {
+        let stamp = Stamp { device: 0, inode: 0, size: u64::MAX, modified: (0, 0), changed: (0, 0) };
+        Self { stamp, trusted: false, hash: 0 }
+    }
+
     /// Whether the file must be read to know if it has changed.
     pub(crate) fn may_differ(&self, stamp: &Stamp) -> bool {
         !self.trusted || self.stamp != *stamp
