@@ -19,17 +19,19 @@ pub(super) fn run(cors: &Cors, request: &Request<'_>, shaping: &mut Shaping<'_>)
         }
         (Origins::List(_), _) => return None,
     };
+    // Nothing else has set fields of the response yet.
     let response = &mut shaping.response;
-    response.set(b"Access-Control-Allow-Origin", allowed);
+    let mut set = |name, value: &[u8]| response.set_new_token_with(name, |out| out.extend_from_slice(value));
+    set(b"Access-Control-Allow-Origin", allowed);
     if cors.credentials {
-        response.set(b"Access-Control-Allow-Credentials", b"true");
+        set(b"Access-Control-Allow-Credentials", b"true");
     }
-    response.set(b"Access-Control-Allow-Methods", cors.methods.as_bytes());
-    response.set(b"Access-Control-Allow-Headers", cors.headers.as_bytes());
+    set(b"Access-Control-Allow-Methods", cors.methods.as_bytes());
+    set(b"Access-Control-Allow-Headers", cors.headers.as_bytes());
     if !cors.expose.is_empty() {
-        response.set(b"Access-Control-Expose-Headers", cors.expose.as_bytes());
+        set(b"Access-Control-Expose-Headers", cors.expose.as_bytes());
     }
-    response.set_with(b"Access-Control-Max-Age", |out| {
+    response.set_new_token_with(b"Access-Control-Max-Age", |out| {
         if cors.max_age < 0 {
             out.push(b'-');
         }

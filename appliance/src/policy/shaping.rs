@@ -118,9 +118,10 @@ impl<'s> Shaping<'s> {
 /// Changes what the rules say, but for the fields that are the proxy's own. What a policy has set for this very request
 /// stays, as with nginx, where the fields of CORS are set behind those of `custom-headers`.
 fn apply<'s>(rules: &'s FieldRules, changes: &mut Changes<'s>, render: impl Fn(&Template, &mut Vec<u8>)) {
+    let before = changes.mark();
     for (name, value) in rules.set.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {
-        if !changes.sets(name.as_bytes()) {
-            changes.set_token_with(name.as_bytes(), |out| render(value, out));
+        if !changes.had_set(before, name.as_bytes()) {
+            changes.set_new_token_with(name.as_bytes(), |out| render(value, out));
         }
     }
     for (name, value) in rules.add.iter().filter(|(name, _)| !is_framing(name.as_bytes())) {

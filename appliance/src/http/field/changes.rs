@@ -25,6 +25,13 @@ pub struct Changes<'a> {
     bits: u64,
 }
 
+/// How far changes had come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    names: usize,
+    bits: u64,
+}
+
 /// The bit of a name: its length and its first letter.
 #[inline]
 fn bit(name: &[u8]) -> u64 {
@@ -56,6 +63,11 @@ impl<'a> Changes<'a> {
     /// The same for a name that is known to be a token, as those of rules are, which were checked when they were read.
     pub(crate) fn set_token_with(&mut self, name: &'a [u8], value: impl FnOnce(&mut Vec<u8>)) {
         self.take_back(name);
+        self.set_new_token_with(name, value);
+    }
+
+    /// The same for a name that was not set before.
+    pub(crate) fn set_new_token_with(&mut self, name: &'a [u8], value: impl FnOnce(&mut Vec<u8>)) {
         let before = self.lines.len();
         self.add_token_with(name, value);
         if self.lines.len() - before == name.len() + SEPARATOR.len() + LINE_END.len() {
@@ -92,6 +104,20 @@ impl<'a> Changes<'a> {
     #[inline]
     pub(crate) fn sets(&self, name: &[u8]) -> bool {
         self.stop(name) && self.line_of(name).is_some()
+    }
+
+    /// What has been set and removed so far.
+    #[inline]
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { names: self.names.len(), bits: self.bits }
+    }
+
+    /// Whether a field of this name was written in place of others before `mark`.
+    #[inline]
+    pub(crate) fn had_set(&self, mark: Mark, name: &[u8]) -> bool {
+        mark.bits & bit(name) != 0
+            && is_listed(self.names[..mark.names].iter().copied(), name)
+            && self.line_of(name).is_some()
     }
 
     /// Lines of this name that were set are not written after all.
@@ -176,6 +202,12 @@ mod tests {
         for (name, sets) in [("X-One", true), ("a", true), ("X-Two", false), ("Vary", false), ("X", false)] {
             assert_eq!(changes.sets(name.as_bytes()), sets, "{name}");
         }
+        let mark = changes.mark();
+        changes.set(b"B", b"b");
+        assert_eq!(
+            [&b"a"[..], b"x-one", b"b", b"x-two"].map(|name| changes.had_set(mark, name)),
+            [true, true, false, false]
+        );
         changes.set(b"X-One", b"");
         assert!(!changes.sets(b"X-One") && changes.stop(b"X-One"));
     }
