@@ -77,6 +77,8 @@ pub(crate) const LISTENER_LEAVES: Duration = Duration::from_millis(500);
 pub(crate) const LISTENER_LEAVES_MAX: Duration = Duration::from_secs(5);
 /// An address that could not be listened on is tried again after so long; a little less than the time between two looks.
 pub(crate) const LISTEN_AGAIN: Duration = Duration::from_millis(900);
+/// At its start a process tries an address that is taken for so long, every 50th part of it.
+pub(crate) const LISTEN_AT_START: Duration = Duration::from_millis(500);
 /// Connections of one core that may wait for a request with a buffer. Those beyond it wait for readiness at once, so
 /// that a crowd of connections never costs a buffer each, not even for the second above.
 pub(crate) const WAITING_WITH_BUFFER_MAX: usize = 512;

@@ -341,12 +341,17 @@ fn serviceable(snapshot: &Snapshot, route: &Route, policies: &Policies) -> Resul
         return Ok(());
     }
     let is_main_served = match &route.backend {
-        Backend::Cluster(main) => is_served(snapshot, *main),
-        Backend::Weighted(parts) => parts.iter().any(|part| is_served(snapshot, part.cluster)),
+        Backend::Cluster(main) => snapshot.clusters.is_served(*main),
+        Backend::Weighted(parts) => parts.iter().any(|part| snapshot.clusters.is_served(part.cluster)),
         Backend::Status(status) => *status != 503,
     };
-    let takes_over = || policies.error_pages.as_ref().is_some_and(|p| p.takes_over && is_served(snapshot, p.cluster));
-    if is_main_served || takes_over() { Ok(()) } else { Err(Answer::status(503)) }
+    if is_main_served || stand_in(snapshot, policies).is_some() { Ok(()) } else { Err(Answer::status(503)) }
+}
+
+/// The error backend, where it serves requests in place of a cluster that nobody serves.
+fn stand_in(snapshot: &Snapshot, policies: &Policies) -> Option<ClusterId> {
+    let pages = policies.error_pages.as_ref().filter(|pages| pages.takes_over)?;
+    Some(pages.cluster).filter(|cluster| snapshot.clusters.is_served(*cluster))
 }
 
 /// The cluster that is asked: the route's own, a canary's, or that of its error pages.
@@ -358,19 +363,20 @@ fn choose<'s>(
     shaping: &mut Shaping<'s>,
 ) -> Result<(ClusterId, Hint<'s>), Answer> {
     let main = backend(route, &mut core.random.borrow_mut())?;
-    let substitute = policies.error_pages.as_ref().filter(|pages| pages.takes_over && !is_served(snapshot, main));
-    if let Some(pages) = substitute.filter(|pages| is_served(snapshot, pages.cluster)) {
+    let is_main_served = snapshot.clusters.is_served(main);
+    if !is_main_served && let Some(cluster) = stand_in(snapshot, policies) {
         shaping.ask_for_page(route, request, 503);
-        return Ok((pages.cluster, Hint::default()));
+        return Ok((cluster, Hint::default()));
     }
-    if policies.canaries.is_empty() || !is_served(snapshot, main) {
+    // Without endpoints of its own a route answers 503 whatever its canaries have.
+    if policies.canaries.is_empty() || !is_main_served {
         return Ok((main, hint_of(snapshot, route, main, request)));
     }
     let affinity = hint::affinity(route, snapshot.clusters.get(main));
     let cookie = affinity.and_then(|(affinity, _)| request.cookie(&affinity.cookie));
     let random = &mut core.random.borrow_mut();
     let canary = canary::choose((snapshot, main), &policies.canaries, request, cookie, random);
-    let canary = canary.filter(|canary| is_served(snapshot, canary.cluster));
+    let canary = canary.filter(|canary| snapshot.clusters.is_served(canary.cluster));
     let cluster = canary.map_or(main, |canary| canary.cluster);
     let affinity = affinity.filter(|_| canary.is_none_or(|canary| canary.sticky));
     let chosen = snapshot.clusters.get(cluster);
@@ -392,11 +398,6 @@ fn check_certificate(core: &Core, policies: &Policies, request: &Request<'_>, ro
     client_certificate::check(auth, request, route).inspect_err(|answer| {
         core.metrics.refuse(if answer.status == 421 { Refused::Misdirected } else { Refused::ClientCertificate });
     })
-}
-
-/// Without endpoints of its own a route answers 503 whatever its canaries have; one without is passed over.
-fn is_served(snapshot: &Snapshot, cluster: ClusterId) -> bool {
-    snapshot.clusters.get(cluster).is_some_and(|cluster| !cluster.endpoints.is_empty())
 }
 
 fn to_https(snapshot: &Snapshot, route: &Route, request: &Request<'_>) -> Option<Answer> {

@@ -52,7 +52,7 @@ pub(super) fn shares<'s>(
         let is_asked = share > 0 && is_for(canary, request);
         let taken = is_asked.then_some(share)?;
         left -= taken;
-        super::is_served(snapshot, canary.cluster).then_some((canary.cluster, taken))
+        snapshot.clusters.is_served(canary.cluster).then_some((canary.cluster, taken))
     })
 }
 

@@ -3,8 +3,8 @@
 
 use ringress_config::snapshot::{Access, Backend, ClusterId, Policies, Route, Snapshot};
 
-use super::{Answer, Phase, Request, Shaping, add_slash, at, by_request, canary, is_blocked, is_served, serviceable};
-use super::{is_too_large, open_to_all, to_https};
+use super::{Answer, Phase, Request, Shaping, add_slash, at, by_request, canary, is_blocked, is_too_large};
+use super::{open_to_all, serviceable, stand_in, to_https};
 use crate::route::Found;
 
 /// A cluster that a request may go to.
@@ -76,10 +76,8 @@ fn shares(
 ) -> Result<Vec<Share>, (Phase, Answer)> {
     let mut shares = main(route)?;
     let [main] = &mut shares[..] else { return Ok(shares) };
-    if !is_served(snapshot, main.cluster) {
-        let pages =
-            policies.error_pages.as_ref().filter(|pages| pages.takes_over && is_served(snapshot, pages.cluster));
-        main.cluster = pages.map_or(main.cluster, |pages| pages.cluster);
+    if !snapshot.clusters.is_served(main.cluster) {
+        main.cluster = stand_in(snapshot, policies).unwrap_or(main.cluster);
         return Ok(shares);
     }
     let canaries: Vec<_> = canary::shares((snapshot, &policies.canaries), request).collect();
@@ -101,7 +99,7 @@ fn common_divisor(a: u32, b: u32) -> u32 {
 
 /// Those, unless nobody stands behind any of them.
 fn served(snapshot: &Snapshot, route: &Route, shares: Vec<Share>) -> Result<Vec<Share>, (Phase, Answer)> {
-    let is_unserved = !shares.iter().any(|share| is_served(snapshot, share.cluster));
+    let is_unserved = !shares.iter().any(|share| snapshot.clusters.is_served(share.cluster));
     at(Phase::Unserved, is_unserved.then(|| Answer::status(route.empty_status)))?;
     Ok(shares)
 }

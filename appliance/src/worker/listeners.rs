@@ -24,6 +24,13 @@ pub struct BindError {
     source: io::Error,
 }
 
+impl BindError {
+    /// Whether another socket is there.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
 fn hint(door: Door, source: &io::Error) -> &'static str {
     match (source.kind(), door.purpose) {
         (io::ErrorKind::AddrInUse, Purpose::Http(_)) => {

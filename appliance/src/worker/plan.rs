@@ -121,8 +121,7 @@ impl ListenPlan {
 
     /// The doors of TCP and UDP services that have endpoints.
     pub(super) fn streams(&self, snapshot: &Snapshot) -> BTreeSet<Door> {
-        let has_endpoints = |id| snapshot.clusters.get(id).is_some_and(|cluster| !cluster.endpoints.is_empty());
-        let services = snapshot.streams.iter().filter(|service| has_endpoints(service.cluster));
+        let services = snapshot.streams.iter().filter(|service| snapshot.clusters.is_served(service.cluster));
         let ips = self.ips(&snapshot.settings.listen);
         let doors = services.flat_map(|service| {
             let purpose = Purpose::Stream(service.transport);

@@ -24,7 +24,7 @@ use super::Gate;
 use super::listeners::{BindError, Group};
 use super::plan::{Door, ListenPlan, ListenerKind, Purpose};
 use crate::handover::{Given, Inherited, Keeper};
-use crate::limits::{LISTEN_AGAIN, LISTENER_LEAVES, LISTENER_LEAVES_MAX};
+use crate::limits::{LISTEN_AGAIN, LISTEN_AT_START, LISTENER_LEAVES, LISTENER_LEAVES_MAX};
 
 /// The sockets of all doors, shared by the workers.
 pub(super) struct ListenTable {
@@ -94,7 +94,7 @@ impl ListenTable {
         let mut state = State { inherited, ..State::default() };
         if !plan.awaits_config_map {
             for door in plan.http(&Default::default()) {
-                let group = state.open(door, cores)?;
+                let group = state.open_at_start(door, cores)?;
                 told("listening", &group);
                 state.doors.insert(door, Ok(Arc::new(group)));
             }
@@ -243,6 +243,21 @@ impl State {
             Err(error) => tracing::error!(%error, "an address is not listened on; it is tried again"),
         }
         self.doors.insert(door, opened);
+    }
+
+    /// The same before anybody is served. The kernel ends the rings of a process that was killed some milliseconds behind it, and
+    /// what that one listened on is free then: a restart at once must not fail by it.
+    #[expect(clippy::disallowed_methods, reason = "no core runs yet")]
+    fn open_at_start(&mut self, door: Door, count: usize) -> Result<Group, BindError> {
+        let began = Instant::now();
+        loop {
+            match self.open(door, count) {
+                Err(error) if error.is_in_use() && began.elapsed() < LISTEN_AT_START => {
+                    std::thread::sleep(LISTEN_AT_START / 50);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     fn open(&mut self, door: Door, count: usize) -> Result<Group, BindError> {

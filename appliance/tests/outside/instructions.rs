@@ -12,8 +12,8 @@ use crate::support::manifests::{file, ingress, service};
 use crate::support::origin::{Next, Origin};
 use crate::support::process::{Driver, Ringress};
 
-/// Requests of a round, on one connection.
-const REQUESTS: usize = 15;
+/// Requests of a round, on one connection: few, so that most rounds end before what the core does once a second.
+const REQUESTS: usize = 10;
 
 /// Client and origin take so long that the proxy has begun to wait for them: how often it waits is the scheduler's matter
 /// otherwise, and each wait costs.
@@ -24,9 +24,12 @@ const PACE: Duration = Duration::from_millis(4);
 /// machine.
 const COUNTED: &str = "--toggle-collect=monoio::task::raw::poll*";
 
-/// Rounds by turns; the smallest of each kind counts: one that has not met what the core does once a second, after which the
-/// allocator begins anew.
-const ROUNDS: usize = 15;
+/// Rounds by turns; the smallest of each kind counts: one that has not met what the core does once a second.
+const ROUNDS: u32 = 20;
+
+/// Rounds begin by so much later than the ones before them: in step with the second, all of one kind would meet what the core
+/// does then, and none of the other.
+const STEP: Duration = Duration::from_millis(61);
 
 /// A whole request without annotations, from its first byte to the last one of its answer; [`TOLERANCE_PERCENT`] more fail.
 /// `bench/guard.py` counts the parts that are called by name, this is what shows a little more here and there. Who adds on
@@ -86,6 +89,7 @@ fn what_a_request_costs_and_twenty_annotations_add_is_bounded() {
     // The first round fills caches and pools.
     for round in 0..=ROUNDS {
         for (host, fewest) in ["plain.test", "full.test"].into_iter().zip(&mut fewest) {
+            std::thread::sleep(STEP * (round % 8));
             let took = count(&ringress, host);
             if round > 0 {
                 *fewest = took.min(*fewest);

@@ -31,11 +31,17 @@ pub(super) fn read(annotations: &mut Annotations<'_>, access: &mut Access) {
         return;
     }
     let Some(secret) = annotations.secret("auth-secret") else { return };
-    if form == Form::File && lines(secret).is_some_and(|mut lines| lines.any(|line| !line.contains(':'))) {
-        let message = format!("Secret {} has lines without `:` in data.auth, which name nobody", secret.meta.key);
-        annotations.warn("auth-secret", message);
-    }
-    match users(secret, form) {
+    let users = match form {
+        Form::File => file(secret).map(|(users, strays)| {
+            if strays > 0 {
+                let message = format!("{strays} lines of data.auth of Secret {} name nobody: no `:`", secret.meta.key);
+                annotations.warn("auth-secret", message);
+            }
+            users
+        }),
+        Form::Map => map(secret),
+    };
+    match users {
         Ok(users) => access.basic = Some(BasicAuth { realm, users }),
         Err(fault) => annotations.deny("auth-secret", format!("{fault} of Secret {}", secret.meta.key)),
     }
@@ -62,32 +68,30 @@ fn realm(text: &str) -> Result<Box<str>, Expected> {
     if text.contains(odd) { Err("text without \" \\ $ ; { }") } else { Ok(text.into()) }
 }
 
-/// What is said in the lines of a file of users.
-fn lines(secret: &Secret) -> Option<impl Iterator<Item = &str>> {
-    let text = std::str::from_utf8(secret.data.get("auth")?).ok()?;
-    Some(text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')))
+/// The users of a Secret's file, and how many lines name none, or what is wrong. The text never becomes part of the fault.
+fn file(secret: &Secret) -> Result<(Users, usize), String> {
+    let text = secret.data.get("auth").and_then(|text| std::str::from_utf8(text).ok());
+    let text = text.ok_or("there is no text in data.auth")?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    // As nginx has it: a line that names nobody lets nobody in, and costs the others nothing.
+    let mut strays = 0;
+    let user = |line: &str| {
+        let named = line.split_once(':');
+        strays += usize::from(named.is_none());
+        let (name, rest) = named?;
+        Some((name.into(), rest.split(':').next().unwrap_or_default().into()))
+    };
+    let users = lines.filter_map(user).collect();
+    Ok((users, strays))
 }
 
-/// The users of a Secret, or what is wrong with which key. The text never becomes part of the fault.
-fn users(secret: &Secret, form: Form) -> Result<Users, String> {
-    match form {
-        Form::File => {
-            let lines = lines(secret).ok_or("there is no text in data.auth")?;
-            // As nginx has it: a line that names nobody lets nobody in, and costs the others nothing.
-            let user = |line: &str| {
-                let (name, rest) = line.split_once(':')?;
-                Some((name.into(), rest.split(':').next().unwrap_or_default().into()))
-            };
-            Ok(lines.filter_map(user).collect())
-        }
-        Form::Map => {
-            let user = |(name, hash): (&Arc<str>, &Arc<[u8]>)| {
-                let hash = std::str::from_utf8(hash).map_err(|_| format!("there is no text in data.{name}"))?;
-                Ok(((&**name).into(), hash.trim().into()))
-            };
-            secret.data.iter().map(user).collect()
-        }
-    }
+/// The users of a Secret whose keys are their names, or what is wrong with which key.
+fn map(secret: &Secret) -> Result<Users, String> {
+    let user = |(name, hash): (&Arc<str>, &Arc<[u8]>)| {
+        let hash = std::str::from_utf8(hash).map_err(|_| format!("there is no text in data.{name}"))?;
+        Ok(((&**name).into(), hash.trim().into()))
+    };
+    secret.data.iter().map(user).collect()
 }
 
 #[cfg(test)]

@@ -144,19 +144,45 @@ impl<'a> Canaries<'a> {
         own
     }
 
-    /// Tells which canaries have no effect.
+    /// Tells which canaries have no effect, or less than they ask for.
     pub(super) fn report(&self, name: &HostName, findings: &mut Findings) {
-        for path in &self.paths {
+        for (at, path) in self.paths.iter().enumerate() {
             let fault = match (path.has_main, path.is_late) {
-                (false, _) => "no Ingress that is no canary has it",
-                (true, true) if path.rule.order.is_none() => "an older canary has it (see ringress.io/canary-order)",
-                (true, true) => "sixteen older canaries have it",
+                (false, _) => "has no effect, because no Ingress that is no canary has it",
+                (true, true) if path.rule.order.is_none() => {
+                    "has no effect, because an older canary has it (see ringress.io/canary-order)"
+                }
+                (true, true) => "has no effect, because sixteen older canaries have it",
+                (true, false) if self.weights_before(at) + path.rule.share() > ALL => {
+                    "gets less than its weight, because those before it leave less (see ringress.io/canary-order)"
+                }
                 (true, false) => continue,
             };
-            let message = format!("host {name}, path {}: the canary has no effect, because {fault}", path.route.path);
+            let message = format!("host {name}, path {}: the canary {fault}", path.route.path);
             let finding = Finding::warning(&path.intent.source, path.route.field.as_str(), message);
             paths::add(findings, path.intent, finding);
         }
+    }
+
+    /// What those that are asked before this one take of all requests.
+    fn weights_before(&self, at: usize) -> u64 {
+        // Of one order the older is asked first.
+        let place = |(at, path): &(usize, &CanaryPath<'_>)| (path.rule.order.unwrap_or(0), *at);
+        let own = (at, &self.paths[at]);
+        let is_asked = |(_, path): &(usize, &CanaryPath<'_>)| !path.is_late && is_same(path.route, own.1.route);
+        let before = self.paths.iter().enumerate().filter(|other| is_asked(other) && place(other) < place(&own));
+        before.map(|(_, path)| path.rule.share()).sum()
+    }
+}
+
+/// All requests, in thousandths of a per cent.
+const ALL: u64 = 100_000;
+
+impl CanaryRule {
+    /// What it takes of all requests by its weight; one that is for some of them only leaves the others what they are.
+    fn share(&self) -> u64 {
+        let share = u64::from(self.weight) * ALL / u64::from(self.total.max(1));
+        if self.matches.is_none() { share } else { 0 }
     }
 }
 

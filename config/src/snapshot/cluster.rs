@@ -283,6 +283,12 @@ impl Clusters {
         self.chunks.get(id.index() / CHUNK)?.get(id.index() % CHUNK)?.as_ref()
     }
 
+    /// Whether a cluster has an endpoint, be it one that is not healthy.
+    #[inline]
+    pub fn is_served(&self, id: ClusterId) -> bool {
+        self.get(id).is_some_and(|cluster| !cluster.endpoints.is_empty())
+    }
+
     /// Puts a cluster at its id, or empties the place.
     pub fn set(&mut self, id: ClusterId, cluster: Option<Arc<Cluster>>) {
         let chunks = Arc::make_mut(&mut self.chunks);

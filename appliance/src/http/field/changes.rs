@@ -103,7 +103,7 @@ impl<'a> Changes<'a> {
     /// Whether a field of this name is written in place of others.
     #[inline]
     pub(crate) fn sets(&self, name: &[u8]) -> bool {
-        self.stop(name) && self.line_of(name).is_some()
+        self.had_set(self.mark(), name)
     }
 
     /// What has been set and removed so far.
@@ -115,9 +115,7 @@ impl<'a> Changes<'a> {
     /// Whether a field of this name was written in place of others before `mark`.
     #[inline]
     pub(crate) fn had_set(&self, mark: Mark, name: &[u8]) -> bool {
-        mark.bits & bit(name) != 0
-            && is_listed(self.names[..mark.names].iter().copied(), name)
-            && self.line_of(name).is_some()
+        self.had_stopped(mark, name) && self.line_of(name).is_some()
     }
 
     /// Lines of this name that were set are not written after all.
@@ -162,7 +160,12 @@ impl<'a> Changes<'a> {
     /// Whether fields of this name do not pass, be it that another is written in their place.
     #[inline]
     pub fn stop(&self, name: &[u8]) -> bool {
-        self.bits & bit(name) != 0 && is_listed(self.names.iter().copied(), name)
+        self.had_stopped(self.mark(), name)
+    }
+
+    #[inline]
+    fn had_stopped(&self, mark: Mark, name: &[u8]) -> bool {
+        mark.bits & bit(name) != 0 && is_listed(self.names[..mark.names].iter().copied(), name)
     }
 
     /// The lines to write, each with its end.

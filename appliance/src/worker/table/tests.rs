@@ -166,3 +166,19 @@ fn a_successor_takes_what_is_wanted_and_what_was_there_where_nothing_else_can_be
         assert_eq!(next.sockets(&snapshot), [sockets; 2], "{ip}: what is not wanted leaves with its queue");
     }
 }
+
+#[test]
+fn an_address_that_a_process_leaves_behind_for_a_moment_is_had_at_the_start_and_one_that_stays_taken_is_not() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ips = vec!["127.0.0.1".parse().unwrap()];
+    let port = Some(taken.local_addr().unwrap().port());
+    let plan = ListenPlan { ips, http_port: port, ..ListenPlan::default() };
+    let open = |plan| ListenTable::new(plan, 1, Gate::new(true), Inherited::default());
+    assert!(open(plan.clone()).is_err_and(|error| error.is_in_use()));
+    let leaver = std::thread::spawn(move || {
+        std::thread::sleep(LISTEN_AT_START / 10);
+        drop(taken);
+    });
+    assert!(open(plan).is_ok());
+    leaver.join().unwrap();
+}

@@ -146,6 +146,26 @@ fn canaries_that_have_an_order_stand_beside_each_other() {
     assert_eq!(names.collect::<Vec<_>>(), ["b", "d", "c"]);
 }
 
+#[test]
+fn canaries_whose_weights_leave_less_than_is_asked_for_are_named() {
+    let mut compiler = ready(Options::default());
+    let canary = |name: &str, weight: u32, more: &str| {
+        let all = format!(
+            "nginx.ingress.kubernetes.io/canary: 'true', nginx.ingress.kubernetes.io/canary-weight: '{weight}'{more}"
+        );
+        ingress(name, "a.test", &["/"], &all)
+    };
+    let order = |order: u32| format!(", ringress.io/canary-order: '{order}'");
+    let texts = ingress("a", "a.test", &["/"], "")
+        + &canary("b", 60, &order(3))
+        + &canary("c", 50, &order(2))
+        + &canary("d", 40, &order(2))
+        + &canary("e", 100, &(order(1) + ", ringress.io/match-method: POST"));
+    let compiled = compiler.apply(&texts);
+    let crowded: Vec<_> = findings(&compiled).into_iter().filter(|f| f.contains("gets less than its weight")).collect();
+    assert!(matches!(&crowded[..], [one] if one.contains("default/b")), "{crowded:?}");
+}
+
 /// The one warning about an Ingress that may be written.
 #[track_caller]
 fn warning(compiler: &Compiler, text: &str) -> String {
