@@ -92,6 +92,8 @@ pub(crate) const LINGER_BYTES_MAX: usize = 1 << 20;
 pub(crate) const BUFFERED_BODY_BYTES_MAX: u64 = 1 << 20;
 /// All request bodies kept in memory by one core, each counted with the copy of it that is sent.
 pub(crate) const BUFFERED_BODIES_BYTES_MAX: usize = 24 << 20;
+/// All that a core reads of responses ahead of their clients (`proxy-buffering: on`); beyond it they are streamed.
+pub(crate) const READ_AHEAD_BYTES_MAX: usize = 24 << 20;
 /// Bodies of HTTP/2 clients that a core receives at a time before it takes out of h2, and counts, what nobody reads.
 pub(crate) const H2_BODIES_UNCOUNTED: usize = 64;
 /// What these may hold together before no connection with a request that does not read its body is received from.

@@ -1,6 +1,7 @@
 //! The two halves of an exchange joined: who ends, who is told.
 //!
-//! Every piece is received, then sent, so a slow receiver stops its sender by itself and no buffer grows with a body.
+//! Every piece is received, then sent, so a slow receiver stops its sender by itself and no buffer grows with a body. Where a
+//! route buffers its responses, one goes on ahead of its receiver, within a bound (`response/ahead.rs`).
 
 pub(crate) mod request;
 pub(crate) mod response;

@@ -60,8 +60,8 @@ pub use policy::{
 };
 pub use ring::Ring;
 pub use route::{
-    Backend, BodyPolicy, HttpsRedirect, PathKind, RESPONSE_HEAD_BYTES_MAX, RetryPolicy, RetryStatuses, Route, RouteId,
-    RouteLabels, Timeouts, Tries, UpstreamProtocol, WeightedCluster,
+    Backend, BodyPolicy, HttpsRedirect, PathKind, RESPONSE_AHEAD_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX, RetryPolicy,
+    RetryStatuses, Route, RouteId, RouteLabels, Timeouts, Tries, UpstreamProtocol, WeightedCluster,
 };
 pub use search::{GROUPS_MAX, Groups, Search};
 pub use sessions::{EndpointKey, Sessions};

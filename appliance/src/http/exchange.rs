@@ -5,6 +5,7 @@
     reason = "durations for the metrics: the wall between two awaits, which a coarse clock would not show"
 )]
 
+mod ahead;
 mod answer;
 mod attempts;
 mod ended;

@@ -1,5 +1,6 @@
 //! The upstream's response on its way to the client: head with interim ones, then the body piece by piece.
 
+mod ahead;
 mod treated;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::http::trailer::write_last_chunk;
 use crate::limits::{CLIENT_SEND, INTERIM_RESPONSES_MAX};
 use crate::stream::{Sink, Source};
 use crate::worker::Core;
+pub(crate) use ahead::{Ahead, Progress as BodyProgress};
 pub(crate) use treated::{Pace, Treatment};
 
 /// Bounds on the heads of a route's responses.

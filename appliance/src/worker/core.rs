@@ -68,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) random: RefCell<fastrand::Rng>,
     /// Bytes of request bodies that are held in memory.
     pub(crate) buffered_body_bytes: Cell<usize>,
+    /// Bytes of responses that are held ahead of their clients.
+    pub(crate) read_ahead_bytes: Cell<usize>,
     /// TLS handshakes with clients that are being made.
     pub(crate) handshakes: Cell<usize>,
     /// What the clients' HTTP/2 connections do together that brings nothing.
@@ -204,6 +206,7 @@ impl Core {
             tls: RefCell::new(ServerTls::new(tls, &snapshot)?),
             random: RefCell::new(fastrand::Rng::new()),
             buffered_body_bytes: Cell::new(0),
+            read_ahead_bytes: Cell::new(0),
             handshakes: Cell::new(0),
             http2_crowd: Rc::default(),
             stalls: Rc::default(),

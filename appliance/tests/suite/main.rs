@@ -56,6 +56,7 @@ mod parity;
 mod passthrough;
 mod precedence;
 mod probes;
+mod read_ahead;
 mod report;
 mod reread;
 mod rolling;

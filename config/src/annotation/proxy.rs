@@ -17,9 +17,9 @@ pub(super) fn read(source: &mut impl Source, policy: &mut RoutePolicy) {
     set(&mut body.bytes_max, size.map(|bytes| (bytes != 0).then_some(bytes)));
     set(&mut body.buffer, source.get("proxy-request-buffering", value::on_off));
     set(&mut body.response_head_bytes_max, source.get("proxy-buffer-size", head_bytes));
+    set(&mut body.reads_ahead, source.get("proxy-buffering", value::on_off));
+    set(&mut body.response_buffers, source.get("proxy-buffers-number", buffers));
     set(&mut policy.filters.upstream_hop.http_1_0, source.get("proxy-http-version", is_http_1_0));
-    // Streaming is all there is, but a word that nginx would not take is an error all the same.
-    source.get("proxy-buffering", value::on_off);
     words(source, policy);
     let retry = &mut policy.retry;
     set(&mut retry.tries, source.get("proxy-next-upstream-tries", value::natural).map(Tries::new));
@@ -102,6 +102,11 @@ fn set<T>(field: &mut T, value: Option<T>) {
 fn head_bytes(text: &str) -> Result<u32, Expected> {
     let bytes = value::size(text)?.min(RESPONSE_HEAD_BYTES_MAX.into());
     u32::try_from(bytes).ok().filter(|bytes| *bytes > 0).ok_or("a size, such as 8k")
+}
+
+/// nginx refuses a single one.
+fn buffers(text: &str) -> Result<u32, Expected> {
+    value::natural(text).ok().filter(|number| *number >= 2).ok_or("a number from 2 up")
 }
 
 fn is_http_1_0(text: &str) -> Result<bool, Expected> {
@@ -190,8 +195,23 @@ mod tests {
     fn annotation_proxy_buffer_size_bounds_the_head_and_the_version_is_1_0_or_1_1() {
         let head_bytes = |text: &str| read_from(&[("proxy-buffer-size", text)]).0.body.response_head_bytes_max;
         assert_eq!((head_bytes("8k"), head_bytes("1g"), head_bytes("")), (8 << 10, 256 << 10, 4 << 10));
-        let (policy, findings) = read_from(&[("proxy-http-version", "1.0"), ("proxy-buffering", "on")]);
+        let (policy, findings) = read_from(&[("proxy-http-version", "1.0")]);
         assert_eq!((policy.filters.upstream_hop.http_1_0, findings), (true, 0));
+    }
+
+    #[test]
+    fn annotation_proxy_buffering_reads_ahead_by_number_and_size_of_buffers() {
+        let ahead = |pairs: &[(&str, &str)]| {
+            let (policy, findings) = read_from(pairs);
+            assert_eq!(findings, 0, "{pairs:?}");
+            policy.body.bytes_ahead()
+        };
+        const ON: (&str, &str) = ("proxy-buffering", "on");
+        assert_eq!(ahead(&[("proxy-buffers-number", "8")]), 0);
+        assert_eq!(ahead(&[("proxy-buffering", "off"), ("proxy-buffers-number", "8")]), 0);
+        assert_eq!(ahead(&[ON]), 16 << 10);
+        assert_eq!(ahead(&[ON, ("proxy-buffers-number", "8"), ("proxy-buffer-size", "16k")]), 128 << 10);
+        assert_eq!(ahead(&[ON, ("proxy-buffers-number", "4294967295"), ("proxy-buffer-size", "1m")]), 1 << 20);
     }
 
     #[test]
@@ -256,6 +276,8 @@ mod tests {
             ("proxy-buffer-size", "0"),
             ("proxy-buffer-size", "8kb"),
             ("proxy-buffering", "yes"),
+            ("proxy-buffers-number", "1"),
+            ("proxy-buffers-number", "-4"),
             ("proxy-http-version", "2"),
         ] {
             assert_eq!(read_from(&[(name, value)]), (RoutePolicy::default(), 1), "{name} {value}");

@@ -11,14 +11,14 @@ use crate::options::Options;
 /// The keys that say what an Ingress does unless it says otherwise. All others are of the process, its listeners or
 /// whole hosts, which classes share, or guard the controller against authors of Ingresses.
 #[rustfmt::skip]
-pub(super) const KEYS: [&str; 46] = [
+pub(super) const KEYS: [&str; 47] = [
     "add-headers", "custom-http-errors", "denylist-source-range", "disable-proxy-intercept-errors", "force-ssl-redirect",
     "global-allowed-response-headers", "global-auth-always-set-cookie", "global-auth-cache-duration",
     "global-auth-cache-key", "global-auth-method", "global-auth-request-redirect", "global-auth-response-headers",
     "global-auth-signin", "global-auth-signin-redirect-param", "global-auth-url", "hide-headers",
     "limit-conn-status-code", "limit-rate", "limit-rate-after", "limit-req-status-code", "load-balance",
     "no-auth-locations", "no-tls-redirect-locations", "preserve-trailing-slash", "proxy-body-size", "proxy-buffer-size",
-    "proxy-buffering", "proxy-connect-timeout", "proxy-cookie-domain", "proxy-cookie-path", "proxy-http-version",
+    "proxy-buffering", "proxy-buffers-number", "proxy-connect-timeout", "proxy-cookie-domain", "proxy-cookie-path", "proxy-http-version",
     "proxy-next-upstream", "proxy-next-upstream-timeout", "proxy-next-upstream-tries", "proxy-read-timeout",
     "proxy-redirect-from", "proxy-redirect-to", "proxy-request-buffering", "proxy-send-timeout", "proxy-set-headers",
     "relative-redirects", "retry-non-idempotent", "service-upstream", "ssl-redirect",

@@ -126,7 +126,10 @@ impl Default for Timeouts {
 /// Most bytes of a response head that any route takes.
 pub const RESPONSE_HEAD_BYTES_MAX: u32 = 256 << 10;
 
-/// Bounds on a request body, and on the head that answers it.
+/// Most bytes of a response that any route reads ahead of its client.
+pub const RESPONSE_AHEAD_BYTES_MAX: u32 = 1 << 20;
+
+/// Bounds on a request body, and on the response to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BodyPolicy {
     /// More is answered 413 (`proxy-body-size`); `None` is unlimited.
@@ -135,11 +138,32 @@ pub struct BodyPolicy {
     pub buffer: bool,
     /// Bytes of a response head; more is answered 502 (`proxy-buffer-size`).
     pub response_head_bytes_max: u32,
+    /// The response is read ahead of a slow client (`proxy-buffering`).
+    pub reads_ahead: bool,
+    /// By so many buffers of `proxy-buffer-size` (`proxy-buffers-number`).
+    pub response_buffers: u32,
+}
+
+impl BodyPolicy {
+    /// Bytes of a response that may be held for its client, so that the upstream need not wait; 0 where nothing is.
+    #[inline]
+    pub fn bytes_ahead(&self) -> u32 {
+        if !self.reads_ahead {
+            return 0;
+        }
+        self.response_buffers.saturating_mul(self.response_head_bytes_max).min(RESPONSE_AHEAD_BYTES_MAX)
+    }
 }
 
 impl Default for BodyPolicy {
     fn default() -> Self {
-        Self { bytes_max: Some(1 << 20), buffer: true, response_head_bytes_max: 4 << 10 }
+        Self {
+            bytes_max: Some(1 << 20),
+            buffer: true,
+            response_head_bytes_max: 4 << 10,
+            reads_ahead: false,
+            response_buffers: 4,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use super::super::framing::{BodyFraming, ResponseBody};
 use super::super::head::Version;
 use super::super::request::{Method, RequestHead};
 use super::super::response::Asked;
+use super::ahead::bytes_ahead;
 use super::attempts::Attempts;
 use super::head::Head;
 use super::sending::send_and_read_head;
@@ -248,24 +249,28 @@ impl<'s> Exchange<'s> {
         if ends_with_connection {
             client.stream.reset_on_close(true);
         }
-        let relayed = response::relay(
-            &self.core,
-            (&mut connection.stream, route.timeouts.read),
-            &mut client.stream,
-            (scratch.response.body, written, treatment),
-            (received, rest),
-            out,
-        )
-        .await;
+        let ahead = bytes_ahead(route, cluster, &scratch.response, &received);
+        let framings = (scratch.response.body, written, treatment);
+        let may_be_kept = scratch.response.keep_alive && self.hop().keeps_alive();
+        let (relayed, done, connection) = if ahead == 0 {
+            let (from, to) = ((&mut connection.stream, route.timeouts.read), &mut client.stream);
+            (response::relay(&self.core, from, to, framings, (received, rest), out).await, None, Some(connection))
+        } else {
+            let from = (connection, may_be_kept, ahead);
+            // Boxed: it is the rarer case, and its state would make every connection's larger.
+            let relaying = self.relay_ahead(client, (route, cluster), from, framings, (received, rest), out);
+            let (relayed, done) = Box::pin(relaying).await;
+            (relayed, done, None)
+        };
         if ends_with_connection {
             client.stream.reset_on_close(false);
         }
         let now = Instant::now();
-        self.times.response = Some(now.duration_since(began));
+        self.times.response = Some(done.unwrap_or(now).duration_since(began));
         match relayed {
             Ok(Relayed { bytes, body_bytes, clean }) => {
                 self.record_at(now, &scratch.request, inbox, Ended { status, bytes, body_bytes });
-                if clean && scratch.response.keep_alive && self.hop().keeps_alive() {
+                if let Some(connection) = connection.filter(|_| clean && may_be_kept) {
                     self.core.upstreams.borrow_mut().put(&self.core, cluster, connection);
                 }
                 if written.keep_alive {

@@ -15,6 +15,7 @@ use super::super::framing::BodyFraming;
 use super::super::head::Version;
 use super::super::request::Method;
 use super::super::response::Asked;
+use super::ahead::bytes_ahead;
 use super::attempts::Attempts;
 use super::forward::{Target, cut, left_of_try};
 use super::head::Head;
@@ -23,7 +24,7 @@ use crate::error::Failure;
 use crate::policy::Answer;
 use crate::relay;
 use crate::relay::request::{self, Gathered};
-use crate::relay::response::{self, Relayed};
+use crate::relay::response::{self, Ahead, BodyProgress, Relayed};
 use crate::stream::{Reader, Sink, Source, Stream, Writer};
 use crate::upstream::{Connection, Lease};
 use crate::worker::Scratch;
@@ -248,7 +249,18 @@ impl<'s> Exchange<'s> {
         let Head { out, written, treatment } = self.write_head(over_tls, scratch, inbox, &received);
         let received = (received, scratch.response.consumed);
         let framings = (scratch.response.body, written, treatment);
-        let relayed = response::relay(&self.core, (upstream, timeout), client, framings, received, out).await;
+        let target = self.route.zip(self.cluster);
+        let ahead = target.map_or(0, |(route, cluster)| bytes_ahead(route, cluster, &scratch.response, &received.0));
+        let relayed = if ahead == 0 {
+            response::relay(&self.core, (upstream, timeout), client, framings, received, out).await
+        } else {
+            let ahead = Ahead::new(&self.core, ahead);
+            let progress = BodyProgress::begin(framings.0, &received.0[received.1..]);
+            let aborter = upstream.aborter();
+            // The connection is not kept, so what reading it comes to does not matter.
+            let reading = async { _ = ahead.read((upstream, timeout), progress).await };
+            Box::pin(ahead.relay((reading, aborter), (client, timeout), framings, received, out)).await
+        };
         relayed.map_err(|failure| match failure {
             Failure::BadResponseBody => Streaming::BeforeHead(failure),
             failure => Streaming::AfterHead(failure),

@@ -116,7 +116,7 @@ pub(super) const BAD: &[Bad] = &[
     bad("proxy-connect-timeout", "5s", &[], Default),
     bad("proxy-read-timeout", "60s", &[], Default),
     bad("proxy-send-timeout", "60s", &[], Default),
-    bad("proxy-buffers-number", "many", &[], Default),
+    bad("proxy-buffers-number", "1", &[], Default),
     bad("proxy-buffer-size", "0", &[], Default),
     bad("proxy-next-upstream", "errors", &[], Default),
     bad("proxy-next-upstream-timeout", "1s", &[], Default),
