@@ -460,8 +460,8 @@ fn io_error(error: h2::Error) -> io::Error {
 mod tests {
     use super::*;
 
-    /// Thousands of requests may be at work at a time: the allocator has a size of 3,584 bytes, and the next is 4,096.
-    const STREAM_FUTURE_BYTES_MAX: usize = 3584;
+    /// Thousands of requests may be at work at a time: the allocator has a size of 3,072 bytes, and the next is 3,584.
+    const STREAM_FUTURE_BYTES_MAX: usize = 3072;
 
     /// What a stream of a client is begun with.
     type Begun = (Box<Request<RecvStream>>, u32);
