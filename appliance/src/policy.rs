@@ -275,7 +275,8 @@ fn conclude<'s>(
     shaping.render(policies, request, route);
     match chosen {
         Ok((in_flight, (cluster, hint))) => {
-            shaping.mirror = policies.mirror.as_ref().and_then(|mirror| mirror::target(mirror, request, route));
+            let mirror = policies.mirror.as_ref().and_then(|mirror| mirror::target(mirror, request, route));
+            shaping.mirror = mirror.map(Box::new);
             Plan { verdict: Ok(cluster), hint, in_flight }
         }
         Err(answer) => Plan::answer(answer),

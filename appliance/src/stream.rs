@@ -88,7 +88,7 @@ impl Stream {
                 socket.cancel_read_after(after);
                 socket.recv_cancellable(buf).await
             }
-            Self::Tls(tls) => tls.recv(buf, Some(after)).await,
+            Self::Tls(tls) => tls.recv_within(after, buf).await,
             // Giving up a receive loses nothing of a lane.
             Self::Lane(lane) => {
                 lane.deadline(after);
@@ -209,7 +209,7 @@ impl Source for Stream {
     async fn recv(&mut self, buf: Vec<u8>) -> Owned<usize> {
         match self {
             Self::Plain(socket) => socket.recv(buf).await,
-            Self::Tls(tls) => tls.recv(buf, None).await,
+            Self::Tls(tls) => tls.recv(buf).await,
             Self::Lane(lane) => lane.recv(buf).await,
             Self::Gone => (Err(io::ErrorKind::NotConnected.into()), buf),
         }

@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringress_config::snapshot::{ClientSettings, Cluster, FieldSettings, Route, Settings};
+use ringress_config::snapshot::{ClientSettings, Cluster, ClusterId, FieldSettings, Route, Settings};
 
 use super::client::{Client, Facts};
 use super::edge::EdgeFields;
@@ -43,6 +43,7 @@ use crate::worker::{Core, Pinned, Scratch};
 pub(crate) use answer::answer_refusal;
 pub(crate) use ended::taken_back;
 use ended::{Ended, From};
+use forward::Target;
 pub(crate) use mirror::Mirrors;
 use request_id::RequestId;
 
@@ -159,13 +160,11 @@ pub(crate) async fn run(core: &Rc<Core>, client: &mut Client, scratch: &mut Scra
         Err(error) => refuse(core, client, error),
     };
     (exchange.hint, exchange._in_flight) = (hint, in_flight);
-    let cluster = verdict.and_then(|id| snapshot.clusters.get(id).ok_or_else(|| Answer::status(503)));
-    let (cluster, refusal) = cluster.map_or_else(|answer| (None, Some(answer)), |cluster| (Some(cluster), None));
-    exchange.cluster = cluster;
-    match exchange.route.zip(cluster) {
-        Some(target) => exchange.forward(client, scratch, inbox, target).await,
-        None => exchange.answer(client, scratch, inbox, refusal.unwrap_or_else(|| Answer::status(503))).await,
-    }
+    let target = match exchange.target(verdict) {
+        Ok(target) => target,
+        Err(answer) => return exchange.answer(client, scratch, inbox, answer).await,
+    };
+    exchange.forward(client, scratch, inbox, target).await
 }
 
 /// The request as policies see it. `known` are its id and its part in a trace.
@@ -258,7 +257,13 @@ fn request_id(core: &Core, settings: &FieldSettings, head: &RequestHead, bytes: 
     }
 }
 
-impl Exchange<'_> {
+impl<'s> Exchange<'s> {
+    /// Where the request goes by the word of the policies; otherwise what it is answered.
+    fn target(&mut self, verdict: Result<ClusterId, Answer>) -> Result<Target<'s>, Answer> {
+        self.cluster = self.snapshot.clusters.get(verdict?);
+        self.route.zip(self.cluster).ok_or_else(|| Answer::status(503))
+    }
+
     /// Takes note of a failure for the log.
     fn log(&self, cluster: &Cluster, failure: &Failure) {
         let route = self.route;

@@ -87,6 +87,14 @@ struct Shared {
     inlet: Rc<Inlet>,
 }
 
+/// What is left of a request whose head was written as one of HTTP/1.1.
+struct Translated {
+    body: RecvStream,
+    asked: Asked,
+    /// The body is to be framed by chunks.
+    chunked: bool,
+}
+
 /// What happened on a connection.
 enum Event {
     Stream(Box<Request<RecvStream>>, SendResponse<Piece>),
@@ -269,11 +277,8 @@ impl Shared {
         not_reading: Option<NotReading>,
     ) {
         let core = &self.core;
-        let (parts, body) = unboxed(request).into_parts();
         let mut inbox = core.buffers.head();
-        let ends = body.is_end_stream();
-        let translated = translate::write_request(&mut inbox, &parts, ends, &mut core.random.borrow_mut());
-        let translated = match translated {
+        let Translated { body, asked, chunked } = match self.translate(request, &mut inbox) {
             Ok(translated) => translated,
             Err(translate::Untranslatable(status)) => return self.refuse(&mut respond, status),
         };
@@ -288,10 +293,7 @@ impl Shared {
         }
         scratch.is_pipelined = false;
         scratch.edge.render(self.facts.peer.ip(), self.facts.scheme, self.facts.port);
-        let asked = Asked { head: parts.method == http::Method::HEAD, upgrade: translated.tunnel };
-        // All is in the inbox: what thousands of requests wait with should not be there twice.
-        drop(parts);
-        let incoming = Incoming::Body(inflow::Inflow::new(body, translated.chunked));
+        let incoming = Incoming::Body(inflow::Inflow::new(body, chunked));
         let outgoing = Outgoing::Response(ResponseOut { respond, asked, stalls: Rc::clone(&core.stalls) });
         let lane = Lane::new(incoming, outgoing, &core.timers).bounded(&core.stalls, &self.inlet);
         drop(not_reading);
@@ -325,6 +327,21 @@ impl Shared {
         core.buffers.put(inbox);
     }
 
+    /// Writes a request as one of HTTP/1.1. By itself: all is in the inbox then, and what thousands of requests wait with
+    /// should neither be there twice nor have a place in their futures.
+    fn translate(
+        &self,
+        request: Box<Request<RecvStream>>,
+        inbox: &mut Vec<u8>,
+    ) -> Result<Translated, translate::Untranslatable> {
+        let (parts, body) = (*request).into_parts();
+        let random = &mut self.core.random.borrow_mut();
+        let translate::Translated { tunnel, chunked } =
+            translate::write_request(inbox, &parts, body.is_end_stream(), random)?;
+        let asked = Asked { head: parts.method == http::Method::HEAD, upgrade: tunnel };
+        Ok(Translated { body, asked, chunked })
+    }
+
     /// A stream ended before its exchange: `answered` of its head has left. The status that its client has seen.
     fn broken(&self, lane: &Lane, broken: Broken, started_ms: u64, answered: Option<u16>) -> Option<u16> {
         let (reason, head, status) = match broken {
@@ -356,12 +373,6 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.rest(false);
     }
-}
-
-/// What is in a box, whose memory goes at once and not with the one who had it.
-#[expect(clippy::boxed_local, reason = "the box is what it lets go of")]
-fn unboxed<T>(boxed: Box<T>) -> T {
-    *boxed
 }
 
 fn parse(core: &Core, head: &mut super::request::RequestHead, text: &[u8]) -> Result<(), HeadError> {
@@ -442,5 +453,26 @@ fn io_error(error: h2::Error) -> io::Error {
         error.into_io().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
     } else {
         io::Error::new(io::ErrorKind::ConnectionReset, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thousands of requests may be at work at a time: the allocator has a size of 3,072 bytes, and the next is 3,584.
+    const STREAM_FUTURE_BYTES_MAX: usize = 3072;
+
+    /// What a stream of a client is begun with.
+    type Begun = (Box<Request<RecvStream>>, u32);
+
+    fn size_of_output<'a, F>(_: fn(&'a Shared, Begun, SendResponse<Piece>, Option<NotReading>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_request_at_work_waits_in_a_small_future() {
+        let bytes = size_of_output(Shared::serve_stream);
+        assert!(bytes <= STREAM_FUTURE_BYTES_MAX, "{bytes}");
     }
 }

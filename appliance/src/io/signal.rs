@@ -103,6 +103,14 @@ impl Deadline {
     }
 }
 
+/// The wheel may hold what is left of it for long, which shall not hold the task that waited as well.
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.watch.clear();
+        self.signal.waiting.take();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::task::noop_waker_ref;

@@ -1,10 +1,13 @@
 //! A connected TCP socket: owned receive and send, one deadline, readiness for the idle.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use monoio::buf::{IoBuf, SliceMut};
 use monoio::io::{
     AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, CancelableAsyncReadRent, OwnedReadHalf, OwnedWriteHalf, Splitable,
@@ -13,6 +16,7 @@ use monoio::net::TcpStream;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 use super::deadline::{Timers, Watch};
+use super::signal::Deadline;
 use super::{Accepted, Owned};
 use crate::sys::fd::{self, Lifeline, WeakFd};
 
@@ -53,8 +57,14 @@ impl Socket {
 
     /// Connects within `timeout`. On expiry the half-open socket is closed.
     pub(crate) async fn connect(to: SocketAddr, timeout: Duration, timers: &Rc<Timers>) -> io::Result<Self> {
-        let connected = super::within(timeout, TcpStream::connect_addr(to)).await;
-        let tcp = connected.ok_or_else(|| io::Error::from(io::ErrorKind::TimedOut))??;
+        // By the wheel of the core: a timer of the runtime is 768 bytes, and thousands may connect at a time.
+        let late = Deadline::new(timers);
+        late.set(timeout);
+        let expired = poll_fn(|cx| late.poll_passed(cx));
+        let tcp = match select(pin!(TcpStream::connect_addr(to)), pin!(expired)).await {
+            Either::Left((connected, _)) => connected?,
+            Either::Right((error, _)) => return Err(error),
+        };
         tcp.set_nodelay(true)?;
         Ok(Self::new(tcp, timers))
     }
@@ -292,7 +302,8 @@ async fn send_all(tcp: &mut impl AsyncWriteRent, buf: Vec<u8>) -> Owned<()> {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
         Err(error) => return (Err(error), buf),
     };
-    let (result, slice) = tcp.write_all(buf.slice(sent..)).await;
+    // Boxed: who sends mostly waits for nothing, and the state of this would be in every one that may.
+    let (result, slice) = Box::pin(tcp.write_all(buf.slice(sent..))).await;
     (result.map(drop), slice.into_inner())
 }
 

@@ -51,8 +51,8 @@ pub(crate) struct Shaping<'s> {
     pub(crate) target: Option<Vec<u8>>,
     /// `Host` toward the upstream in place of the client's.
     pub(crate) host: Option<Cow<'s, [u8]>>,
-    /// Where a copy of the request goes.
-    pub(crate) mirror: Option<MirrorTarget>,
+    /// Where a copy of the request goes. Boxed as it is rare, and large.
+    pub(crate) mirror: Option<Box<MirrorTarget>>,
     /// To the request's fields.
     pub(crate) request: Changes<'s>,
     /// To the response's fields.

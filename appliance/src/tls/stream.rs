@@ -54,7 +54,7 @@ impl TlsStream {
             if stream.session.borrow().established() {
                 return Ok(stream);
             }
-            stream.fill(false).await?;
+            stream.fill().await?;
         }
     }
 
@@ -79,29 +79,57 @@ impl TlsStream {
         self.buffers.put(std::mem::replace(&mut session.incoming, exact));
     }
 
-    /// Reads plaintext behind what `buf` holds. `Ok(0)` only after the peer closed the session properly. With `within`
-    /// it gives up after so long with the stream intact; without, a deadline of the caller's stands.
-    pub(crate) async fn recv(&mut self, mut buf: Vec<u8>, within: Option<Duration>) -> Owned<usize> {
-        let (before, mut answers) = (buf.len(), 0);
-        within.iter().for_each(|after| self.socket.cancel_read_after(*after));
+    /// Reads plaintext behind what `buf` holds, as long as a deadline of the caller's lets it. `Ok(0)` only after the peer
+    /// closed the session properly.
+    pub(crate) async fn recv(&mut self, mut buf: Vec<u8>) -> Owned<usize> {
+        let before = buf.len();
         loop {
-            let advanced = self.session.borrow_mut().advance(&mut buf);
-            release_incoming(&self.session, &self.buffers);
-            if !self.session.borrow().outgoing.is_empty() {
+            let advanced = self.advance(&mut buf);
+            if self.has_answer()
+                && let Err(e) = self.flush().await
+            {
+                return (Err(e), buf);
+            }
+            if let Some(result) = received(&self.session, advanced, before, &buf) {
+                return (result, buf);
+            }
+            if let Err(e) = self.fill().await {
+                return (Err(e), buf);
+            }
+        }
+    }
+
+    /// As [`TlsStream::recv`], but gives up after so long with the stream intact. By itself, as its state is twice as large:
+    /// whoever waits for an upstream has room for any kind of stream.
+    pub(crate) async fn recv_within(&mut self, after: Duration, mut buf: Vec<u8>) -> Owned<usize> {
+        let (before, mut answers) = (buf.len(), 0);
+        self.socket.cancel_read_after(after);
+        loop {
+            let advanced = self.advance(&mut buf);
+            if self.has_answer() {
                 answers += 1;
-                if let Err(e) = self.answer(within, answers).await {
+                if let Err(e) = self.answer(after, answers).await {
                     return (Err(e), buf);
                 }
             }
-            match received(&self.session, advanced, before, &buf) {
-                Some(result) => return (result, buf),
-                None => {
-                    if let Err(e) = self.fill(within.is_some()).await {
-                        return (Err(e), buf);
-                    }
-                }
+            if let Some(result) = received(&self.session, advanced, before, &buf) {
+                return (result, buf);
+            }
+            if let Err(e) = self.fill_cancellable().await {
+                return (Err(e), buf);
             }
         }
+    }
+
+    fn advance(&self, buf: &mut Vec<u8>) -> Result<(), TlsError> {
+        let advanced = self.session.borrow_mut().advance(buf);
+        release_incoming(&self.session, &self.buffers);
+        advanced
+    }
+
+    /// Whether the engine has something to say by itself.
+    fn has_answer(&self) -> bool {
+        !self.session.borrow().outgoing.is_empty()
     }
 
     /// Encrypts and sends all of `buf`.
@@ -162,8 +190,7 @@ impl TlsStream {
 
     /// Sends what the engine answers by itself. To give up a read does not end a send: that has a deadline of its own,
     /// and a peer that asks for answers and nothing else is let go.
-    async fn answer(&mut self, within: Option<Duration>, answers: u32) -> io::Result<()> {
-        let Some(after) = within else { return self.flush().await };
+    async fn answer(&mut self, after: Duration, answers: u32) -> io::Result<()> {
         if answers > ANSWERS_PER_READ_MAX {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -173,11 +200,16 @@ impl TlsStream {
         Ok(())
     }
 
-    async fn fill(&mut self, cancellable: bool) -> io::Result<()> {
+    async fn fill(&mut self) -> io::Result<()> {
         let incoming = take_incoming(&self.session, &self.buffers)?;
-        let (result, incoming) =
-            if cancellable { self.socket.recv_cancellable(incoming).await } else { self.socket.recv(incoming).await };
-        ended(put_incoming(&self.session, &self.buffers, (result, incoming)))
+        let received = self.socket.recv(incoming).await;
+        ended(put_incoming(&self.session, &self.buffers, received))
+    }
+
+    async fn fill_cancellable(&mut self) -> io::Result<()> {
+        let incoming = take_incoming(&self.session, &self.buffers)?;
+        let received = self.socket.recv_cancellable(incoming).await;
+        ended(put_incoming(&self.session, &self.buffers, received))
     }
 
     async fn flush(&mut self) -> io::Result<()> {

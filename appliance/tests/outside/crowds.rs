@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::bystander::{self, Bounds, paced_rate, serving};
-use crate::http2_floods::{FLOODS, Flood, OF_MANY, OF_ONE, untaken};
+use crate::http2_floods::{Flood, of_many, untaken};
 use crate::support::client::{self, Connection};
 use crate::support::frames::{DATA, Frames, RST_STREAM, is_silence, window_update};
 use crate::support::process::{Ringress, on_each_driver};
@@ -130,7 +130,7 @@ fn floods_on_a_thousand_connections_cost_little_and_harm_nobody_else() {
     take_descriptors();
     on_each_driver(|driver| {
         let (_origin, mut ringress) = serving(driver);
-        for flood in FLOODS.iter().chain(&OF_MANY).filter(|flood| !OF_ONE.contains(&flood.name)) {
+        for flood in of_many() {
             let (address, name) = (ringress.https, format!("{} on {FLOODING}", flood.name));
             bystander::endures(|| {
                 let bounds = Bounds { begun: Arc::default(), ..Bounds::of(bystander::time()) };

@@ -159,17 +159,16 @@ impl<'s> Exchange<'s> {
             BodyFraming::Length(_) | BodyFraming::Chunked => BodyFraming::Length(body.bytes.len() as u64),
         };
         let idempotent = scratch.request.method.is_idempotent();
-        let mut times = self.times;
         let result = loop {
-            let outbound = self.outbound(scratch, inbox, framing);
             let Connected { mut connection, took, reused } = match self.connect(route, cluster, attempts).await {
                 Ok(connected) => connected,
                 Err(failure) if attempts.again(&self.core, &failure, route, idempotent) => continue,
                 Err(failure) => break Err(failure),
             };
-            times.connect = Some(took);
+            self.times.connect = Some(took);
             let mut out = self.core.buffers.passing(scratch.request.consumed + body.bytes.len());
-            outbound.write(&mut out, connection.address);
+            // In one piece, as it is large: a name for it would keep its place in the future.
+            self.outbound(scratch, inbox, framing).write(&mut out, connection.address);
             out.extend_from_slice(&body.bytes);
             let asked = asked(&scratch.request, inbox, self.hop());
             let version = scratch.request.version;
@@ -185,7 +184,7 @@ impl<'s> Exchange<'s> {
             match answered {
                 Ok(received) => {
                     let header = began.elapsed();
-                    times.header = Some(header);
+                    self.times.header = Some(header);
                     connection.responded(&self.core, took + header);
                     let status = scratch.response.status;
                     if attempts.again_after(&self.core, status, route, idempotent) {
@@ -209,7 +208,7 @@ impl<'s> Exchange<'s> {
                 }
             }
         };
-        (self.times, self.trail) = (times, std::mem::take(&mut attempts.trail));
+        self.trail = std::mem::take(&mut attempts.trail);
         match result {
             Ok((connection, received, began)) => {
                 self.respond(client, scratch, inbox, (route, cluster), connection, received, began).await
