@@ -153,7 +153,7 @@ impl<'a> Canaries<'a> {
                     "has no effect, because an older canary has it (see ringress.io/canary-order)"
                 }
                 (true, true) => "has no effect, because sixteen older canaries have it",
-                (true, false) if self.weights_before(at) + path.rule.share() > ALL => {
+                (true, false) if path.share() > 0 && self.weights_before(at) + path.share() > ALL => {
                     "gets less than its weight, because those before it leave less (see ringress.io/canary-order)"
                 }
                 (true, false) => continue,
@@ -171,18 +171,19 @@ impl<'a> Canaries<'a> {
         let own = (at, &self.paths[at]);
         let is_asked = |(_, path): &(usize, &CanaryPath<'_>)| !path.is_late && is_same(path.route, own.1.route);
         let before = self.paths.iter().enumerate().filter(|other| is_asked(other) && place(other) < place(&own));
-        before.map(|(_, path)| path.rule.share()).sum()
+        before.map(|(_, path)| path.share()).sum()
     }
 }
 
 /// All requests, in thousandths of a per cent.
 const ALL: u64 = 100_000;
 
-impl CanaryRule {
+impl CanaryPath<'_> {
     /// What it takes of all requests by its weight; one that is for some of them only leaves the others what they are.
     fn share(&self) -> u64 {
-        let share = u64::from(self.weight) * ALL / u64::from(self.total.max(1));
-        if self.matches.is_none() { share } else { 0 }
+        let share = u64::from(self.rule.weight) * ALL / u64::from(self.rule.total.max(1));
+        let is_for_all = self.rule.matches.is_none() && matches!(self.route.backend, BackendIntent::Service(_));
+        if is_for_all { share.min(ALL) } else { 0 }
     }
 }
 

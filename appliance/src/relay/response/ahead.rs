@@ -218,11 +218,18 @@ impl<'c> Ahead<'c> {
         if let Poll::Ready(error) = self.left.poll_aborted(cx) {
             return Poll::Ready(Err(error));
         }
+        if buf.capacity() == 0 && self.held.borrow().len() > 0 {
+            *buf = next_buffer(self.core);
+        }
         let (taken, spare) = self.change(|held| {
-            let (taken, spare) = held.take(buf);
+            let (taken, mut spare) = held.take(buf);
             if taken == 0 && held.end.is_none() {
                 held.relay = Some(cx.waker().clone());
                 held.receiving = 0;
+                // The other side waits with a buffer; one is enough.
+                if buf.is_empty() {
+                    spare = mem::take(buf);
+                }
             }
             held.reader.take().inspect(Waker::wake_by_ref);
             (taken, spare)
@@ -270,8 +277,9 @@ impl Held {
 
     /// Gives as much as `buf` has room for; returns a buffer that is not needed.
     fn take(&mut self, buf: &mut Vec<u8>) -> (usize, Vec<u8>) {
-        let (bytes, room) = (self.len(), buf.capacity() - buf.len());
-        if buf.is_empty() && self.given == 0 && bytes <= BODY_BYTES && bytes > 0 {
+        // A large buffer is not passed on: it is counted here, and who has it may keep it for long.
+        let (bytes, room) = (self.len(), (buf.capacity() - buf.len()).min(BODY_BYTES));
+        if buf.is_empty() && self.given == 0 && bytes > 0 && self.bytes.capacity() <= BODY_BYTES {
             return (bytes, mem::replace(buf, mem::take(&mut self.bytes)));
         }
         let taken = bytes.min(room);
@@ -340,6 +348,21 @@ mod tests {
             held.push(vec![0; 16 << 10]);
             assert!(held.bytes.capacity() <= 2 * held.len() && held.bytes.capacity() <= held.len() + 4 * BODY_BYTES);
         }
+    }
+
+    #[test]
+    fn a_large_buffer_is_not_passed_on_with_the_little_that_is_left_in_it() {
+        let mut held = Held::default();
+        (0..64).for_each(|_| drop(held.push(vec![0; 16 << 10])));
+        while held.len() > 10 << 10 {
+            held.take(&mut Vec::with_capacity(10 << 10));
+        }
+        held.push(vec![0; 16 << 10]);
+        let mut buf = Vec::with_capacity(BODY_BYTES);
+        assert!(held.bytes.capacity() > BODY_BYTES && held.take(&mut buf).0 > 0 && buf.capacity() == BODY_BYTES);
+        let mut large = Vec::with_capacity(1 << 20);
+        (0..64).for_each(|_| drop(held.push(vec![0; 16 << 10])));
+        assert_eq!(held.take(&mut large).0, BODY_BYTES, "what one send has time for");
     }
 
     #[test]

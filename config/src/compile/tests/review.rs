@@ -160,10 +160,13 @@ fn canaries_whose_weights_leave_less_than_is_asked_for_are_named() {
         + &canary("b", 60, &order(3))
         + &canary("c", 50, &order(2))
         + &canary("d", 40, &order(2))
-        + &canary("e", 100, &(order(1) + ", ringress.io/match-method: POST"));
+        + &canary("e", 100, &(order(1) + ", ringress.io/match-method: POST"))
+        + &canary("f", 0, &(order(4) + ", nginx.ingress.kubernetes.io/canary-by-header: X-F"));
     let compiled = compiler.apply(&texts);
     let crowded: Vec<_> = findings(&compiled).into_iter().filter(|f| f.contains("gets less than its weight")).collect();
     assert!(matches!(&crowded[..], [one] if one.contains("default/b")), "{crowded:?}");
+    let alone = ready(Options::default()).apply(&(ingress("a", "a.test", &["/"], "") + &canary("b", 150, "")));
+    assert!(!findings(&alone).iter().any(|finding| finding.contains("gets less")), "{:?}", findings(&alone));
 }
 
 /// The one warning about an Ingress that may be written.
