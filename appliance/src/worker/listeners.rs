@@ -71,8 +71,8 @@ impl Group {
     pub(super) fn bind(door: Door, count: usize, alone: bool) -> Result<Self, BindError> {
         let failed = |source| BindError { door, source };
         let address = if alone { probe(door).map_err(failed)? } else { door.address };
-        let bound = |_| bind(address, door.purpose.transport(), true).map(Arc::new);
-        let sockets = (0..count).map(bound).collect::<io::Result<_>>().map_err(failed)?;
+        let opened = |_| listening(address, door.purpose.transport()).map(Arc::new);
+        let sockets = (0..count).map(opened).collect::<io::Result<_>>().map_err(failed)?;
         Ok(Self { door, address, keeper: Keeper::Process, sockets })
     }
 
@@ -84,7 +84,7 @@ impl Group {
         let transport = self.door.purpose.transport();
         let of = |sockets: Vec<Arc<Socket>>| Self { sockets, ..*self };
         let (stay, go) = self.sockets.split_at(count.min(self.sockets.len()));
-        let more = (self.sockets.len()..count).map(|_| bind(self.address, transport, true).map(Arc::new));
+        let more = (self.sockets.len()..count).map(|_| listening(self.address, transport).map(Arc::new));
         let stay = stay.iter().cloned().map(Ok).chain(more).collect::<io::Result<_>>()?;
         Ok((of(stay), (!go.is_empty()).then(|| of(go.to_vec()))))
     }
@@ -156,8 +156,8 @@ const NO_BEGINNINGS: [SockFilter; 4] = [
     SockFilter::new(0x06, 0, 0, u32::MAX),
 ];
 
-/// Binds alone for a moment: whether another process is there. The address may name port 0: a port is found, which the
-/// sockets share.
+/// Binds alone for a moment: whether another process is there. It never listens, as whoever came in that moment would be let
+/// in and reset. The address may name port 0: a port is found, which the sockets share.
 fn probe(door: Door) -> io::Result<SocketAddr> {
     let socket = bind(door.address, door.purpose.transport(), false)?;
     socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported.into())
@@ -168,7 +168,17 @@ fn shares(core: usize, cores: usize, sockets: usize) -> impl Iterator<Item = usi
     (core..cores.max(sockets)).step_by(cores).map(move |turn| turn % sockets)
 }
 
-/// A bound socket; one of TCP listens.
+/// One of the sockets of an address; one of TCP listens.
+fn listening(address: SocketAddr, transport: Transport) -> io::Result<Socket> {
+    let socket = bind(address, transport, true)?;
+    if transport == Transport::Tcp {
+        // Before the first connection can come, as connections inherit it.
+        socket.set_tcp_nodelay(true)?;
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket)
+}
+
 fn bind(address: SocketAddr, transport: Transport, reuse_port: bool) -> io::Result<Socket> {
     let (kind, protocol) = match transport {
         Transport::Tcp => (Type::STREAM, Protocol::TCP),
@@ -182,11 +192,6 @@ fn bind(address: SocketAddr, transport: Transport, reuse_port: bool) -> io::Resu
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
-    if transport == Transport::Tcp {
-        // Before the first connection can come, as connections inherit it.
-        socket.set_tcp_nodelay(true)?;
-        socket.listen(BACKLOG)?;
-    }
     Ok(socket)
 }
 

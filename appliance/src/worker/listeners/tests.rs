@@ -1,4 +1,5 @@
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::super::ListenerKind;
@@ -18,13 +19,33 @@ fn any() -> SocketAddr {
 
 #[test]
 fn a_port_that_another_process_has_is_refused() {
-    let taken = bind(any(), Transport::Tcp, true).unwrap();
+    let taken = listening(any(), Transport::Tcp).unwrap();
     let address = taken.local_addr().unwrap().as_socket().unwrap();
     let error = Group::bind(http(address), 2, true).unwrap_err();
     assert!(error.to_string().contains("another process listens there"), "{error}");
     let taken = UdpSocket::bind(any()).unwrap();
     let udp = door(Purpose::Stream(Transport::Udp), taken.local_addr().unwrap());
     assert!(Group::bind(udp, 2, true).is_err());
+}
+
+#[test]
+fn nobody_is_let_in_while_it_is_found_out_whether_a_port_is_free() {
+    // Not where the visitor comes from, as a port may be connected to itself.
+    let address = TcpListener::bind("127.0.0.7:0").unwrap().local_addr().unwrap();
+    let over = AtomicBool::new(false);
+    let let_in = std::thread::scope(|scope| {
+        let visits = || {
+            let comes = || TcpStream::connect(address).is_ok();
+            std::iter::from_fn(|| (!over.load(Ordering::SeqCst)).then(comes)).any(|is_in| is_in)
+        };
+        let visitor = scope.spawn(visits);
+        for _ in 0..1000 {
+            probe(http(address)).unwrap();
+        }
+        over.store(true, Ordering::SeqCst);
+        visitor.join().unwrap()
+    });
+    assert!(!let_in);
 }
 
 #[test]
