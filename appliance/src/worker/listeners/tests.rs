@@ -39,7 +39,7 @@ fn nobody_is_let_in_while_it_is_found_out_whether_a_port_is_free() {
             std::iter::from_fn(|| (!over.load(Ordering::SeqCst)).then(comes)).any(|is_in| is_in)
         };
         let visitor = scope.spawn(visits);
-        for _ in 0..1000 {
+        for _ in 0..20_000 {
             probe(http(address)).unwrap();
         }
         over.store(true, Ordering::SeqCst);
