@@ -66,6 +66,8 @@ class Quiet(http.server.ThreadingHTTPServer):
     """Says nothing of connections that a killed proxy resets."""
 
     daemon_threads = True
+    # With five, the default, what a new process connects at once waits for a second or three, and for wrk that is a timeout.
+    request_queue_size = 128
 
     def handle_error(self, *_):
         pass
