@@ -117,9 +117,6 @@ impl Peer {
 /// Answers one request; an error or [`Next::Close`] ends the connection.
 type Handler = dyn Fn(&mut Received, &mut Peer) -> io::Result<Next> + Send + Sync;
 
-/// Connections that wait until they are accepted, as far as the system lets them.
-const QUEUE: i32 = 4096;
-
 /// What happens to the connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -200,8 +197,6 @@ impl Origin {
         handler: impl Fn(&mut Received, &mut Peer) -> io::Result<Next> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind((own_address(), port)).expect("listen");
-        // What thousands of requests at once ask of it waits in its queue, and not for the second until a client asks again.
-        rustix::net::listen(&listener, QUEUE).expect("a longer queue");
         let address = listener.local_addr().expect("own address");
         let shared = Arc::new(Shared {
             received: Mutex::new(Vec::new()),
