@@ -244,10 +244,12 @@ fn all_workers_share_a_socket_or_have_one_each_as_reuse_port_says() {
         for _ in 0..2 {
             set(&ringress, &[("reuse-port", "false")]);
             eventually("there is one socket", || sockets(ringress.http) == 1);
-            // All of them accept from it: what one has too much of is not all that there is.
-            let held: Vec<_> = (0..30).map(|_| connects(ringress.http).expect("connect")).collect();
-            let spread = || ringress.status()["connections"].as_array().is_some_and(|all| all.iter().all(|n| *n != 0));
-            eventually("every worker has some", spread);
+            // All of them accept from it: one may be quick to take all that come at once, not all that come.
+            let mut held = Vec::new();
+            eventually("every worker has some", || {
+                held.push(TcpStream::connect_timeout(&ringress.http, PATIENCE).expect("connect"));
+                connections(&ringress).iter().all(|count| *count != 0)
+            });
             drop(held);
             set(&ringress, &[("reuse-port", "true")]);
             assert_eq!(sockets(ringress.http), 3);
@@ -281,10 +283,11 @@ fn as_many_workers_accept_as_worker_processes_says_and_the_others_finish_what_th
         let rest = |all: &[u64]| all[1] + all[2];
         // Visitors come and go on the first one only.
         eventually("what the others had from visitors is over", || rest(&connections(&ringress)) <= 30);
+        // A visitor may be among them yet, but not thirty.
         let resting = rest(&connections(&ringress));
         let mut after = open(30);
         assert!(after.iter_mut().all(|own| own.get("a.test", "/").is_ok_and(|answer| answer.status == 200)));
-        assert_eq!(rest(&connections(&ringress)), resting, "nothing new");
+        assert!(rest(&connections(&ringress)) <= resting, "nothing new");
         assert!(before.iter_mut().all(|own| own.get("a.test", "/").is_ok_and(|answer| answer.status == 200)));
         before.clear();
         eventually("nothing is left on the others", || rest(&connections(&ringress)) == 0);
