@@ -247,7 +247,7 @@ fn all_workers_share_a_socket_or_have_one_each_as_reuse_port_says() {
             // All of them accept from it: one may be quick to take all that come at once, not all that come.
             let mut held = Vec::new();
             eventually("every worker has some", || {
-                held.push(TcpStream::connect_timeout(&ringress.http, PATIENCE).expect("connect"));
+                held.push(connects(ringress.http).expect("connect"));
                 connections(&ringress).iter().all(|count| *count != 0)
             });
             drop(held);
@@ -283,11 +283,14 @@ fn as_many_workers_accept_as_worker_processes_says_and_the_others_finish_what_th
         let rest = |all: &[u64]| all[1] + all[2];
         // Visitors come and go on the first one only.
         eventually("what the others had from visitors is over", || rest(&connections(&ringress)) <= 30);
-        // A visitor may be among them yet, but not thirty.
+        // One may be among them yet, until answers come from the first worker.
+        let answered = || visitors.answered.load(Ordering::SeqCst);
+        let before_that = answered();
+        eventually("visitors are on the first one", || answered() > before_that + 10);
         let resting = rest(&connections(&ringress));
         let mut after = open(30);
         assert!(after.iter_mut().all(|own| own.get("a.test", "/").is_ok_and(|answer| answer.status == 200)));
-        assert!(rest(&connections(&ringress)) <= resting, "nothing new");
+        assert_eq!(rest(&connections(&ringress)), resting, "nothing new");
         assert!(before.iter_mut().all(|own| own.get("a.test", "/").is_ok_and(|answer| answer.status == 200)));
         before.clear();
         eventually("nothing is left on the others", || rest(&connections(&ringress)) == 0);
